@@ -1,0 +1,1 @@
+"""Where it touches the world: swappable input and output, one file each."""

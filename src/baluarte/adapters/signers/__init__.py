@@ -1,0 +1,1 @@
+"""Signers: what makes and checks a signature."""

@@ -1,0 +1,1 @@
+"""Sinks of decisions: files today, one file a format."""

@@ -1,0 +1,1 @@
+"""Sources of events: files today, one file a format."""

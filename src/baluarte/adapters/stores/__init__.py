@@ -1,0 +1,1 @@
+"""Stores: registry, bundles, ledger segments."""

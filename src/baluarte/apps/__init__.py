@@ -1,0 +1,1 @@
+"""Who knocks: parse, call one stage, render."""

@@ -1,0 +1,1 @@
+"""The data plane: takes events, answers decisions."""

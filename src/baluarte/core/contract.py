@@ -1,0 +1,141 @@
+"""The contract: what one ``detector.toml`` declares and the seal covers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from baluarte.core.schema import Schema
+
+BudgetKind = Literal["max_fpr", "max_alerts_per_day", "min_precision", "max_cost"]
+BUDGETS: tuple[BudgetKind, ...] = ("max_fpr", "max_alerts_per_day", "min_precision", "max_cost")
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen part of the contract; unknown keys are refused."""
+
+
+class Label(_Part):
+    """Which values of the label field mean an attack: exactly one list is given.
+
+    Values are compared after the canonical text form of :mod:`baluarte.core.event`.
+    """
+
+    field: str
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    family: str | None = None  #: a field that names the attack family, for per-family figures
+
+
+class Budget(_Part):
+    """One limit on alerts; ``value`` is in the unit of ``kind``."""
+
+    kind: BudgetKind
+    value: float
+
+
+class Objective(_Part):
+    """What the detector promises: recall under one budget, with confidence, in time.
+
+    Rates are in (0, 1). ``cost_missed`` and ``cost_false_alarm`` are numbers or the names of fields
+    (such as an amount); ``max_event_cost`` bounds the cost of one event, which the bound needs.
+    """
+
+    budget: Budget
+    min_recall: float | None = None
+    confidence: float = 0.95
+    events_per_day: float | None = None
+    cost_missed: float | str = 1.0
+    cost_false_alarm: float | str = 1.0
+    max_event_cost: float | None = None
+    max_latency_ms: float | None = None  #: p99 of scoring one event, on the sealed program
+    label_delay_days: float = 0.0
+
+
+class Band(_Part):
+    """One outcome; an event is in the highest band whose threshold its score is strictly above."""
+
+    name: str
+    budget: Budget | None = None  #: None for the lowest band, which has no threshold
+
+
+class Points(_Part):
+    """What 0-999 points mean, in every version: odds double every ``double_odds`` points."""
+
+    anchor: int = 500  #: points at even ``anchor_odds``
+    anchor_odds: float = 1.0  #: odds (attack : not) at the anchor
+    double_odds: float = 50.0  #: points that double the odds
+
+
+class Learner(_Part):
+    """How candidates are trained; every choice here is part of the seal."""
+
+    families: tuple[str, ...] = ("lightgbm", "random_forest", "logistic")
+    trials: int = 24
+    folds: int = 3
+    seed: int = 0
+    class_weight: Literal["none", "balanced"] = "none"
+    blend: bool = True  #: also try the weighted sum of the best of each family
+    threads: int = 2  #: fixed: some learners' sums depend on it
+    max_minutes: float | None = None  #: wall-clock stop; when it acts, that is recorded
+
+
+class Gate(_Part):
+    """One gate by plug-in name; what its parameters mean is the plug-in's documentation."""
+
+    name: str
+    min: float | None = None
+    max: float | None = None
+    by: str | None = None  #: a field: the gate must pass in every segment of it
+
+
+class Accept(_Part):
+    """A finding of ``plan`` that the author accepts, by name and with a reason."""
+
+    finding: str
+    reason: str
+
+
+class WindowFeature(_Part):
+    """A derived feature over a window; its place in the contract (no release computes it yet)."""
+
+    name: str
+    op: Literal["count", "sum", "distinct", "min", "max", "mean", "since_last", "rate", "ratio"]
+    by: str
+    field: str | None = None
+    window_s: float | None = None
+    lag_s: float = 0.0
+
+
+class Contract(_Part):
+    """Everything that ``detector.toml`` says, complete and in normal form; this is what is sealed."""
+
+    name: str
+    purpose: str
+    owner: str
+    events: Schema
+    label: Label | None
+    objective: Objective
+    bands: tuple[Band, ...]
+    points: Points
+    learner: Learner
+    gates: tuple[Gate, ...]
+    accept: tuple[Accept, ...] = ()
+    windows: tuple[WindowFeature, ...] = ()
+    attack: tuple[str, ...] = ()  #: ATT&CK technique ids, such as T1059.001
+    format: Literal["baluarte-contract/1"] = "baluarte-contract/1"
+
+
+def canonical(contract: Contract) -> bytes:
+    """The sealed bytes of a contract: JSON with sorted keys, every default written out."""
+    return msgspec.json.encode(contract, order="sorted")
+
+
+def decode_canonical(data: bytes) -> Contract:
+    """A contract from its sealed bytes.
+
+    Raises:
+        msgspec.ValidationError: the bytes are no contract; the message carries the path.
+    """
+    return msgspec.json.decode(data, type=Contract)

@@ -1,0 +1,82 @@
+"""What was decided, and the record of it: the unit of the ledger."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+MAX_SCORE = 2**53 - 1  #: scores saturate here, so that JSON, JavaScript and SQL keep them
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer for one event.
+
+    Attributes:
+        score: int64 fixed point; higher is more suspicious.
+        points: 0-999, monotone in the score, of stable meaning.
+        band: index of the outcome in the contract's bands; 0 is the lowest.
+        reasons: score units a schema feature, in the contract's order; with ``base`` they add up to
+            ``score``, exactly. None where no reasons were asked for.
+    """
+
+    id: str
+    event_id: str
+    detector: str
+    version: int
+    score: int
+    points: int
+    probability: float
+    band: int
+    outcome: str
+    base: int | None = None
+    reasons: tuple[int, ...] | None = None
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="decision"):
+    """One decision with everything that replay needs; the bytes of its JSON are the ledger's leaf.
+
+    Keys are written in the order of this class. ``event`` holds the canonical values of the schema's
+    fields (missing ones absent); ``features`` the encoded columns that were scored (null is NaN).
+    ``event_at`` and ``decided_at`` are microseconds of UTC. An event without an id gets the first 32 hex
+    digits of its digest, a hyphen and its ordinal in the request; one without a time gets the arrival.
+    """
+
+    v: Literal[1] = 1
+    id: str
+    event_id: str
+    event_at: int
+    decided_at: int
+    detector: str
+    version: int
+    bundle: str  #: ``sha256:…`` of the sealed bundle
+    role: Literal["champion", "challenger"] = "champion"
+    event_digest: str  #: ``sha256:…`` of the JSON of ``event``
+    event: dict[str, float | int | str | None]
+    features: tuple[float | None, ...]
+    score: int
+    points: int
+    band: int
+    outcome: str
+    threshold: int | None  #: of the band, in score units; None for the lowest
+    base: int | None = None
+    reasons: tuple[int, ...] | None = None
+
+
+class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="act"):
+    """One act of a person or of the system: a look, seal, promotion, rollback, label intake, alarm."""
+
+    v: Literal[1] = 1
+    at: int  #: microseconds of UTC
+    act: Literal[
+        "look", "seal", "promote", "rollback", "label", "alarm", "retrain", "checkpoint", "key"
+    ]
+    actor: str
+    detector: str
+    version: int | None = None
+    bundle: str | None = None
+    reason: str = ""
+    details: dict[str, str | int | float | bool | None] = {}
+
+
+Record = DecisionRecord | ActRecord

@@ -1,0 +1,1 @@
+"""The sealed program: one data structure that every runtime evaluates to the same bits."""

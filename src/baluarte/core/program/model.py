@@ -1,0 +1,87 @@
+"""The sealed program as values. ``docs/concepts/program.md`` specifies every rule.
+
+A program is a sum: ``score = clamp(base + Σ terms)``, every term an int64 in units of
+``2**-scale_bits`` of the margin. Integer sums have no order, so batch size, threads and language can't
+change the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rule = Literal["lightgbm", "sklearn", "xgboost"]
+
+MISSING_LEFT = 1  #: flag: a missing value goes left
+MISSING_ZERO = 2  #: flag (lightgbm): abs(x) <= 1e-35 and NaN are missing
+MISSING_NAN = 4  #: flag (lightgbm): NaN is missing; with neither flag NaN is compared as 0.0
+CATEGORICAL = 8  #: flag (lightgbm, xgboost): membership in ``set_bits`` decides, not the threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreePart:
+    """An ensemble of binary trees: N inner nodes, L leaves, T trees, all in flat arrays.
+
+    A reference ``r >= 0`` is an inner node, ``r < 0`` the leaf ``~r``. A node's children come after it
+    (``child > node``), each node and leaf has exactly one parent or is one root: no cycles, no sharing.
+    """
+
+    rule: Rule
+    root: NDArray[np.int32]  #: (T,) references
+    feature: NDArray[np.int32]  #: (N,) column of the encoder's matrix
+    threshold: NDArray[np.float64]  #: (N,) finite; 0.0 for categorical nodes
+    left: NDArray[np.int32]  #: (N,) references
+    right: NDArray[np.int32]  #: (N,) references
+    flags: NDArray[np.uint8]  #: (N,) the flags above
+    set_index: NDArray[np.int32]  #: (N,) category set of the node, -1 where not categorical
+    set_start: NDArray[np.int32]  #: (S + 1,) first word of each set in set_bits
+    set_bits: NDArray[np.uint32]  #: bit c of a set: category code c goes left
+    leaf: NDArray[np.int64]  #: (L,) fixed-point values
+    node_cover: NDArray[np.float64]  #: (N,) training weight that reached the node, > 0
+    leaf_cover: NDArray[np.float64]  #: (L,) likewise; for exact path-dependent reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearPart:
+    """A sum of one term a column, each rounded once to fixed point.
+
+    Numeric terms: ``rint(((min(max(x, low), high) - center) / scale) * weight)`` with ``weight``
+    already multiplied by ``2**scale_bits``; NaN gives ``missing``. M terms.
+
+    Table terms: ``value[start + k]`` where k is the category code, or for a term with cuts the number
+    of cuts <= x; NaN gives ``table_missing``; a code that is not in the table gives ``table_other``.
+    K terms.
+    """
+
+    column: NDArray[np.int32]  #: (M,)
+    center: NDArray[np.float64]  #: (M,) finite
+    scale: NDArray[np.float64]  #: (M,) finite, > 0
+    low: NDArray[np.float64]  #: (M,) not NaN, low <= high
+    high: NDArray[np.float64]  #: (M,)
+    weight: NDArray[np.float64]  #: (M,) finite
+    missing: NDArray[np.int64]  #: (M,)
+    mean: NDArray[np.int64]  #: (M,) the term's mean over the fit rows: the reasons' baseline
+    table_column: NDArray[np.int32]  #: (K,)
+    table_start: NDArray[np.int32]  #: (K + 1,) into table_value
+    table_value: NDArray[np.int64]
+    cut_start: NDArray[np.int32]  #: (K + 1,) into cut; an empty range means category codes
+    cut: NDArray[np.float64]  #: ascending within a term, finite
+    table_missing: NDArray[np.int64]  #: (K,)
+    table_other: NDArray[np.int64]  #: (K,)
+    table_mean: NDArray[np.int64]  #: (K,)
+
+
+Part = TreePart | LinearPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The only thing that scores in production."""
+
+    n_features: int  #: columns of the encoder's matrix
+    scale_bits: int  #: a score unit is 2**-scale_bits of the margin, 0..52
+    base: int  #: constant term, in score units
+    parts: tuple[Part, ...]

@@ -1,0 +1,71 @@
+"""The event schema: which fields an event has, what each is for, who can change it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+FieldType = Literal["number", "integer", "category", "text", "time", "ip", "boolean"]
+Role = Literal["feature", "id", "time", "entity", "label", "sensitive", "ignored", "legacy_score"]
+Mutable = Literal["no", "up", "down", "any"]
+TimeUnit = Literal["s", "ms", "us"]
+
+FLOAT32_MAX = (
+    3.4028234663852886e38  #: largest finite float32 (IEEE 754), the schema's bound on numbers
+)
+MAX_PATH_DEPTH = 8  #: nested objects a path may cross
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One field of an event.
+
+    ``path`` reaches into nested objects by dots (``flow.bytes_toserver``); it is the name itself when
+    not given. ``available`` says whether the value is known when the decision is made; a field that is
+    only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing, push it
+    up, push it down, or set it freely.
+    """
+
+    name: str
+    type: FieldType
+    role: Role = "feature"
+    path: str = ""
+    available: Literal["at_decision", "after"] = "at_decision"
+    mutable: Mutable = "any"
+    required: bool = False
+    allow_infinite: bool = False
+    unit: TimeUnit = "s"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys from the event's root to the value."""
+        return tuple((self.path or self.name).split("."))
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether a learner may see it."""
+        return self.role == "feature" and self.available == "at_decision"
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All fields of an event, in the order of the contract."""
+
+    fields: tuple[Field, ...]
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(field.name == name for field in self.fields)
+
+    def by_role(self, role: Role) -> Field | None:
+        """The first field with this role, or None."""
+        return next((field for field in self.fields if field.role == role), None)
+
+    @property
+    def features(self) -> tuple[Field, ...]:
+        """The fields that a learner may see, in order."""
+        return tuple(field for field in self.fields if field.is_feature)

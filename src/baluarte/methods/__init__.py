@@ -1,0 +1,1 @@
+"""How it is computed: swappable algorithms, one file each, no network."""

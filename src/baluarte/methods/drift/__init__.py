@@ -1,0 +1,1 @@
+"""Drift: the e-detector that alarms, and views that a person reads."""

@@ -1,0 +1,1 @@
+"""Gates: each turns proof rows into a verdict with a bound."""

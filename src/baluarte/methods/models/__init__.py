@@ -1,0 +1,1 @@
+"""Learners: each trains a model and compiles it to a sealed program."""

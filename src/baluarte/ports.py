@@ -1,0 +1,403 @@
+"""What can be switched: every Protocol, on one page.
+
+A plug-in meets one of these and has one entry-point line in ``pyproject.toml``; a port's conformance
+suite lives in :mod:`baluarte.testing` and runs over every registered plug-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.core.contract import Contract, Gate
+from baluarte.core.event import Events
+from baluarte.core.evidence import Finding, GateResult
+from baluarte.core.program.draft import Draft
+from baluarte.core.schema import Schema
+
+Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
+Target = NDArray[np.int8]  #: (n,) 1 attack, 0 not
+Params = Mapping[str, int | float | str | bool]
+
+
+# --- time, entropy, progress -------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now_us(self) -> int:
+        """Microseconds of UTC since 1970."""
+        ...
+
+
+class Entropy(Protocol):
+    """Unpredictable bytes, for ids and keys; never for anything that must be repeatable."""
+
+    def token(self, n_bytes: int) -> bytes:
+        """``n_bytes`` fresh random bytes."""
+        ...
+
+
+class Progress(Protocol):
+    """Where long work says how far it is."""
+
+    def step(self, done: int, total: int, note: str = "") -> None:
+        """``done`` of ``total`` steps are complete."""
+        ...
+
+
+# --- learning ------------------------------------------------------------------------------------------
+
+
+class Suggest(Protocol):
+    """What a search offers a model to draw its parameters from."""
+
+    def integer(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """A whole number in [low, high]."""
+        ...
+
+    def number(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number in [low, high]."""
+        ...
+
+    def choice(
+        self, name: str, options: Sequence[str | int | float | bool]
+    ) -> str | int | float | bool:
+        """One of the options."""
+        ...
+
+
+class FitTask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is fitted with, beside the rows."""
+
+    categorical: tuple[bool, ...]  #: (d,) whether a column holds category codes
+    monotone: tuple[int, ...]  #: (d,) 1 rising, -1 falling, 0 free
+    seed: int
+    threads: int
+    class_weight: Literal["none", "balanced"]
+
+
+class Fitted(Protocol):
+    """A fitted model: the library's own output, and its compiled form."""
+
+    def margin(self, X: Matrix) -> NDArray[np.float64]:
+        """(n,) the library's own float64 output on the additive scale; higher is more suspicious."""
+        ...
+
+    def compile(self) -> Draft:
+        """The same function as a draft program (float64 leaves and weights, not yet rounded)."""
+        ...
+
+
+class Model(Protocol):
+    """A learner: one file in ``methods/models``."""
+
+    name: ClassVar[str]
+    needs_labels: ClassVar[bool]
+
+    def defaults(self) -> Params:
+        """Parameters of trial 0: sound without any search."""
+        ...
+
+    def suggest(self, suggest: Suggest) -> Params:
+        """Parameters of a further trial, drawn from the model's space."""
+        ...
+
+    def fit(self, X: Matrix, y: Target, *, params: Params, task: FitTask) -> Fitted:
+        """Fit on (n, d) rows; deterministic for equal arguments. ``y`` is unused without labels."""
+        ...
+
+
+class Search(Protocol):
+    """A resumable, deterministic search over a model's space; one trial at a time."""
+
+    def run(
+        self, models: Sequence[Model], *, budget: SearchBudget, evaluate: Evaluate
+    ) -> list[Trial]:
+        """Run (or resume) up to the budget's trials and return all of them, oldest first."""
+        ...
+
+
+class SearchBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a search may go."""
+
+    trials: int
+    seed: int
+    max_minutes: float | None = None
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One completed trial."""
+
+    number: int
+    model: str
+    params: dict[str, int | float | str | bool]
+    value: float  #: higher is better
+    seconds: float
+    figures: dict[str, float] = {}
+
+
+class Evaluate(Protocol):
+    """Scores one parameter set of one model."""
+
+    def __call__(
+        self, model: Model, params: Params, *, seed: int
+    ) -> tuple[float, dict[str, float]]:
+        """The value to maximise and the figures to record."""
+        ...
+
+
+# --- checks, gates -------------------------------------------------------------------------------------
+
+
+class Check(Protocol):
+    """A check of the data before training: one file in ``methods/checks``."""
+
+    name: ClassVar[str]
+
+    def findings(self, contract: Contract, events: Events) -> list[Finding]:
+        """What it found in the events, worst first."""
+        ...
+
+
+class ProofRows(Protocol):
+    """The rows a gate may look at: scores of the sealed program and labels."""
+
+    scores: NDArray[np.int64]  #: (n,)
+    labels: Target  #: (n,)
+    bands: NDArray[np.int64]  #: (n,) index of the band each row is in
+    segments: Mapping[str, NDArray[np.object_]]  #: field name to (n,) values, for gates by segment
+    latency_ms: NDArray[np.float64]  #: (m,) measured times of scoring one event
+
+
+class GatePlugin(Protocol):
+    """A gate: one file in ``methods/gates``."""
+
+    name: ClassVar[str]
+
+    def judge(
+        self, gate: Gate, contract: Contract, rows: ProofRows, *, alpha: float
+    ) -> list[GateResult]:
+        """One result, or one a segment where ``gate.by`` is set.
+
+        Args:
+            alpha: error probability this look may spend on this gate.
+        """
+        ...
+
+    def needed(self, gate: Gate, contract: Contract, *, alpha: float) -> tuple[int, int]:
+        """Positives and negatives that the proof rows need for power .8, for ``plan``."""
+        ...
+
+
+# --- the world -----------------------------------------------------------------------------------------
+
+
+class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a file as it stands, before any schema: what ``init`` infers from."""
+
+    name: str
+    physical: Literal["float", "integer", "boolean", "text", "time"]
+    n: int  #: values looked at
+    n_missing: int
+    n_distinct: int
+    examples: tuple[str, ...]  #: the most frequent values in canonical text, most frequent first
+    low: float | None = None
+    high: float | None = None
+
+
+class Source(Protocol):
+    """A place events come from: one file in ``adapters/sources``; opened by address."""
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def profile(self, address: str, *, max_rows: int) -> list[RawColumn]:
+        """The columns as they stand, over the first ``max_rows`` rows."""
+        ...
+
+    def read(self, address: str, schema: Schema, *, batch_rows: int) -> Iterator[Events]:
+        """Canonical events in batches, in file order.
+
+        Raises:
+            DataError: a value does not conform; every fault up to a stated number, with row and field.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Where decisions of a batch go: one file in ``adapters/sinks``. Written aside, then renamed."""
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def write(self, address: str, batches: Iterator[Mapping[str, Sequence[object]]]) -> int:
+        """Write all batches of columns and return the number of rows; all of it or nothing."""
+        ...
+
+
+class Signer(Protocol):
+    """Makes signatures: one file in ``adapters/signers``."""
+
+    name: ClassVar[str]
+
+    @property
+    def key_id(self) -> str:
+        """Stable id of the public key, hex SHA-256 of its raw bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature over the message."""
+        ...
+
+
+class Verifier(Protocol):
+    """Checks signatures by trusted public keys."""
+
+    def verify(self, message: bytes, signature: bytes, *, key_id: str, at_us: int) -> None:
+        """Return if the signature holds and the key was valid at that time.
+
+        Raises:
+            TrustError: unknown, revoked or expired key, or a wrong signature.
+        """
+        ...
+
+
+class LedgerShard(Protocol):
+    """An append-only Merkle log with one writer: one shard a worker."""
+
+    @property
+    def tag(self) -> str:
+        """The shard's stable tag: six hex digits."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Records so far, durable or not; the next record's index."""
+        ...
+
+    def append(self, records: Sequence[bytes]) -> int:
+        """Queue records and return the first one's index. Not durable until :meth:`commit`."""
+        ...
+
+    def commit(self) -> None:
+        """Make everything appended durable (fdatasync).
+
+        Raises:
+            OutsideError: no room or the disk failed; nothing after this is acknowledged.
+        """
+        ...
+
+    def root(self) -> bytes:
+        """32 bytes: the RFC 9162 tree head over all records."""
+        ...
+
+    def close(self) -> None:
+        """Commit and give up the writer's lock."""
+        ...
+
+
+class LedgerReader(Protocol):
+    """Reads all shards; never writes."""
+
+    def shards(self) -> list[str]:
+        """Tags of all shards, sorted."""
+        ...
+
+    def size(self, tag: str) -> int:
+        """Durable records of a shard."""
+        ...
+
+    def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The records' bytes, in order."""
+        ...
+
+
+class BundleStore(Protocol):
+    """Sealed bundles by digest."""
+
+    def put(self, files: Mapping[str, bytes], digest: str) -> None:
+        """Keep a bundle's files under its digest; the whole bundle or nothing."""
+        ...
+
+    def get(self, digest: str) -> dict[str, bytes]:
+        """A bundle's files; the caller verifies them.
+
+        Raises:
+            DataError: there is no such bundle.
+        """
+        ...
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One sealed version of a detector, as the registry knows it."""
+
+    detector: str
+    version: int
+    digest: str
+    epoch: int  #: monotonic; a promotion never goes to a lower epoch but by an explicit rollback
+    sealed_at: int
+    sealed_by: str
+    provisional: bool
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of champion: who, when, why."""
+
+    detector: str
+    version: int
+    at: int
+    actor: str
+    reason: str
+    kind: Literal["promote", "rollback"]
+
+
+class Registry(Protocol):
+    """Versions, champions and looks at the holdout; where the two planes meet."""
+
+    def add(self, version: Version) -> None:
+        """Record a sealed version; its number must be the next one."""
+        ...
+
+    def versions(self, detector: str) -> list[Version]:
+        """All versions, oldest first."""
+        ...
+
+    def detectors(self) -> list[str]:
+        """Names of all detectors, sorted."""
+        ...
+
+    def set_champion(self, promotion: Promotion) -> None:
+        """Make a version the one that decides."""
+        ...
+
+    def champion(self, detector: str) -> Version | None:
+        """The version that decides, or None."""
+        ...
+
+    def promotions(self, detector: str) -> list[Promotion]:
+        """All changes of champion, oldest first."""
+        ...
+
+    def approve(self, detector: str, version: int, *, actor: str, at: int, reason: str) -> None:
+        """Record a person's approval of a version."""
+        ...
+
+    def approvals(self, detector: str, version: int) -> list[tuple[str, int, str]]:
+        """(actor, at, reason) of each approval, oldest first."""
+        ...
+
+    def spend_look(
+        self, holdout: str, *, detector: str, actor: str, at: int, candidate: str
+    ) -> int:
+        """Record a look at a holdout (by its data digest) before it happens; its number, from 1."""
+        ...
+
+    def looks(self, holdout: str) -> int:
+        """Looks spent on a holdout so far."""
+        ...

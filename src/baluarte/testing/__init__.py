@@ -1,0 +1,1 @@
+"""Fakes and conformance suites, for us and for plug-in authors."""
