@@ -1,7 +1,7 @@
 """What can be switched: every Protocol, on one page.
 
-A plug-in meets one of these and has one entry-point line in ``pyproject.toml``; a port's conformance
-suite lives in :mod:`baluarte.testing` and runs over every registered plug-in.
+A plug-in meets one of these and has one entry-point line in ``pyproject.toml``; a port's
+conformance suite lives in :mod:`baluarte.testing` and runs over every registered plug-in.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Target = NDArray[np.int8]  #: (n,) 1 attack, 0 not
 Params = Mapping[str, int | float | str | bool]
 
 
-# --- time, entropy, progress -------------------------------------------------------------------------
+# --- time, entropy, progress -------------------------------------------------------------------
 
 
 class Clock(Protocol):
@@ -51,7 +51,7 @@ class Progress(Protocol):
         ...
 
 
-# --- learning ------------------------------------------------------------------------------------------
+# --- learning ----------------------------------------------------------------------------------
 
 
 class Suggest(Protocol):
@@ -86,8 +86,8 @@ class Fitted(Protocol):
     """A fitted model: the library's own output, and its compiled form."""
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
-        """(n,) the library's own float64 output on the additive scale; higher is more suspicious."""
-        ...
+        """(n,) the library's own float64 output on the additive scale; higher is more
+        suspicious.""" ...
 
     def compile(self) -> Draft:
         """The same function as a draft program (float64 leaves and weights, not yet rounded)."""
@@ -152,7 +152,7 @@ class Evaluate(Protocol):
         ...
 
 
-# --- checks, gates -------------------------------------------------------------------------------------
+# --- checks, gates -----------------------------------------------------------------------------
 
 
 class Check(Protocol):
@@ -195,7 +195,7 @@ class GatePlugin(Protocol):
         ...
 
 
-# --- the world -----------------------------------------------------------------------------------------
+# --- the world ---------------------------------------------------------------------------------
 
 
 class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,13 +225,13 @@ class Source(Protocol):
         """Canonical events in batches, in file order.
 
         Raises:
-            DataError: a value does not conform; every fault up to a stated number, with row and field.
+            DataError: values do not conform; faults up to a stated number, with row and field.
         """
         ...
 
 
 class Sink(Protocol):
-    """Where decisions of a batch go: one file in ``adapters/sinks``. Written aside, then renamed."""
+    """Where decisions of a batch go: one file in ``adapters/sinks``; all of it or nothing."""
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]

@@ -12,11 +12,7 @@ BudgetKind = Literal["max_fpr", "max_alerts_per_day", "min_precision", "max_cost
 BUDGETS: tuple[BudgetKind, ...] = ("max_fpr", "max_alerts_per_day", "min_precision", "max_cost")
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A frozen part of the contract; unknown keys are refused."""
-
-
-class Label(_Part):
+class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which values of the label field mean an attack: exactly one list is given.
 
     Values are compared after the canonical text form of :mod:`baluarte.core.event`.
@@ -28,14 +24,14 @@ class Label(_Part):
     family: str | None = None  #: a field that names the attack family, for per-family figures
 
 
-class Budget(_Part):
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One limit on alerts; ``value`` is in the unit of ``kind``."""
 
     kind: BudgetKind
     value: float
 
 
-class Objective(_Part):
+class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the detector promises: recall under one budget, with confidence, in time.
 
     Rates are in (0, 1). ``cost_missed`` and ``cost_false_alarm`` are numbers or the names of fields
@@ -53,14 +49,14 @@ class Objective(_Part):
     label_delay_days: float = 0.0
 
 
-class Band(_Part):
+class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One outcome; an event is in the highest band whose threshold its score is strictly above."""
 
     name: str
     budget: Budget | None = None  #: None for the lowest band, which has no threshold
 
 
-class Points(_Part):
+class Points(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What 0-999 points mean, in every version: odds double every ``double_odds`` points."""
 
     anchor: int = 500  #: points at even ``anchor_odds``
@@ -68,7 +64,7 @@ class Points(_Part):
     double_odds: float = 50.0  #: points that double the odds
 
 
-class Learner(_Part):
+class Learner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How candidates are trained; every choice here is part of the seal."""
 
     families: tuple[str, ...] = ("lightgbm", "random_forest", "logistic")
@@ -81,7 +77,7 @@ class Learner(_Part):
     max_minutes: float | None = None  #: wall-clock stop; when it acts, that is recorded
 
 
-class Gate(_Part):
+class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One gate by plug-in name; what its parameters mean is the plug-in's documentation."""
 
     name: str
@@ -90,14 +86,14 @@ class Gate(_Part):
     by: str | None = None  #: a field: the gate must pass in every segment of it
 
 
-class Accept(_Part):
+class Accept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A finding of ``plan`` that the author accepts, by name and with a reason."""
 
     finding: str
     reason: str
 
 
-class WindowFeature(_Part):
+class WindowFeature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A derived feature over a window; its place in the contract (no release computes it yet)."""
 
     name: str
@@ -108,8 +104,9 @@ class WindowFeature(_Part):
     lag_s: float = 0.0
 
 
-class Contract(_Part):
-    """Everything that ``detector.toml`` says, complete and in normal form; this is what is sealed."""
+class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that ``detector.toml`` says, complete and in normal form; this is what is
+    sealed."""
 
     name: str
     purpose: str

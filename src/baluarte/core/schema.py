@@ -20,10 +20,11 @@ MAX_PATH_DEPTH = 8  #: nested objects a path may cross
 class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One field of an event.
 
-    ``path`` reaches into nested objects by dots (``flow.bytes_toserver``); it is the name itself when
-    not given. ``available`` says whether the value is known when the decision is made; a field that is
-    only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing, push it
-    up, push it down, or set it freely.
+    ``path`` reaches into nested objects by dots (``flow.bytes_toserver``); it is the name itself
+    when not given. ``available`` says whether the value is known when the decision is made; a field
+    that is
+    only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing,
+    push it up, push it down, or set it freely.
     """
 
     name: str

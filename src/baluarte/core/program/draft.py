@@ -1,6 +1,7 @@
 """A draft program: the compiled model before its one rounding to fixed point.
 
-Learners compile to drafts; drafts add up (that is what a blend is); :func:`seal` rounds each term once.
+Learners compile to drafts; drafts add up (that is what a blend is); :func:`seal` rounds each term
+once.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class DraftTrees:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftLinear:
-    """As :class:`~baluarte.core.program.model.LinearPart`, every value float64 on the margin's scale."""
+    """As :class:`~baluarte.core.program.model.LinearPart`, every value float64 on the margin's
+    scale."""
 
     column: NDArray[np.int32]
     center: NDArray[np.float64]

@@ -1,8 +1,8 @@
 """The sealed program as values. ``docs/concepts/program.md`` specifies every rule.
 
 A program is a sum: ``score = clamp(base + Σ terms)``, every term an int64 in units of
-``2**-scale_bits`` of the margin. Integer sums have no order, so batch size, threads and language can't
-change the result.
+``2**-scale_bits`` of the margin. Integer sums have no order, so batch size, threads and language
+can't change the result.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ CATEGORICAL = 8  #: flag (lightgbm, xgboost): membership in ``set_bits`` decides
 class TreePart:
     """An ensemble of binary trees: N inner nodes, L leaves, T trees, all in flat arrays.
 
-    A reference ``r >= 0`` is an inner node, ``r < 0`` the leaf ``~r``. A node's children come after it
-    (``child > node``), each node and leaf has exactly one parent or is one root: no cycles, no sharing.
+    A reference ``r >= 0`` is an inner node, ``r < 0`` the leaf ``~r``. A node's children come
+    after it
+    (``child > node``), each node and leaf has exactly one parent or is one root: no cycles, no
+    sharing.
     """
 
     rule: Rule
@@ -51,9 +53,9 @@ class LinearPart:
     Numeric terms: ``rint(((min(max(x, low), high) - center) / scale) * weight)`` with ``weight``
     already multiplied by ``2**scale_bits``; NaN gives ``missing``. M terms.
 
-    Table terms: ``value[start + k]`` where k is the category code, or for a term with cuts the number
-    of cuts <= x; NaN gives ``table_missing``; a code that is not in the table gives ``table_other``.
-    K terms.
+    Table terms: ``value[start + k]`` where k is the category code, or for a term with cuts the
+    number of cuts <= x; NaN gives ``table_missing``; a code that is not in the table gives
+    ``table_other``. K terms.
     """
 
     column: NDArray[np.int32]  #: (M,)
