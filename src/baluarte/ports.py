@@ -86,8 +86,8 @@ class Fitted(Protocol):
     """A fitted model: the library's own output, and its compiled form."""
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
-        """(n,) the library's own float64 output on the additive scale; higher is more
-        suspicious.""" ...
+        """(n,) the library's own float64 output, on the additive scale."""
+        ...
 
     def compile(self) -> Draft:
         """The same function as a draft program (float64 leaves and weights, not yet rounded)."""

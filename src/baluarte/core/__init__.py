@@ -1,2 +1,1 @@
-"""What is true: values and rules. Standard library, numpy and msgspec; no clock, disk or
-network."""
+"""What is true: values and rules. Stdlib, numpy and msgspec; no clock, disk or network."""

@@ -37,12 +37,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     """One decision with everything that replay needs; the bytes of its JSON are the ledger's leaf.
 
     Keys are written in the order of this class. ``event`` holds the canonical values of the
-    schema's
-    fields (missing ones absent); ``features`` the encoded columns that were scored (null is NaN).
-    ``event_at`` and ``decided_at`` are microseconds of UTC. An event without an id gets the first
-    32 hex
-    digits of its digest, a hyphen and its ordinal in the request; one without a time gets the
-    arrival.
+    schema's fields (missing ones absent); ``features`` the encoded columns that were scored (null
+    is NaN). ``event_at`` and ``decided_at`` are microseconds of UTC. An event without an id gets
+    the first 32 hex digits of its digest, a hyphen and its ordinal in the request; one without a
+    time gets the arrival.
     """
 
     v: Literal[1] = 1
@@ -67,8 +65,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
 
 class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="act"):
-    """One act of a person or of the system: a look, seal, promotion, rollback, label intake,
-    alarm."""
+    """One act of a person or the system: a look, a promotion, a label intake, an alarm."""
 
     v: Literal[1] = 1
     at: int  #: microseconds of UTC

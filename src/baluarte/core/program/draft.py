@@ -35,8 +35,7 @@ class DraftTrees:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftLinear:
-    """As :class:`~baluarte.core.program.model.LinearPart`, every value float64 on the margin's
-    scale."""
+    """As :class:`~baluarte.core.program.model.LinearPart`, values float64 on the margin's scale."""
 
     column: NDArray[np.int32]
     center: NDArray[np.float64]
