@@ -1,0 +1,48 @@
+"""Fixtures of the whole suite, and the guard that keeps core and stages free of the world."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_PURE = ("tests/core/", "tests/stages/")
+_watching = False
+_FORBIDDEN = ("open", "socket.", "subprocess.", "os.system", "shutil.")
+
+
+def _hook(event: str, args: tuple[object, ...]) -> None:
+    if not _watching or not event.startswith(_FORBIDDEN):
+        return
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith(("baluarte.core", "baluarte.stages")):
+            raise AssertionError(f"{name} does I/O: {event} {args!r}")
+        if name.startswith(("baluarte.", "importlib", "_pytest.assertion")):
+            return
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+sys.addaudithook(_hook)
+
+
+@pytest.fixture(autouse=True)
+def _no_io_in_core_and_stages(request: pytest.FixtureRequest) -> Iterator[None]:
+    global _watching
+    _watching = any(part in str(request.path) for part in _PURE)
+    yield
+    _watching = False
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data sets; skips where there is none."""
+    for place in (os.environ.get("BALUARTE_DATA", ""), str(ROOT.parent / "shared" / "data")):
+        if place and (Path(place) / "README.md").exists():
+            return Path(place)
+    pytest.skip("the real data sets are not here: set BALUARTE_DATA to their folder")
