@@ -1,0 +1,83 @@
+"""Frames: how records stand in a segment, and how far a segment is sound.
+
+A frame is a little-endian u32 length, the u32 CRC-32 of the bytes, and the bytes. A length of zero
+is the end: segments are preallocated, so zeros follow the last frame. The CRC finds torn writes and
+flipped bits; that nobody changed a record on purpose is what the Merkle leaves are for.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+
+from baluarte.adapters.ledger.disk import read_at
+from baluarte.errors import TrustError
+
+HEADER = struct.Struct("<II")
+MAX_RECORD_BYTES = 16 << 20
+_CHUNK = 4 << 20
+
+
+def frame(record: bytes) -> bytes:
+    """One record as it stands in a segment.
+
+    Raises:
+        ValueError: the record is empty or larger than a record may be.
+    """
+    if not 0 < len(record) <= MAX_RECORD_BYTES:
+        raise ValueError(f"a record has 1 to {MAX_RECORD_BYTES} bytes, found {len(record)}")
+    return HEADER.pack(len(record), zlib.crc32(record)) + record
+
+
+def scan(descriptor: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """(end offset, record) of each sound frame from ``offset`` on, until the first that is not."""
+    buffer = memoryview(b"")
+    at = 0  # of the next frame, in the buffer
+    start = offset  # of the buffer, in the file
+    while True:
+        if len(buffer) - at < HEADER.size:
+            start, at = start + at, 0
+            buffer = memoryview(read_at(descriptor, _CHUNK, start))
+            if len(buffer) < HEADER.size:
+                return
+        length, crc = HEADER.unpack_from(buffer, at)
+        if not 0 < length <= MAX_RECORD_BYTES:
+            return
+        stop = at + HEADER.size + length
+        if stop > len(buffer):
+            start, at = start + at, 0
+            stop = HEADER.size + length
+            buffer = memoryview(read_at(descriptor, max(_CHUNK, stop), start))
+            if stop > len(buffer):
+                return
+        record = bytes(buffer[at + HEADER.size : stop])
+        if zlib.crc32(record) != crc:
+            return
+        at = stop
+        yield start + at, record
+
+
+def read_frame(descriptor: int, offset: int, *, where: str) -> bytes:
+    """The record whose frame starts at ``offset``.
+
+    Raises:
+        TrustError: there is no sound frame.
+    """
+    for _, record in scan(descriptor, offset):
+        return record
+    raise TrustError(f"no sound record at byte {offset}", where=where)
+
+
+def tail(descriptor: int, offset: int) -> bytes:
+    """What follows ``offset`` up to the last byte that is not zero: empty after a clean end."""
+    parts: list[bytes] = []
+    while part := read_at(descriptor, _CHUNK, offset):
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts).rstrip(b"\x00")
+
+
+def join(frames: Sequence[bytes]) -> bytes:
+    """Frames as one write."""
+    return b"".join(frames)

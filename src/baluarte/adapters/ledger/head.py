@@ -1,0 +1,93 @@
+"""The head file: how far a shard is committed, in two slots written in turn.
+
+A slot holds the generation, the number of committed records, the segment and byte where they end,
+and the Merkle frontier, under a CRC. It is written after each commit, so it is never ahead of what
+is durable; two slots on different pages, so that one survives a torn write.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from baluarte.adapters.ledger.disk import open_existing, read_at, write_at
+from baluarte.core.merkle import HASH_BYTES, Frontier
+from baluarte.errors import TrustError
+
+_SLOT_BYTES = 4096
+_MAGIC = b"BALUHEAD"
+_FIXED = struct.Struct("<8sQQQQ")  # magic, generation, size, segment's first index, byte offset
+_CRC = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How far a shard is committed."""
+
+    generation: int  #: of the writes of this file; the larger of two sound slots counts
+    size: int  #: committed records
+    segment: int  #: first index of the segment where they end
+    offset: int  #: the byte in that segment after the last committed frame
+    peaks: tuple[bytes, ...]  #: the Merkle frontier over the committed records
+
+    def frontier(self) -> Frontier:
+        """The Merkle frontier over the committed records."""
+        return Frontier(self.size, self.peaks)
+
+
+def encode(head: Head) -> bytes:
+    """One slot's bytes."""
+    fixed = _FIXED.pack(_MAGIC, head.generation, head.size, head.segment, head.offset)
+    body = fixed + b"".join(head.peaks)
+    return (body + _CRC.pack(zlib.crc32(body))).ljust(_SLOT_BYTES, b"\x00")
+
+
+def decode(slot: bytes) -> Head | None:
+    """The head in a slot, or None where the slot is not sound."""
+    if len(slot) != _SLOT_BYTES:
+        return None
+    magic, generation, size, segment, offset = _FIXED.unpack_from(slot)
+    if magic != _MAGIC or size >= 2**56:
+        return None
+    stop = _FIXED.size + HASH_BYTES * size.bit_count()
+    body = slot[:stop]
+    if _CRC.unpack_from(slot, stop)[0] != zlib.crc32(body):
+        return None
+    peaks = tuple(body[at : at + HASH_BYTES] for at in range(_FIXED.size, stop, HASH_BYTES))
+    return Head(generation=generation, size=size, segment=segment, offset=offset, peaks=peaks)
+
+
+def write(descriptor: int, head: Head) -> None:
+    """Write the slot that the other, older one doesn't need."""
+    write_at(descriptor, encode(head), head.generation % 2 * _SLOT_BYTES)
+
+
+def read(path: Path) -> Head | None:
+    """The newest sound head, or None where nothing was ever committed.
+
+    Raises:
+        TrustError: the file has bytes but no sound slot.
+    """
+    try:
+        descriptor = open_existing(path)
+    except FileNotFoundError:
+        return None
+    try:
+        for _ in range(3):  # a reader may meet a write half done; then the other slot is sound
+            data = read_at(descriptor, 2 * _SLOT_BYTES, 0)
+            slots = (decode(data[:_SLOT_BYTES]), decode(data[_SLOT_BYTES:]))
+            sound = [head for head in slots if head is not None]
+            if sound:
+                return max(sound, key=lambda head: head.generation)
+    finally:
+        os.close(descriptor)
+    if not data.strip(b"\x00"):
+        return None
+    raise TrustError(
+        "neither slot of the head is sound: how much was committed is unknown",
+        where=str(path),
+        hint="Restore the shard from a copy, or remove this file to accept the sound records.",
+    )

@@ -1,0 +1,242 @@
+"""The writer of one shard: append, then commit; acknowledged is durable."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from baluarte.adapters.ledger import head as heads
+from baluarte.adapters.ledger.disk import (
+    open_existing,
+    open_new,
+    open_or_new,
+    outside,
+    reserve,
+    sync_folder,
+    write_at,
+)
+from baluarte.adapters.ledger.frames import HEADER, MAX_RECORD_BYTES, frame
+from baluarte.adapters.ledger.head import Head
+from baluarte.adapters.ledger.layout import ENTRY_BYTES, entry, index_path, segment_path, segments
+from baluarte.adapters.ledger.recover import Recovery, recover
+from baluarte.core.merkle import leaf_hash
+from baluarte.errors import OutsideError
+
+SEGMENT_BYTES = 16 << 20  #: room that is reserved ahead, and where a segment ends
+
+
+class SegmentShard:
+    """One shard, held by this process alone until :meth:`close`.
+
+    ``append`` may be called from one thread while ``commit`` runs in another: a commit makes
+    durable all that was queued when it began, so callers that wait together share one fdatasync.
+    After any failure to write nothing more is accepted: open the shard again, which recovers it.
+
+    Args:
+        folder: the shard's folder; its name is the tag.
+        lock: descriptor of the shard's lock file, locked; closed with the shard.
+        segment_bytes: size at which a segment ends; a larger record has a segment of its own.
+    """
+
+    def __init__(self, folder: Path, lock: int, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder, self._lock_file, self._segment_bytes = folder, lock, segment_bytes
+        self._queue: list[bytes] = []
+        self._queueing = threading.Lock()
+        self._writing = threading.Lock()
+        self._failed: OutsideError | None = None
+        self._closed = False
+        self._segment_file = self._index_file = self._head_file = -1
+        try:
+            with outside("the ledger's shard can't be opened", folder):
+                self._head, self.recovered = self._recover()
+                self._frontier = self._head.frontier()
+                self._queued = self._head.size
+        except BaseException:
+            self._close_files()
+            raise
+
+    @property
+    def tag(self) -> str:
+        """The shard's stable tag: six hex digits."""
+        return self._folder.name
+
+    @property
+    def size(self) -> int:
+        """Records so far, durable or not; the next record's index."""
+        return self._queued
+
+    @property
+    def committed(self) -> int:
+        """Records that are durable."""
+        return self._head.size
+
+    def append(self, records: Sequence[bytes]) -> int:
+        """Queue records and return the first one's index. Not durable until :meth:`commit`.
+
+        Raises:
+            OutsideError: an earlier commit failed; nothing was queued.
+            ValueError: a record is empty or too large; nothing was queued.
+        """
+        if not all(0 < len(record) <= MAX_RECORD_BYTES for record in records):
+            raise ValueError(f"a record has 1 to {MAX_RECORD_BYTES} bytes")
+        with self._queueing:
+            self._refuse_if_failed()
+            first = self._queued
+            self._queue.extend(records)
+            self._queued += len(records)
+        return first
+
+    def commit(self) -> None:
+        """Make everything appended durable.
+
+        Raises:
+            OutsideError: no room or the disk failed, now or earlier; nothing after this is
+                acknowledged.
+        """
+        with self._writing:
+            self._refuse_if_failed()
+            with self._queueing:
+                batch, self._queue = self._queue, []
+            if not batch:
+                return
+            try:
+                with outside("the ledger can't be written", self._folder):
+                    self._write(batch)
+            except BaseException as error:
+                self._failed = (
+                    error
+                    if isinstance(error, OutsideError)
+                    else OutsideError("the ledger was interrupted", where=str(self._folder))
+                )
+                raise
+
+    def root(self) -> bytes:
+        """32 bytes: the RFC 9162 tree head over all records, durable or not."""
+        with self._writing, self._queueing:
+            frontier = self._frontier.copy()
+            frontier.extend(map(leaf_hash, self._queue))
+        return frontier.root()
+
+    def close(self) -> None:
+        """Commit, release the room reserved ahead, and give up the lock; again is nothing."""
+        if self._closed:
+            return
+        try:
+            if self._failed is None:
+                self.commit()
+                with outside("the ledger's shard can't be closed", self._folder):
+                    os.ftruncate(self._segment_file, self._head.offset)
+                    os.fsync(self._segment_file)
+                    os.fsync(self._head_file)
+        finally:
+            self._closed = True
+            self._close_files()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- within -----------------------------------------------------------------------------
+
+    def _refuse_if_failed(self) -> None:
+        if self._closed:
+            raise OutsideError("the ledger's shard is closed", where=str(self._folder))
+        if self._failed is not None:
+            raise OutsideError(
+                "the ledger takes no records since a write failed",
+                where=str(self._folder),
+                hint="Make room or repair the disk, then start again: the shard recovers itself.",
+            ) from self._failed
+
+    def _recover(self) -> tuple[Head, Recovery]:
+        if not segments(self._folder) and heads.read(self._folder / "head") is None:
+            os.close(self._new_segment(0))
+        end, recovered = recover(self._folder)
+        self._segment_file = open_existing(segment_path(self._folder, end.segment), write=True)
+        reserve(self._segment_file, self._segment_bytes)
+        os.fsync(self._segment_file)
+        self._index_file = open_or_new(index_path(self._folder, end.segment))
+        self._head_file = open_or_new(self._folder / "head")
+        end = replace(end, generation=end.generation + 1)
+        heads.write(self._head_file, end)
+        os.fsync(self._head_file)
+        sync_folder(self._folder)
+        return end, recovered
+
+    def _new_segment(self, first: int) -> int:
+        descriptor = open_new(segment_path(self._folder, first))
+        try:
+            reserve(descriptor, self._segment_bytes)
+            os.fsync(descriptor)
+            sync_folder(self._folder)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _write(self, batch: Sequence[bytes]) -> None:
+        room = self._segment_bytes - self._head.offset
+        start = 0
+        for number, record in enumerate(batch):
+            room -= HEADER.size + len(record)
+            if room < 0 and self._head.offset + number - start > 0:
+                self._flush(batch[start:number])
+                self._rotate()
+                start = number
+                room = self._segment_bytes - HEADER.size - len(record)
+        self._flush(batch[start:])
+
+    def _flush(self, records: Sequence[bytes]) -> None:
+        """Write, fdatasync, then the index and the head: the order that recovery relies on."""
+        if not records:
+            return
+        frames = [frame(record) for record in records]
+        leaves = [leaf_hash(record) for record in records]
+        begin = offset = self._head.offset
+        entries: list[bytes] = []
+        for framed, leaf in zip(frames, leaves, strict=True):
+            entries.append(entry(offset, leaf))
+            offset += len(framed)
+        write_at(self._segment_file, b"".join(frames), begin)
+        os.fdatasync(self._segment_file)
+        at = (self._head.size - self._head.segment) * ENTRY_BYTES
+        write_at(self._index_file, b"".join(entries), at)
+        self._frontier.extend(leaves)
+        self._advance(segment=self._head.segment, offset=offset)
+
+    def _rotate(self) -> None:
+        first = self._head.size
+        os.ftruncate(self._segment_file, self._head.offset)
+        os.fsync(self._segment_file)
+        descriptor = self._new_segment(first)
+        os.close(self._segment_file)
+        self._segment_file = descriptor
+        os.fsync(self._index_file)
+        os.close(self._index_file)
+        self._index_file = open_or_new(index_path(self._folder, first))
+        self._advance(segment=first, offset=0)
+        os.fsync(self._head_file)
+
+    def _advance(self, *, segment: int, offset: int) -> None:
+        self._head = Head(
+            generation=self._head.generation + 1,
+            size=self._frontier.size,
+            segment=segment,
+            offset=offset,
+            peaks=self._frontier.peaks,
+        )
+        heads.write(self._head_file, self._head)
+
+    def _close_files(self) -> None:
+        for descriptor in (self._segment_file, self._index_file, self._head_file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        os.close(self._lock_file)
