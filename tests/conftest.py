@@ -11,12 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _PURE = ("tests/core/", "tests/stages/")
-_watching = False
+_watching = [False]
 _FORBIDDEN = ("open", "socket.", "subprocess.", "os.system", "shutil.")
 
 
 def _hook(event: str, args: tuple[object, ...]) -> None:
-    if not _watching or not event.startswith(_FORBIDDEN):
+    if not _watching[0] or not event.startswith(_FORBIDDEN):
         return
     frame = sys._getframe(1)
     while frame is not None:
@@ -33,10 +33,9 @@ sys.addaudithook(_hook)
 
 @pytest.fixture(autouse=True)
 def _no_io_in_core_and_stages(request: pytest.FixtureRequest) -> Iterator[None]:
-    global _watching
-    _watching = any(part in str(request.path) for part in _PURE)
+    _watching[0] = any(part in str(request.path) for part in _PURE)
     yield
-    _watching = False
+    _watching[0] = False
 
 
 @pytest.fixture(scope="session")

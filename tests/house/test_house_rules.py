@@ -46,7 +46,9 @@ def test_no_entry_point_group_is_without_a_room() -> None:
     assert set(PROJECT["project"]["entry-points"]) == set(PLUGIN_ROOMS)
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("__init__.py")), ids=lambda p: str(p.parent.name))
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("__init__.py")), ids=lambda p: str(p.parent.name)
+)
 def test_doorplates_hold_a_docstring_and_import_nothing(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
     assert ast.get_docstring(tree)
@@ -77,7 +79,9 @@ def test_nothing_in_the_product_unpickles_or_evaluates() -> None:
 
 def loaded_by(code: str) -> set[str]:
     probe = f"import sys\n{code}\nprint('\\n'.join(sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
     return set(done.stderr.split())
 
 

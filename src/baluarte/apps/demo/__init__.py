@@ -1,0 +1,1 @@
+"""The demo: the whole life of a detector in two minutes."""
