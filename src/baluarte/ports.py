@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, GateResult
+from baluarte.core.keys import PublicKey
 from baluarte.core.program.draft import Draft
 from baluarte.core.schema import Schema
 
@@ -247,6 +248,11 @@ class Signer(Protocol):
     name: ClassVar[str]
 
     @property
+    def key(self) -> PublicKey:
+        """The public half: its name, id and validity."""
+        ...
+
+    @property
     def key_id(self) -> str:
         """Stable id of the public key, hex SHA-256 of its raw bytes."""
         ...
@@ -265,6 +271,10 @@ class Verifier(Protocol):
         Raises:
             TrustError: unknown, revoked or expired key, or a wrong signature.
         """
+        ...
+
+    def keys(self) -> list[PublicKey]:
+        """All trusted keys, revoked and expired ones too, by name."""
         ...
 
 
@@ -303,7 +313,7 @@ class LedgerShard(Protocol):
 
 
 class LedgerReader(Protocol):
-    """Reads all shards; never writes."""
+    """Reads all shards beside their writers; never writes a record."""
 
     def shards(self) -> list[str]:
         """Tags of all shards, sorted."""
@@ -314,7 +324,35 @@ class LedgerReader(Protocol):
         ...
 
     def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The records' bytes, in order."""
+        """The records' bytes, in order.
+
+        Raises:
+            TrustError: a committed record is missing or damaged.
+        """
+        ...
+
+    def record(self, tag: str, index: int) -> bytes:
+        """One record, without reading the others.
+
+        Raises:
+            DataError: there is no such record.
+            TrustError: it is missing or damaged.
+        """
+        ...
+
+    def leaf_hashes(self, tag: str, stop: int | None = None) -> Sequence[bytes]:
+        """Leaf hashes of the first ``stop`` records (all when None), for proofs."""
+        ...
+
+    def notes(self, tag: str | None) -> list[bytes]:
+        """Signed checkpoints of a shard, or (None) over all shards' heads; oldest first."""
+        ...
+
+    def put_note(self, tag: str | None, number: int, note: bytes) -> None:
+        """Keep a signed checkpoint under its size (of a shard) or time (over all heads).
+
+        The one thing that is written here: it stands beside the records and needs no lock.
+        """
         ...
 
 
@@ -344,6 +382,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     sealed_at: int
     sealed_by: str
     provisional: bool
+    trained_by: str = ""
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
@@ -355,6 +394,23 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     reason: str
     kind: Literal["promote", "rollback"]
+
+
+class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source said about one event."""
+
+    event_id: str
+    label: Literal[0, 1]  #: 1 attack, 0 not
+    at: int  #: when the source said so, microseconds of UTC
+    source: str
+
+
+class LabelIntake(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery of labels changed; a row that says nothing new is in none of these."""
+
+    new: int  #: events that had no label
+    corrections: int  #: rows by which a source changed its mind
+    conflicts: int  #: rows that contradict another source; both are kept
 
 
 class Registry(Protocol):
@@ -400,4 +456,20 @@ class Registry(Protocol):
 
     def looks(self, holdout: str) -> int:
         """Looks spent on a holdout so far."""
+        ...
+
+    def champion_epoch(self, detector: str) -> int:
+        """Rises by every change of champion, 0 before the first: cheap to poll for a hot swap."""
+        ...
+
+    def add_labels(self, detector: str, rows: Sequence[LabelRow]) -> LabelIntake:
+        """Keep what sources said about events: all rows or none; nothing is ever overwritten."""
+        ...
+
+    def labels(self, detector: str) -> dict[str, LabelRow]:
+        """The label of each event: what was said last (by its time) counts."""
+        ...
+
+    def label_conflicts(self, detector: str) -> list[LabelRow]:
+        """The newest word of each source about the events on which sources differ."""
         ...
