@@ -1,0 +1,225 @@
+"""What may be written in ``detector.toml``: every key with its type, range and meaning.
+
+The surface is what a person writes, short; the contract (:mod:`baluarte.core.contract`) is the
+normal form of it that is sealed. The JSON Schema for editors is generated from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from baluarte.core.schema import FieldType, Mutable, Role, TimeUnit
+
+NAME_PATTERN = "^[a-z][a-z0-9_-]{0,62}$"  #: detectors, bands, windows: safe in addresses and files
+FIELD_PATTERN = r"^[^\x00-\x1f\x7f]{1,256}$"
+ATTACK_PATTERN = r"^T\d{4}(\.\d{3})?$"  #: MITRE ATT&CK technique and sub-technique ids
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=NAME_PATTERN,
+        extra={"expected": "a name: a lower-case letter, then at most 62 of a-z, 0-9, - and _"},
+    ),
+]
+FieldName = Annotated[
+    str,
+    Meta(
+        pattern=FIELD_PATTERN, extra={"expected": "a field's name: 1 to 256 printable characters"}
+    ),
+]
+Technique = Annotated[
+    str,
+    Meta(
+        pattern=ATTACK_PATTERN,
+        extra={"expected": "an ATT&CK technique id, such as T1059 or T1059.001"},
+    ),
+]
+Kind = Annotated[FieldType, Meta(extra={"expected": "one of " + ", ".join(get_args(FieldType))})]
+Said = Annotated[str, Meta(min_length=1)]
+Rate = Annotated[float, Meta(gt=0, lt=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Value = str | int | bool  #: of a label; brought to canonical text
+Cost = Positive | FieldName
+
+
+class EventsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which field has which role, by name."""
+
+    label: (
+        Annotated[FieldName, Meta(description="the field that says attack or not")] | UnsetType
+    ) = UNSET
+    positive: Annotated[
+        tuple[Value, ...], Meta(description="label values that mean attack; or give negative")
+    ] = ()
+    negative: Annotated[
+        tuple[Value, ...],
+        Meta(description="label values that mean no attack; all others mean attack"),
+    ] = ()
+    family: (
+        Annotated[
+            FieldName, Meta(description="the field that names the attack family; never a feature")
+        ]
+        | UnsetType
+    ) = UNSET
+    id: Annotated[FieldName, Meta(description="the event's id")] | UnsetType = UNSET
+    time: (
+        Annotated[FieldName, Meta(description="the event's time; splits go by it")] | UnsetType
+    ) = UNSET
+    entity: (
+        Annotated[
+            FieldName, Meta(description="who or what the event is about; never on both sides")
+        ]
+        | UnsetType
+    ) = UNSET
+    legacy_score: (
+        Annotated[FieldName, Meta(description="the score of the detector in use today")] | UnsetType
+    ) = UNSET
+    ignored: Annotated[tuple[FieldName, ...], Meta(description="fields that are read past")] = ()
+    sensitive: Annotated[
+        tuple[FieldName, ...], Meta(description="fields for fairness figures only; never features")
+    ] = ()
+
+
+class TypesTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The short form of fields: every name listed is a field of that type."""
+
+    number: tuple[FieldName, ...] = ()
+    integer: tuple[FieldName, ...] = ()
+    category: tuple[FieldName, ...] = ()
+    text: tuple[FieldName, ...] = ()
+    time: tuple[FieldName, ...] = ()
+    ip: tuple[FieldName, ...] = ()
+    boolean: tuple[FieldName, ...] = ()
+
+
+class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The long form of one field."""
+
+    type: Kind | UnsetType = UNSET
+    path: (
+        Annotated[str, Meta(min_length=1, description="keys to the value, by dots: flow.bytes")]
+        | UnsetType
+    ) = UNSET
+    role: Role | UnsetType = UNSET
+    available: Annotated[
+        Literal["at_decision", "after"],
+        Meta(description="whether the value is known when the decision is made"),
+    ] = "at_decision"
+    mutable: Annotated[
+        Mutable, Meta(description="what an attacker can do to the value: no, up, down, any")
+    ] = "any"
+    required: bool = False
+    allow_infinite: bool = False
+    unit: Annotated[TimeUnit, Meta(description="of numeric times")] | UnsetType = UNSET
+
+
+class WindowTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One derived feature over a window. Its place is here; no release computes it yet."""
+
+    op: Literal["count", "sum", "distinct", "min", "max", "mean", "since_last", "rate", "ratio"]
+    by: FieldName
+    field: FieldName | UnsetType = UNSET
+    window_s: Positive | UnsetType = UNSET
+    lag_s: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class BudgetKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The four ways to limit alerts."""
+
+    max_fpr: (
+        Annotated[Rate, Meta(description="share of non-attacks that may alert")] | UnsetType
+    ) = UNSET
+    max_alerts_per_day: Positive | UnsetType = UNSET
+    min_precision: (
+        Annotated[Rate, Meta(description="share of alerts that are attacks")] | UnsetType
+    ) = UNSET
+    max_cost: Annotated[Positive, Meta(description="expected cost of one event")] | UnsetType = (
+        UNSET
+    )
+
+
+class ObjectiveTable(BudgetKeys, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the detector promises: recall under exactly one budget."""
+
+    min_recall: (
+        Annotated[Rate, Meta(description="share of attacks that must alert")] | UnsetType
+    ) = UNSET
+    confidence: Annotated[float, Meta(gt=0.5, lt=1)] = 0.95
+    events_per_day: Positive | UnsetType = UNSET
+    cost_missed: Cost = 1.0
+    cost_false_alarm: Cost = 1.0
+    max_event_cost: Positive | UnsetType = UNSET
+    max_latency_ms: (
+        Annotated[Positive, Meta(description="p99 of scoring one event")] | UnsetType
+    ) = UNSET
+    label_delay_days: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class BandTable(BudgetKeys, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One outcome, lowest first. The lowest has no budget; the second has the objective's."""
+
+    name: Name
+
+
+class PointsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What 0-999 points mean, in every version."""
+
+    anchor: Annotated[int, Meta(ge=0, le=999)] = 500
+    anchor_odds: Positive = 1.0
+    double_odds: Positive = 50.0
+
+
+class LearnerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How candidates are trained."""
+
+    families: Annotated[tuple[Said, ...], Meta(min_length=1)] | UnsetType = UNSET
+    trials: Annotated[int, Meta(ge=1, le=100_000)] = 24
+    folds: Annotated[int, Meta(ge=2, le=20)] = 3
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    class_weight: Literal["none", "balanced"] = "none"
+    blend: bool = True
+    threads: Annotated[int, Meta(ge=1, le=256)] = 2
+    max_minutes: Positive | UnsetType = UNSET
+
+
+class GateTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One gate by name; beside those that follow from the objective."""
+
+    min: float | UnsetType = UNSET
+    max: float | UnsetType = UNSET
+    by: (
+        Annotated[FieldName, Meta(description="the gate must pass in every segment")] | UnsetType
+    ) = UNSET
+
+
+class PlanTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the author decides about the findings of ``baluarte plan``."""
+
+    accept: Annotated[
+        dict[str, Said], Meta(description="findings accepted by name, each with its reason")
+    ] = {}
+
+
+class DetectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One detector: only what is sealed. Where it runs stands in workspace.toml."""
+
+    name: Name
+    purpose: Annotated[Said, Meta(description="what it detects, for whom, in a sentence")]
+    owner: Annotated[Said, Meta(description="who answers for it")]
+    attack: Annotated[
+        tuple[Technique, ...],
+        Meta(description="ATT&CK technique ids that it is meant to see"),
+    ] = ()
+    events: EventsTable = EventsTable()
+    types: TypesTable = TypesTable()
+    fields: dict[FieldName, FieldTable] = {}
+    windows: dict[Name, WindowTable] = {}
+    objective: ObjectiveTable = ObjectiveTable()
+    bands: tuple[BandTable, ...] = ()
+    points: PointsTable = PointsTable()
+    learner: LearnerTable = LearnerTable()
+    gates: dict[Name, GateTable] = {}
+    plan: PlanTable = PlanTable()

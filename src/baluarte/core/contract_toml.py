@@ -1,0 +1,106 @@
+"""Read ``detector.toml``: all faults at once, each with its line, what was expected and found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from msgspec import UnsetType
+
+from baluarte.core.contract import Accept, Contract, Learner, Points
+from baluarte.core.contract_fields import build_label, build_schema, hide_family
+from baluarte.core.contract_promises import build_bands, build_gates, build_objective
+from baluarte.core.contract_surface import DetectorFile
+from baluarte.core.nearest import did_you_mean
+from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
+
+UNLABELLED_FAMILIES = ("isolation_forest",)  #: what can be learnt where no label is named
+
+
+def parse_contract(
+    text: str,
+    *,
+    where: str,
+    known_families: Collection[str] | None = None,
+    known_gates: Collection[str] | None = None,
+) -> Contract:
+    """The contract that a ``detector.toml`` declares, complete and in normal form.
+
+    Args:
+        where: the file's name, as faults name it.
+        known_families: names of the learners at hand; None leaves them unchecked.
+        known_gates: names of the gates at hand; None leaves them unchecked.
+
+    Raises:
+        ContractError: everything that is wrong, in the order of the lines.
+    """
+    data, report = parse_toml(text, where=where)
+    surface = to_struct(data, DetectorFile, report)
+    schema = build_schema(surface, report)
+    label = build_label(surface, schema, report)
+    objective = build_objective(surface, schema, label, report)
+    contract = Contract(
+        name=surface.name,
+        purpose=surface.purpose,
+        owner=surface.owner,
+        events=hide_family(schema, label),
+        label=label,
+        objective=objective,
+        bands=build_bands(surface, objective, report),
+        points=Points(**msgspec.structs.asdict(surface.points)),
+        learner=_learner(surface, labelled=label is not None),
+        gates=build_gates(surface, objective, schema, report),
+        accept=tuple(Accept(finding=f, reason=r) for f, r in surface.plan.accept.items()),
+        attack=surface.attack,
+    )
+    _refuse_windows(surface, report)
+    _check_known(contract, known_families, known_gates, report)
+    report.stop_if_faulty()
+    return contract
+
+
+def contract_json_schema() -> dict[str, Any]:
+    """The JSON Schema of ``detector.toml``, for editors that complete and check TOML by one."""
+    return editor_schema(DetectorFile)
+
+
+def _learner(surface: DetectorFile, *, labelled: bool) -> Learner:
+    table = surface.learner
+    default = Learner().families if labelled else UNLABELLED_FAMILIES
+    return Learner(
+        families=default if isinstance(table.families, UnsetType) else table.families,
+        trials=table.trials,
+        folds=table.folds,
+        seed=table.seed,
+        class_weight=table.class_weight,
+        blend=table.blend,
+        threads=table.threads,
+        max_minutes=None if isinstance(table.max_minutes, UnsetType) else table.max_minutes,
+    )
+
+
+def _refuse_windows(surface: DetectorFile, report: Report) -> None:
+    """What this release can't compute must not be sealed as if it were computed."""
+    for name in surface.windows:
+        message = "windowed features are not computed by this release"
+        report.fault(("windows", name), message, "Compute it before the event, as a field.")
+
+
+def _check_known(
+    contract: Contract,
+    families: Collection[str] | None,
+    gates: Collection[str] | None,
+    report: Report,
+) -> None:
+    chosen = contract.learner.families
+    for position, family in enumerate(chosen):
+        path = ("learner", "families", position)
+        if families is not None and family not in families:
+            report.fault(path, f"no learner {family}.", did_you_mean(family, sorted(families)))
+        if family in chosen[:position]:
+            report.fault(path, f"{family} is listed twice")
+    for gate in contract.gates:
+        if gates is not None and gate.name not in gates:
+            hint = did_you_mean(gate.name, sorted(gates))
+            report.fault(("gates", gate.name), f"no gate {gate.name}.", hint)

@@ -1,0 +1,249 @@
+"""Read ``workspace.toml``: where a detector runs and with what. Nothing here is sealed.
+
+A value comes from the first of: ``--set serve.workers=2``, the environment's
+``BALUARTE_SERVE__WORKERS=2``, the file, the default. An empty file is a complete workspace.
+Secrets stand here by reference only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, inspect
+
+from baluarte.core.contract_surface import Name, Positive, Said
+from baluarte.core.toml_lines import KeyPath
+from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
+from baluarte.errors import ContractError
+
+ENVIRONMENT_PREFIX = "BALUARTE_"
+SECTION_MARK = "__"  #: between a section and a key in a variable's name
+
+Count = Annotated[int, Meta(ge=1)]
+Language = Literal["en", "es"]
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a secret is found: exactly one of an environment variable and a file."""
+
+    env: (
+        Annotated[str, Meta(min_length=1, description="name of an environment variable")] | None
+    ) = None
+    file: (
+        Annotated[str, Meta(min_length=1, description="path from the workspace's folder")] | None
+    ) = None
+
+
+class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One detector of the workspace; addresses are relative to the workspace's folder."""
+
+    path: Annotated[Said, Meta(description="its detector.toml, or the folder of it")]
+    events: Annotated[Said, Meta(description="address of the labelled events")] | None = None
+    holdout: Annotated[Said, Meta(description="address of proof events of their own")] | None = None
+    labels: Annotated[Said, Meta(description="address of labels that came later")] | None = None
+
+
+class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where state is kept."""
+
+    registry: Annotated[Said, Meta(description="versions, champions, looks")] = (
+        "sqlite:.baluarte/registry.sqlite"
+    )
+    bundles: Annotated[Said, Meta(description="sealed bundles by digest")] = ".baluarte/bundles"
+    ledger: Annotated[Said, Meta(description="decisions and acts")] = ".baluarte/ledger"
+    drafts: Annotated[Said, Meta(description="candidates not yet sealed")] = ".baluarte/drafts"
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What signs, and whose signatures are believed."""
+
+    signing: Annotated[Secret, Meta(description="the private key")] = Secret(
+        file=".baluarte/keys/signing.key"
+    )
+    trusted: Annotated[Said, Meta(description="folder of the public keys believed")] = (
+        ".baluarte/keys/trusted"
+    )
+    revoked: Annotated[Said, Meta(description="list of revoked keys")] = (
+        ".baluarte/keys/revoked.json"
+    )
+
+
+class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The data plane."""
+
+    address: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}$",
+            extra={"expected": 'host and port, such as "127.0.0.1:8317"'},
+        ),
+    ] = "127.0.0.1:8317"
+    workers: Annotated[int, Meta(ge=1, le=1024)] = 1
+    token: (
+        Annotated[Secret, Meta(description="the bearer token; else one for a day is printed")]
+        | None
+    ) = None
+    durability: Annotated[
+        Literal["commit", "interval"],
+        Meta(description="answer after the record is on disk, or up to interval_ms before"),
+    ] = "commit"
+    interval_ms: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a request or a file may cost."""
+
+    max_body_bytes: Count = 8 * 2**20
+    max_rows: Annotated[Count, Meta(description="events of one request")] = 10_000
+    max_inflight: Annotated[
+        Count, Meta(description="requests at a time and worker; more is 429")
+    ] = 64
+    max_faults: Annotated[Count, Meta(description="faults of a file that are listed")] = 50
+    batch_rows: Annotated[Count, Meta(description="rows of a file in memory at a time")] = 65_536
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The drift alarm."""
+
+    arl: Annotated[Positive, Meta(description="events between false alarms, at least")] = (
+        1_000_000.0
+    )
+    batch: Annotated[Count, Meta(description="events of one step")] = 250
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about where and with what; any number of detectors."""
+
+    detectors: dict[Name, DetectorEntry] = {}
+    stores: Stores = Stores()
+    keys: Keys = Keys()
+    serve: Serve = Serve()
+    limits: Limits = Limits()
+    watch: Watch = Watch()
+    approvals: Annotated[
+        int, Meta(ge=0, le=2, description="approvals that a promotion needs beside its author's")
+    ] = 0
+    language: Language = "en"
+
+
+def parse_workspace(
+    text: str,
+    *,
+    where: str,
+    overrides: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Workspace:
+    """The workspace that a ``workspace.toml`` declares, with everything else by default.
+
+    Args:
+        where: the file's name, as faults name it.
+        overrides: dotted keys to values as text, from ``--set``.
+        environment: variables; those named ``BALUARTE_SECTION__KEY`` count.
+
+    Raises:
+        ContractError: everything that is wrong, in the order of the lines.
+    """
+    data, report = parse_toml(text, where=where)
+    for path, value, origin in _settings(overrides or {}, environment or {}):
+        _set(data, path, value, origin, report)
+    workspace = to_struct(data, Workspace, report)
+    for place, secret in _secrets(workspace):
+        if (secret.env is None) == (secret.file is None) and not report.touches(*place):
+            report.fault(place, 'expected one of {env = "NAME"} and {file = "PATH"}')
+    report.stop_if_faulty()
+    return workspace
+
+
+def parse_overrides(arguments: Sequence[str]) -> dict[str, str]:
+    """Dotted keys to values from the arguments of ``--set``.
+
+    >>> parse_overrides(["serve.workers=2", "language=es"])
+    {'serve.workers': '2', 'language': 'es'}
+
+    Raises:
+        ContractError: an argument is not ``key=value``.
+    """
+    settings = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not (equals and key.strip()):
+            message = f'expected key=value, such as serve.workers=2; found "{argument}"'
+            raise ContractError(message, where="--set")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def workspace_json_schema() -> dict[str, Any]:
+    """The JSON Schema of ``workspace.toml``, for editors."""
+    return editor_schema(Workspace)
+
+
+def _settings(
+    overrides: Mapping[str, str], environment: Mapping[str, str]
+) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Path, value and origin of each setting, the strongest last."""
+    top = {field.name for field in msgspec.structs.fields(Workspace)}
+    for variable, value in sorted(environment.items()):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            if SECTION_MARK in name or name in top:
+                yield tuple(name.split(SECTION_MARK)), value, variable
+    for key, value in overrides.items():
+        yield tuple(key.split(".")), value, f"--set {key}"
+
+
+def _set(
+    data: dict[str, object], path: tuple[str, ...], value: str, origin: str, report: Report
+) -> None:
+    report.origins[path] = origin
+    table: Any = data
+    for key in path[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            report.fault(path, "there is no table of that name to set it in")
+            return
+    table[path[-1]] = _typed(value, path)
+
+
+def _typed(value: str, path: tuple[str, ...]) -> object:
+    """The text as the type that its key has; text that does not read so stays text."""
+    if _is_text(path):
+        return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _is_text(path: tuple[str, ...]) -> bool:
+    """Whether a key holds text; unknown keys do."""
+    shape: inspect.Type = inspect.type_info(Workspace)
+    for key in path:
+        shape = _plain(shape)
+        if isinstance(shape, inspect.StructType):
+            fields = {field.name: field.type for field in shape.fields}
+            if key not in fields:
+                return True
+            shape = fields[key]
+        elif isinstance(shape, inspect.DictType):
+            shape = shape.value_type
+        else:
+            return True
+    return isinstance(_plain(shape), inspect.StrType | inspect.LiteralType)
+
+
+def _plain(shape: inspect.Type) -> inspect.Type:
+    while isinstance(shape, inspect.Metadata):
+        shape = shape.type
+    if isinstance(shape, inspect.UnionType):
+        return _plain(next(t for t in shape.types if not isinstance(t, inspect.NoneType)))
+    return shape
+
+
+def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
+    yield ("keys", "signing"), workspace.keys.signing
+    if workspace.serve.token is not None:
+        yield ("serve", "token"), workspace.serve.token
