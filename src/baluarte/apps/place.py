@@ -1,0 +1,180 @@
+"""Where a command works: the workspace around it and the detector that is meant."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from baluarte.core.contract import Contract
+from baluarte.core.contract_toml import parse_contract
+from baluarte.core.workspace import Workspace, parse_overrides, parse_workspace
+from baluarte.errors import ContractError
+
+WORKSPACE_FILE = "workspace.toml"
+DETECTOR_FILE = "detector.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A workspace and the folder it stands in; addresses in it are relative to that folder."""
+
+    root: Path
+    workspace: Workspace
+
+    def at(self, address: str) -> Path:
+        """A path of the workspace, absolute."""
+        return (self.root / address).resolve()
+
+    @property
+    def registry(self) -> str:
+        """The registry's address with its path made absolute."""
+        scheme, _, path = self.workspace.stores.registry.partition(":")
+        return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else self.workspace.stores.registry
+
+    @property
+    def bundles(self) -> Path:
+        """Folder of sealed bundles."""
+        return self.at(self.workspace.stores.bundles)
+
+    @property
+    def drafts(self) -> Path:
+        """Folder of candidates."""
+        return self.at(self.workspace.stores.drafts)
+
+    @property
+    def ledger(self) -> Path:
+        """Folder of the ledger's shards."""
+        return self.at(self.workspace.stores.ledger)
+
+    @property
+    def trusted(self) -> Path:
+        """Folder of the public keys that are believed."""
+        return self.at(self.workspace.keys.trusted)
+
+    def detector(self, name: str | None) -> Detector:
+        """The detector of that name; without a name the one of this folder, or the only one.
+
+        Raises:
+            ContractError: there is no such detector, or several and none was named.
+        """
+        entries = self.workspace.detectors
+        if name is None:
+            here = Path.cwd()
+            near = [
+                n for n, e in entries.items() if self.at(e.path) in {here, here / DETECTOR_FILE}
+            ]
+            name = near[0] if near else (next(iter(entries)) if len(entries) == 1 else None)
+        if name is None or name not in entries:
+            known = ", ".join(sorted(entries)) or "none"
+            said = "no detector was named" if name is None else f"there is no detector {name!r}"
+            raise ContractError(
+                f"{said}; workspace.toml has: {known}",
+                where=str(self.root / WORKSPACE_FILE),
+                hint="Name one, or run the command in its folder; baluarte init makes one.",
+            )
+        path = self.at(entries[name].path)
+        path = path / DETECTOR_FILE if path.is_dir() else path
+        events = entries[name].events
+        return Detector(
+            name=name, path=path, events=None if events is None else str(self.at(events))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """One detector of a workspace: its contract's file and where its events are."""
+
+    name: str
+    path: Path
+    events: str | None
+
+    def text(self) -> str:
+        """The contract's file as it stands.
+
+        Raises:
+            ContractError: there is no such file, or it is not UTF-8.
+        """
+        try:
+            return self.path.read_text("utf-8")
+        except FileNotFoundError:
+            raise ContractError(
+                "there is no such file", where=str(self.path), hint="baluarte init writes one."
+            ) from None
+        except UnicodeDecodeError as error:
+            raise ContractError(
+                f"expected UTF-8; found byte 0x{error.object[error.start]:02x} at {error.start}",
+                where=str(self.path),
+            ) from None
+
+    def contract(self) -> Contract:
+        """The contract.
+
+        Raises:
+            ContractError: everything that is wrong with it, at once.
+        """
+        try:
+            where = str(self.path.relative_to(Path.cwd()))
+        except ValueError:
+            where = str(self.path)
+        contract = parse_contract(self.text(), where=where)
+        if contract.name != self.name:
+            raise ContractError(
+                f"expected name = {self.name!r}, as workspace.toml calls it; "
+                f"found {contract.name!r}",
+                where=where,
+                hint="Give both the same name.",
+            )
+        return contract
+
+    def events_address(self) -> str:
+        """Where the labelled events are.
+
+        Raises:
+            ContractError: workspace.toml does not say.
+        """
+        if self.events is None:
+            raise ContractError(
+                "expected the address of the events; found none",
+                where=f"workspace.toml: detectors.{self.name}.events",
+                hint='Write events = "FILE" there, or pass --events FILE.',
+            )
+        return self.events
+
+
+def find_workspace(args: argparse.Namespace) -> Place:
+    """The workspace that the command line names, or the nearest one upwards.
+
+    Raises:
+        ContractError: there is none, or it is faulty.
+    """
+    if args.workspace:
+        path = Path(args.workspace).resolve()
+    else:
+        here = Path.cwd()
+        path = next(
+            (p / WORKSPACE_FILE for p in (here, *here.parents) if (p / WORKSPACE_FILE).exists()),
+            here / WORKSPACE_FILE,
+        )
+    return open_place(path, overrides=args.set)
+
+
+def open_place(path: Path, *, overrides: list[str]) -> Place:
+    """The workspace of one file.
+
+    Raises:
+        ContractError: there is none, or it is faulty.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError:
+        raise ContractError(
+            "there is no workspace.toml here or above",
+            where=str(path.parent),
+            hint="baluarte init FOLDER --events FILE writes one.",
+        ) from None
+    workspace = parse_workspace(
+        text, where=path.name, overrides=parse_overrides(overrides), environment=os.environ
+    )
+    return Place(root=path.parent, workspace=workspace)
