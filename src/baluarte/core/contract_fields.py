@@ -81,8 +81,8 @@ def build_label(surface: DetectorFile, schema: Schema, report: Report) -> Label 
     _refuse_twice("negative", events.negative, report)
     return Label(
         field=field.name,
-        positive=tuple(canonical_text(value) for value in events.positive),
-        negative=tuple(canonical_text(value) for value in events.negative),
+        positive=tuple(_label_text(value, field.type) for value in events.positive),
+        negative=tuple(_label_text(value, field.type) for value in events.negative),
         family=None if isinstance(events.family, UnsetType) else events.family,
     )
 
@@ -96,6 +96,11 @@ def canonical_text(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
+
+
+def _label_text(value: str | int | bool, kind: FieldType) -> str:
+    text = canonical_text(value)
+    return {"0": "false", "1": "true"}.get(text, text) if kind == "boolean" else text
 
 
 def _refuse_twice(key: str, values: tuple[str | int | bool, ...], report: Report) -> None:
