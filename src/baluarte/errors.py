@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class BaluarteError(Exception):
         super().__init__(str(self.faults[0]))
 
     @classmethod
-    def of(cls, faults: Sequence[Fault]) -> BaluarteError:
+    def of(cls, faults: Sequence[Fault]) -> Self:
         """One error that reports every fault at once; ``faults`` is not empty."""
         first = faults[0]
         error = cls(first.message, where=first.where, hint=first.hint)

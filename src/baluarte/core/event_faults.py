@@ -1,0 +1,54 @@
+"""What is wrong with events: the first faults in words, all of them in number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+from baluarte.errors import DataError, Fault
+
+MAX_FAULTS = 20  #: faults that a report spells out; the rest are counted
+
+Place = Callable[[int, str], str]  #: (row, field path) to where a person finds it
+
+
+class Faults:
+    """Collects faults in any order; reports the first ones by row."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.total = 0
+        self._kept: list[tuple[int, Fault]] = []
+
+    def add(self, row: int, path: str, message: str, hint: str | None = None) -> None:
+        """Record one fault; ``row`` orders the report."""
+        self.total += 1
+        if len(self._kept) >= 8 * MAX_FAULTS:
+            self._kept.sort(key=lambda kept: kept[0])
+            del self._kept[MAX_FAULTS:]
+            if row >= self._kept[-1][0]:
+                return
+        self._kept.append((row, Fault(message, self.place(row, path), hint)))
+
+    def error(self) -> DataError:
+        """All that was collected as one error; there is at least one fault."""
+        self._kept.sort(key=lambda kept: kept[0])
+        faults = [fault for _, fault in self._kept[:MAX_FAULTS]]
+        if self.total > len(faults):
+            faults.append(Fault(f"and {self.total - len(faults)} more faults"))
+        return DataError.of(faults)
+
+    def raise_any(self) -> None:
+        """Raise what was collected, if anything.
+
+        Raises:
+            DataError: every fault, the first ``MAX_FAULTS`` in words.
+        """
+        if self.total:
+            raise self.error()
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """A hint that names the known name most like this one, if any is."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"Did you mean {close[0]}?" if close else None
