@@ -60,3 +60,53 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     field: str | None = None
     values: dict[str, str | int | float] = {}
     fix: str | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """All that was measured of a candidate, as the seal keeps it.
+
+    Attributes:
+        verdict: over all gates: fail if one fails, else not enough data if one lacks data.
+        gates: on the proof rows; empty for a provisional bundle whose look failed to certify.
+        figures: on the proof rows.
+        rehearsal: the same kind of figures on the tuning rows, which cost no look.
+        faithfulness: the sealed program against the library's own output, by name of the figure.
+        look: number of the look at the holdout that this was, from 1; 0 where there was none.
+        holdout: digest of the proof rows.
+        at: when it was measured, microseconds of UTC.
+    """
+
+    verdict: Verdict
+    gates: tuple[GateResult, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    rehearsal: tuple[Figure, ...] = ()
+    faithfulness: dict[str, float | int | str] = {}
+    look: int = 0
+    holdout: str = ""
+    at: int = 0
+    format: Literal["baluarte-evidence/1"] = "baluarte-evidence/1"
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a candidate comes from: enough to make it again.
+
+    Attributes:
+        data: digest of the rows of each part (fit, tune, calibrate, threshold, proof).
+        rows: how many rows each part has.
+        code: version of this package that trained it.
+        environment: versions of the interpreter and of the libraries that trained it.
+        seed: of everything that draws.
+        trials: what the search did, such as how many trials and which won.
+        parent: digest of the bundle that this one was retrained from.
+    """
+
+    data: dict[str, str]
+    rows: dict[str, int] = {}
+    code: str = ""
+    environment: dict[str, str] = {}
+    seed: int = 0
+    trials: dict[str, str | int | float | bool | None] = {}
+    trained_by: str = ""
+    trained_at: int = 0
+    parent: str | None = None
+    format: Literal["baluarte-lineage/1"] = "baluarte-lineage/1"

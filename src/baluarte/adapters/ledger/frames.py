@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 
-from baluarte.adapters.ledger.disk import read_at
+from baluarte.adapters.disk import read_at
 from baluarte.errors import TrustError
 
 HEADER = struct.Struct("<II")

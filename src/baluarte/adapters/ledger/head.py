@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from baluarte.adapters.ledger.disk import open_existing, read_at, write_at
+from baluarte.adapters.disk import open_existing, read_at, write_at
 from baluarte.core.merkle import HASH_BYTES, Frontier
 from baluarte.errors import TrustError
 

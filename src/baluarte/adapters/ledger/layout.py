@@ -19,7 +19,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from baluarte.adapters.ledger.disk import open_existing, open_or_new, read_at, write_at
+from baluarte.adapters.disk import open_existing, open_or_new, read_at, write_at
 from baluarte.core.ids import is_tag
 from baluarte.core.merkle import HASH_BYTES
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from baluarte.adapters.disk import open_existing, outside, read_at, sync_folder, write_aside
 from baluarte.adapters.ledger import head as heads
-from baluarte.adapters.ledger.disk import open_existing, outside, read_at, sync_folder, write_aside
 from baluarte.adapters.ledger.frames import read_frame, scan
 from baluarte.adapters.ledger.layout import (
     note_path,

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
-from baluarte.adapters.ledger import head as heads
-from baluarte.adapters.ledger.disk import (
+from baluarte.adapters.disk import (
     open_existing,
     open_new,
     sync_folder,
     write_at,
 )
+from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.frames import scan, tail
 from baluarte.adapters.ledger.head import Head
 from baluarte.adapters.ledger.layout import (

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from baluarte.adapters.ledger import head as heads
-from baluarte.adapters.ledger.disk import (
+from baluarte.adapters.disk import (
     open_existing,
     open_new,
     open_or_new,
@@ -20,6 +19,7 @@ from baluarte.adapters.ledger.disk import (
     sync_folder,
     write_at,
 )
+from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.frames import HEADER, MAX_RECORD_BYTES, frame
 from baluarte.adapters.ledger.head import Head
 from baluarte.adapters.ledger.layout import ENTRY_BYTES, entry, index_path, segment_path, segments

@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import ClassVar
 
-from baluarte.adapters.ledger.disk import open_or_new, outside, sync_folder
+from baluarte.adapters.disk import open_or_new, outside, sync_folder
 from baluarte.adapters.ledger.layout import tags
 from baluarte.adapters.ledger.reader import SegmentReader
 from baluarte.adapters.ledger.shard import SEGMENT_BYTES, SegmentShard
