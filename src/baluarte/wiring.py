@@ -9,10 +9,17 @@ import os
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from baluarte.core.nearest import did_you_mean
 from baluarte.errors import ContractError
+
+if TYPE_CHECKING:
+    from baluarte.adapters.ledger.reader import SegmentReader
+    from baluarte.adapters.ledger.shard import SegmentShard
+    from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
+    from baluarte.adapters.stores.folder import FolderBundles
+    from baluarte.adapters.stores.sqlite import SqliteRegistry
 
 Kernel = Literal["auto", "c", "numpy"]
 
@@ -85,3 +92,57 @@ def _by_suffix(group: str, address: str) -> Any:
         where=address,
         hint="Name the file by its format.",
     )
+
+
+# --- stores and keys ---------------------------------------------------------------------------
+
+
+def open_registry(address: str) -> SqliteRegistry:
+    """The registry at an address such as ``sqlite:PATH``; made where there is none.
+
+    Raises:
+        ContractError: another scheme.
+    """
+    from baluarte.adapters.stores.sqlite import SqliteRegistry  # noqa: PLC0415 - named by address
+
+    scheme, _, path = address.partition(":")
+    if scheme != "sqlite" or not path:
+        raise ContractError(f"expected sqlite:PATH; found {address!r}", where="stores.registry")
+    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqliteRegistry(Path(path))
+
+
+def open_bundles(folder: str | Path) -> FolderBundles:
+    """The store of sealed bundles."""
+    from baluarte.adapters.stores.folder import FolderBundles  # noqa: PLC0415 - named by address
+
+    return FolderBundles(Path(folder))
+
+
+def open_ledger_shard(folder: str | Path) -> SegmentShard:
+    """A free shard of the ledger, locked for this process."""
+    from baluarte.adapters.stores.segments import open_shard  # noqa: PLC0415 - named by address
+
+    return open_shard(Path(folder))
+
+
+def open_ledger_reader(folder: str | Path) -> SegmentReader:
+    """Reads all shards of the ledger."""
+    from baluarte.adapters.ledger.reader import SegmentReader  # noqa: PLC0415 - named by address
+
+    return SegmentReader(Path(folder))
+
+
+def open_verifier(trusted: str | Path) -> TrustedKeys:
+    """Checks signatures by the public keys in a folder."""
+    from baluarte.adapters.signers.ed25519 import TrustedKeys  # noqa: PLC0415 - named by address
+
+    return TrustedKeys(Path(trusted))
+
+
+def open_signer(private: str | Path, trusted: str | Path) -> Ed25519Signer:
+    """Signs with the private key at this path, whose public record must be trusted."""
+    from baluarte.adapters.signers.ed25519 import open_signer as open_key  # noqa: PLC0415 - likewise
+
+    path = Path(private)
+    return open_key(path.parent, Path(trusted), path.stem)
