@@ -118,9 +118,13 @@ class Search(Protocol):
     """A resumable, deterministic search over a model's space; one trial at a time."""
 
     def run(
-        self, models: Sequence[Model], *, budget: SearchBudget, evaluate: Evaluate
+        self, models: Sequence[Model], *, budget: SearchBudget, evaluate: Evaluate, key: str
     ) -> list[Trial]:
-        """Run (or resume) up to the budget's trials and return all of them, oldest first."""
+        """Run (or resume) up to the budget's trials and return all of them, oldest first.
+
+        Args:
+            key: what the trials are made on; trials kept under another key are not resumed.
+        """
         ...
 
 
@@ -273,7 +277,7 @@ class Verifier(Protocol):
         """
         ...
 
-    def keys(self) -> list[PublicKey]:
+    def public_keys(self) -> list[PublicKey]:
         """All trusted keys, revoked and expired ones too, by name."""
         ...
 

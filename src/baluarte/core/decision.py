@@ -70,8 +70,9 @@ class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     v: Literal[1] = 1
     at: int  #: microseconds of UTC
     act: Literal[
-        "look", "seal", "promote", "rollback", "label", "alarm", "retrain", "checkpoint", "key"
-    ]
+        "look", "seal", "approve", "promote", "rollback", "label", "alarm", "retrain",
+        "checkpoint", "key",
+    ]  # fmt: skip
     actor: str
     detector: str
     version: int | None = None

@@ -110,14 +110,14 @@ class TrustedKeys:
         Raises:
             TrustError: unknown, revoked or expired key, or a wrong signature.
         """
-        key = only_key(self.keys(), key_id)
+        key = only_key(self.public_keys(), key_id)
         key.check_valid(at_us)
         try:
             Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, message)
         except InvalidSignature as error:
             raise TrustError(f"the signature is not by key {key.name}", where=key_id) from error
 
-    def keys(self) -> list[PublicKey]:
+    def public_keys(self) -> list[PublicKey]:
         """All trusted keys, revoked and expired ones too, by name."""
         return _load(self._folder)
 

@@ -1,0 +1,241 @@
+"""Check what was kept: a version's bundle, and every record of the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from baluarte.core.bundle import SealedBundle, open_bundle
+from baluarte.core.checkpoint import (
+    LEDGER_ORIGIN,
+    Checkpoint,
+    key_hash,
+    read_heads,
+    read_note,
+    signed_at,
+    text_of,
+)
+from baluarte.core.decision import DecisionRecord, Record
+from baluarte.core.ids import parse_id
+from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from baluarte.errors import BaluarteError, Fault, TrustError
+from baluarte.ports import BundleStore, LedgerReader, Progress, Verifier, Version
+
+_BATCH = 4096
+_MAX_FAULTS = 100  #: named of one shard; the rest are counted
+
+
+def open_version(
+    version: Version, *, bundles: BundleStore, verifier: Verifier, at_us: int
+) -> SealedBundle:
+    """The bundle of a version, checked against everything that the registry says of it.
+
+    Args:
+        at_us: when the key must be valid: now, or for a replay when the decision was made.
+
+    Raises:
+        DataError: the store has no such bundle.
+        TrustError: anything doesn't hold.
+    """
+    return open_bundle(
+        bundles.get(version.digest),
+        verifier,
+        at_us=at_us,
+        expect_digest=version.digest,
+        expect_name=version.detector,
+        expect_version=version.version,
+        min_epoch=version.epoch,
+    )
+
+
+def verify_note(note: bytes, verifier: Verifier, *, origin: str) -> Checkpoint:
+    """The checkpoint in a note, if a trusted key signed it and was valid then.
+
+    Raises:
+        TrustError: nobody trusted signed it, a trusted key's signature doesn't hold, or it is of
+            another log.
+    """
+    checkpoint, signatures = read_note(note, where=origin)
+    if checkpoint.origin != origin:
+        raise TrustError(f"expected a checkpoint of {origin}, found {checkpoint.origin[:100]!r}")
+    known = {(key.name, key_hash(key.name, key.public_key)): key for key in verifier.public_keys()}
+    n_held = 0
+    for line in signatures:
+        key = known.get((line.name, line.key_hash))
+        if key is not None:
+            verifier.verify(
+                text_of(checkpoint),
+                line.signature,
+                key_id=key.key_id,
+                at_us=signed_at(checkpoint),
+            )
+            n_held += 1
+    if n_held == 0:
+        raise TrustError("no trusted key signed the checkpoint", where=origin)
+    return checkpoint
+
+
+# --- the ledger ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardReport:
+    """What was found in one shard."""
+
+    tag: str
+    size: int  #: records that were read
+    root: bytes  #: over them
+    records: Mapping[str, int]  #: how many of each kind: ``decision`` and the acts
+    signed_size: int  #: how many of them a checkpoint covers
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerReport:
+    """What was found in a ledger; it holds when there is no fault."""
+
+    shards: tuple[ShardReport, ...]
+    n_heads: int  #: checkpoints over all shards that were checked
+    faults: tuple[Fault, ...] = field(default=())  #: not of one shard
+
+    @property
+    def all_faults(self) -> tuple[Fault, ...]:
+        """Every fault of every shard and of the whole."""
+        return self.faults + tuple(fault for shard in self.shards for fault in shard.faults)
+
+
+def verify_ledger(
+    reader: LedgerReader, verifier: Verifier, *, progress: Progress | None = None
+) -> LedgerReport:
+    """Read every record, hash every leaf, and hold all of it against every signed checkpoint."""
+    faults: list[Fault] = []
+    promised: dict[str, dict[int, set[bytes]]] = defaultdict(lambda: defaultdict(set))
+    notes = reader.notes(None)
+    for number, note in enumerate(notes):
+        try:
+            checkpoint = verify_note(note, verifier, origin=LEDGER_ORIGIN)
+            for head in read_heads(checkpoint):
+                promised[head.tag][head.size].add(head.root)
+        except BaluarteError as error:
+            faults += _located(error, f"heads/{number}")
+    tags = reader.shards()
+    faults += [
+        Fault("a signed checkpoint lists this shard; it isn't there", where=tag)
+        for tag in sorted(promised.keys() - set(tags))
+    ]
+    shards = []
+    for number, tag in enumerate(tags):
+        shards.append(_verify_shard(reader, verifier, tag, promised[tag]))
+        if progress is not None:
+            progress.step(number + 1, len(tags), tag)
+    return LedgerReport(shards=tuple(shards), n_heads=len(notes), faults=tuple(faults))
+
+
+def _verify_shard(
+    reader: LedgerReader, verifier: Verifier, tag: str, promised: dict[int, set[bytes]]
+) -> ShardReport:
+    faults: list[Fault] = []
+    try:
+        for number, note in enumerate(reader.notes(tag)):
+            try:
+                checkpoint = verify_note(note, verifier, origin=f"{LEDGER_ORIGIN}/{tag}")
+                promised[checkpoint.size].add(checkpoint.root)
+            except BaluarteError as error:
+                faults += _located(error, f"{tag}/checkpoints/{number}")
+    except BaluarteError as error:
+        faults += error.faults
+    walk = _Walk(tag, promised)
+    try:
+        batch: list[bytes] = []
+        for record in reader.records(tag):
+            batch.append(record)
+            if len(batch) == _BATCH:
+                walk.take(batch)
+                batch = []
+        walk.take(batch)
+    except BaluarteError as error:
+        walk.take(batch)
+        walk.faults.extend(error.faults)
+    signed = max(promised, default=0)
+    if signed > walk.frontier.size:
+        faults.append(
+            Fault(
+                f"a signed checkpoint covers {signed} records, found {walk.frontier.size}",
+                where=tag,
+            )
+        )
+    return ShardReport(
+        tag=tag,
+        size=walk.frontier.size,
+        root=walk.frontier.root(),
+        records=dict(walk.counts),
+        signed_size=min(signed, walk.frontier.size),
+        faults=(*faults, *walk.shown_faults()),
+    )
+
+
+class _Walk:
+    """One pass over a shard: leaves into the tree, records against their place, heads at sizes."""
+
+    def __init__(self, tag: str, promised: Mapping[int, set[bytes]]) -> None:
+        self.tag, self.promised = tag, promised
+        self.frontier = Frontier()
+        self.counts: Counter[str] = Counter()
+        self.faults: list[Fault] = []
+        self._decode = msgspec.json.Decoder(Record).decode
+        self._sizes = sorted((size for size in promised if size > 0), reverse=True)
+        if promised.get(0, set()) - {EMPTY_ROOT}:
+            self.faults.append(Fault("a checkpoint of no records has a root", where=tag))
+
+    def take(self, records: Sequence[bytes]) -> None:
+        """The next records of the shard, in order."""
+        leaves = [leaf_hash(record) for record in records]
+        self._check_records(records)
+        start = 0
+        while self._sizes and self._sizes[-1] <= self.frontier.size + len(leaves) - start:
+            size = self._sizes.pop()
+            stop = start + size - self.frontier.size
+            self.frontier.extend(leaves[start:stop])
+            start = stop
+            if self.promised[size] != {self.frontier.root()}:
+                self.faults.append(
+                    Fault(
+                        f"the first {size} records are not the ones that were signed",
+                        where=f"{self.tag}/{size - 1}",
+                    )
+                )
+        self.frontier.extend(leaves[start:])
+
+    def shown_faults(self) -> Iterable[Fault]:
+        """The first faults, and how many more there are."""
+        yield from self.faults[:_MAX_FAULTS]
+        if len(self.faults) > _MAX_FAULTS:
+            yield Fault(f"{len(self.faults) - _MAX_FAULTS} further faults", where=self.tag)
+
+    def _check_records(self, records: Sequence[bytes]) -> None:
+        for index, data in enumerate(records, self.frontier.size):
+            try:
+                record = self._decode(data)
+                if isinstance(record, DecisionRecord):
+                    self.counts["decision"] += 1
+                    place = parse_id(record.id)
+                    if (place.tag, place.index) != (self.tag, index):
+                        self.faults.append(
+                            Fault(
+                                f"expected the record of this place, found that of {record.id}",
+                                where=f"{self.tag}/{index}",
+                            )
+                        )
+                else:
+                    self.counts[record.act] += 1
+            except (msgspec.MsgspecError, BaluarteError, ValueError, RecursionError) as error:
+                self.faults.append(
+                    Fault(f"expected a record, found: {error}", where=f"{self.tag}/{index}")
+                )
+
+
+def _located(error: BaluarteError, where: str) -> list[Fault]:
+    return [Fault(fault.message, where=where, hint=fault.hint) for fault in error.faults]
