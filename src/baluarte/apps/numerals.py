@@ -1,0 +1,53 @@
+"""Numbers as a person reads them, in English and Spanish."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "es"]
+THIN_SPACE = "\u202f"  #: between the digits of thousands in Spanish (RAE), narrow and unbroken
+
+
+@dataclass(frozen=True, slots=True)
+class Numerals:
+    """How a language writes numbers.
+
+    >>> en, es = Numerals("en"), Numerals("es")
+    >>> en.count(125973), en.number(0.01034), en.percent(0.1034)
+    ('125,973', '0.01034', '10.3 %')
+    >>> es.number(0.01034), es.percent(0.1034)
+    ('0,01034', '10,3 %')
+    """
+
+    language: Language = "en"
+
+    def count(self, n: int) -> str:
+        """A whole number, its thousands apart."""
+        text = f"{n:,}".replace("-", "−")
+        if self.language == "es":
+            text = text.replace(",", THIN_SPACE if abs(n) >= 10_000 else "")
+        return text
+
+    def number(self, x: float, digits: int = 4) -> str:
+        """A number to so many significant digits."""
+        if math.isnan(x):
+            return "–"
+        if math.isinf(x):
+            return "∞" if x > 0 else "−∞"
+        if x == int(x) and abs(x) < 1e15:
+            return self.count(int(x))
+        if abs(x) >= 10**digits:
+            return self.count(round(x))
+        return self._localised(f"{x:.{digits}g}")
+
+    def percent(self, share: float, digits: int = 3) -> str:
+        """A share of one, in percent to so many significant digits."""
+        return f"{self.number(share * 100, digits)} %"
+
+    def _localised(self, text: str) -> str:
+        mantissa, e, exponent = text.replace("-", "−", text.startswith("-")).partition("e")
+        if e:
+            return f"{self._localised(mantissa)}·10^{int(exponent)}"
+        return mantissa.replace(".", ",") if self.language == "es" else mantissa
