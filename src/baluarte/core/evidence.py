@@ -34,7 +34,8 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         bound: the confidence bound that was compared with ``limit``.
-        needed: rows still missing when the verdict is ``not_enough_data``.
+        needed: rows that a planned pass still lacks, whatever the verdict; it follows from the
+            number of rows alone.
     """
 
     gate: str
