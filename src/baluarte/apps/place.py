@@ -53,6 +53,24 @@ class Place:
         """Folder of the public keys that are believed."""
         return self.at(self.workspace.keys.trusted)
 
+    @property
+    def signing(self) -> Path:
+        """The private key that seals are signed with.
+
+        Raises:
+            ContractError: it is given by an environment variable that is not set.
+        """
+        secret = self.workspace.keys.signing
+        if secret.file is not None:
+            return self.at(secret.file)
+        named = os.environ.get(secret.env or "")
+        if not named:
+            raise ContractError(
+                f"expected the path of the private key in {secret.env}; it is not set",
+                where=f"{WORKSPACE_FILE}: keys.signing",
+            )
+        return Path(named)
+
     def detector(self, name: str | None) -> Detector:
         """The detector of that name; without a name the one of this folder, or the only one.
 
