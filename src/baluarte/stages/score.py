@@ -1,0 +1,259 @@
+"""The one flow: encode, score, decide, record. Requests, files and streams all call it.
+
+One event is a batch of one. What is sealed is the only thing that scores: no library's own
+``predict`` is called here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.core.bundle import SealedBundle
+from baluarte.core.decision import Decision, DecisionRecord
+from baluarte.core.event import Events, Values, records
+from baluarte.core.program.evaluate import Evaluator
+from baluarte.errors import OutsideError
+
+Reasons = Literal["alerts", "all", "none"]
+Kernel = Literal["auto", "c", "numpy"]
+
+_ENCODE = msgspec.json.Encoder()
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What was decided about ``n`` events, in columns."""
+
+    n: int
+    features: NDArray[np.float64]  #: (n, d) the encoded columns that were scored
+    scores: NDArray[np.int64]  #: (n,)
+    points: NDArray[np.int64]  #: (n,) 0-999
+    probability: NDArray[np.float64]  #: (n,)
+    bands: NDArray[np.int64]  #: (n,) index of the outcome
+    outcomes: tuple[str, ...]  #: names of the bands, lowest first
+    fields: tuple[str, ...]  #: the f schema features that reasons speak of, in contract order
+    base: int  #: with a row's reasons it adds up to the row's score, exactly
+    explained: NDArray[np.int64]  #: (k,) ascending row numbers that have reasons
+    phi: NDArray[np.int64]  #: (k, f) score units a schema feature
+
+    def reasons(self) -> dict[int, tuple[int, ...]]:
+        """Row number to (f,) reasons, for the rows that have them."""
+        return {
+            row: tuple(phi)
+            for row, phi in zip(self.explained.tolist(), self.phi.tolist(), strict=True)
+        }
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which event it was: its id and time, its own or derived, and its record form."""
+
+    event_id: str
+    event_at: int  #: microseconds of UTC
+    digest: str
+    event: bytes  #: the record's JSON with sorted keys, which the digest is over
+
+
+class Scorer:
+    """Decides events by one sealed bundle.
+
+    Args:
+        kernel: which evaluator; both give the same bits.
+
+    Raises:
+        OutsideError: the kernel that was asked for is not there.
+    """
+
+    def __init__(self, bundle: SealedBundle, *, kernel: Kernel = "auto") -> None:
+        self.contract = bundle.contract
+        self.detector = bundle.contract.name
+        self.version = bundle.manifest.version
+        self.digest = bundle.digest
+        self.encoder = bundle.encoder
+        self.bands = bundle.bands
+        self.outcomes: tuple[str, ...] = bundle.bands.names
+        self.thresholds: tuple[int | None, ...] = (None, *bundle.bands.thresholds)
+        self.fields = tuple(field.name for field in bundle.contract.events.features)
+        try:
+            self._evaluator = Evaluator(bundle.program, kernel=kernel)
+        except RuntimeError as error:
+            raise OutsideError(
+                str(error),
+                hint="Reinstall baluarte where a C compiler is, or set BALUARTE_KERNEL=numpy: the "
+                "same bits, more slowly.",
+            ) from error
+        # The columns of a field stand together, the fields in the contract's order.
+        fields = [column.field for column in bundle.encoder.columns]
+        self._n_columns = len(fields)
+        self._first_column = np.array([fields.index(name) for name in self.fields], dtype=np.intp)
+        schema = bundle.contract.events
+        id_field, time_field = schema.by_role("id"), schema.by_role("time")
+        self._id_field = id_field.name if id_field else None
+        self._time_field = time_field.name if time_field else None
+
+    @property
+    def kernel(self) -> Literal["c", "numpy"]:
+        """The evaluator in use."""
+        return self._evaluator.kernel
+
+    def score(self, events: Events, *, threads: int = 1) -> NDArray[np.int64]:
+        """(n,) scores alone."""
+        return self._evaluator.score(self.encoder.encode(events), threads=threads)
+
+    def decide(
+        self, events: Events, *, reasons: Reasons | NDArray[np.bool_] = "alerts", threads: int = 1
+    ) -> Decisions:
+        """Decide events in columns.
+
+        Args:
+            reasons: for which rows; a mask (n,) asks for single rows beside every alert.
+        """
+        return self._decide(self.encoder.encode(events), reasons, threads)
+
+    def decide_records(
+        self, rows: Sequence[Values], *, reasons: Reasons | NDArray[np.bool_] = "alerts"
+    ) -> Decisions:
+        """Decide events in record form, such as the few rows of a request: the same bits."""
+        encode_row = self.encoder.encode_row
+        X = np.array([encode_row(row) for row in rows], dtype=np.float64)
+        return self._decide(X.reshape(len(rows), self._n_columns), reasons, 1)
+
+    def _decide(
+        self, X: NDArray[np.float64], reasons: Reasons | NDArray[np.bool_], threads: int
+    ) -> Decisions:
+        scores = self._evaluator.score(X, threads=threads)
+        bands = self.bands.decide(scores)
+        rows = self._rows_to_explain(bands, reasons)
+        base, phi = 0, np.zeros((0, len(self.fields)), dtype=np.int64)
+        if len(rows):
+            base, columns = self._evaluator.reasons(X[rows])
+            phi = np.add.reduceat(columns, self._first_column, axis=1)
+        return Decisions(
+            n=len(X),
+            features=X,
+            scores=scores,
+            points=self.bands.points(scores),
+            probability=self.bands.probability(scores),
+            bands=bands,
+            outcomes=self.outcomes,
+            fields=self.fields,
+            base=base,
+            explained=rows,
+            phi=phi,
+        )
+
+    @staticmethod
+    def _rows_to_explain(
+        bands: NDArray[np.int64], reasons: Reasons | NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        if isinstance(reasons, np.ndarray):
+            wanted = reasons | (bands > 0)
+        elif reasons == "alerts":
+            wanted = bands > 0
+        else:
+            wanted = np.full(len(bands), reasons == "all")
+        return np.flatnonzero(wanted).astype(np.int64, copy=False)
+
+    # --- identity, answers, records ---------------------------------------------------------
+
+    def identify(self, values: Values, *, ordinal: int, arrival_us: int) -> Identity:
+        """The event's id, time and digest; stated derived ones where it has none of its own.
+
+        Args:
+            ordinal: of the event in its request or file.
+            arrival_us: microseconds of UTC at which it came.
+        """
+        event = _SORTED.encode(values)
+        digest = "sha256:" + hashlib.sha256(event).hexdigest()  # as core.event.event_digest
+        own_id = values.get(self._id_field) if self._id_field else None
+        own_at = values.get(self._time_field) if self._time_field else None
+        return Identity(
+            event_id=str(own_id) if own_id is not None else f"{digest[7:39]}-{ordinal}",
+            event_at=int(own_at) if own_at is not None else arrival_us,
+            digest=digest,
+            event=event,
+        )
+
+    def identify_all(
+        self, events: Events, *, first_ordinal: int, arrival_us: int
+    ) -> list[Identity]:
+        """The identity of every event in columns; as :meth:`identify`."""
+        return [
+            self.identify(values, ordinal=ordinal, arrival_us=arrival_us)
+            for ordinal, values in enumerate(records(events), first_ordinal)
+        ]
+
+    def answers(
+        self, decisions: Decisions, identities: Sequence[Identity], ids: Sequence[str]
+    ) -> list[Decision]:
+        """The decisions as rows, in order."""
+        reasons = decisions.reasons()
+        return [
+            Decision(
+                id=ids[i],
+                event_id=identities[i].event_id,
+                detector=self.detector,
+                version=self.version,
+                score=score,
+                points=points,
+                probability=probability,
+                band=band,
+                outcome=self.outcomes[band],
+                base=decisions.base if i in reasons else None,
+                reasons=reasons.get(i),
+            )
+            for i, (score, points, probability, band) in enumerate(
+                zip(
+                    decisions.scores.tolist(),
+                    decisions.points.tolist(),
+                    decisions.probability.tolist(),
+                    decisions.bands.tolist(),
+                    strict=True,
+                )
+            )
+        ]
+
+    def records(
+        self,
+        decisions: Decisions,
+        answers: Sequence[Decision],
+        identities: Sequence[Identity],
+        *,
+        decided_at: int,
+        role: Literal["champion", "challenger"] = "champion",
+    ) -> list[bytes]:
+        """The ledger's bytes of each decision: with them it can be computed again."""
+        return [
+            _ENCODE.encode(
+                DecisionRecord(
+                    id=answer.id,
+                    event_id=answer.event_id,
+                    event_at=identity.event_at,
+                    decided_at=decided_at,
+                    detector=self.detector,
+                    version=self.version,
+                    bundle=self.digest,
+                    role=role,
+                    event_digest=identity.digest,
+                    event=cast("Values", msgspec.Raw(identity.event)),  # encoded once already
+                    features=features,
+                    score=answer.score,
+                    points=answer.points,
+                    band=answer.band,
+                    outcome=answer.outcome,
+                    threshold=self.thresholds[answer.band],
+                    base=answer.base,
+                    reasons=answer.reasons,
+                )
+            )
+            for answer, identity, features in zip(
+                answers, identities, decisions.features.tolist(), strict=True
+            )
+        ]
