@@ -1,0 +1,42 @@
+"""Approve a version, as a person who neither trained nor sealed it."""
+
+from __future__ import annotations
+
+import argparse
+
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import add_actor, named_version, session_of
+from baluarte.errors import DataError
+from baluarte.stages.promote import approve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte approve``."""
+    parser.add_argument("version", help="DETECTOR@NUMBER")
+    add_actor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Approve."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector, number = named_version(args.version)
+    if number is None:
+        raise DataError(f"expected DETECTOR@NUMBER; found {args.version!r}")
+    with session_of(args, place) as session:
+        approve(
+            detector,
+            number,
+            actor=session.actor,
+            reason=args.reason,
+            registry=session.registry,
+            ledger=session.shard,
+            clock=session.clock,
+        )
+        given = len(session.registry.approvals(detector, number))
+    screen.data(detector=detector, version=number, actor=session.actor, approvals=given)
+    wanted = place.workspace.approvals
+    screen.item("Approve", f"{detector}@{number} by {session.actor}: {given} of {wanted}", "kept")
+    screen.next(f"baluarte promote {detector}@{number}")
+    return screen.end()

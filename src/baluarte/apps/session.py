@@ -1,0 +1,174 @@
+"""The stores of a workspace, opened when first used and closed together."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from baluarte import wiring
+from baluarte.adapters.system import SystemClock
+from baluarte.apps.place import Place
+from baluarte.core.bundle import SealedBundle, open_bundle
+from baluarte.core.decision import ActRecord, DecisionRecord, Record
+from baluarte.core.ids import parse_id
+from baluarte.errors import DataError
+
+if TYPE_CHECKING:
+    from baluarte.adapters.ledger.reader import SegmentReader
+    from baluarte.adapters.ledger.shard import SegmentShard
+    from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
+    from baluarte.adapters.stores.folder import FolderBundles
+    from baluarte.adapters.stores.sqlite import SqliteRegistry
+
+
+class Session:
+    """What a command works with.
+
+    Args:
+        actor: who is acting, as the ledger will say.
+    """
+
+    def __init__(self, place: Place, *, actor: str) -> None:
+        self.place, self.actor = place, actor
+        self.clock = SystemClock()
+        self._opened = ExitStack()
+        self._bundles: dict[tuple[str, int], SealedBundle] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @cached_property
+    def registry(self) -> SqliteRegistry:
+        """Versions, champions, looks, labels."""
+        return self._opened.enter_context(wiring.open_registry(self.place.registry))
+
+    @cached_property
+    def bundles(self) -> FolderBundles:
+        """Sealed bundles."""
+        return wiring.open_bundles(self.place.bundles)
+
+    @cached_property
+    def drafts(self) -> FolderBundles:
+        """Candidates that are not sealed yet."""
+        return wiring.open_bundles(self.place.drafts)
+
+    @cached_property
+    def verifier(self) -> TrustedKeys:
+        """The keys that are believed."""
+        return wiring.open_verifier(self.place.trusted)
+
+    @cached_property
+    def signer(self) -> Ed25519Signer:
+        """The key that seals."""
+        return wiring.open_signer(self.place.signing, self.place.trusted)
+
+    @cached_property
+    def shard(self) -> SegmentShard:
+        """A ledger shard of this process's own."""
+        return self._opened.enter_context(wiring.open_ledger_shard(self.place.ledger))
+
+    @cached_property
+    def reader(self) -> SegmentReader:
+        """All records."""
+        return wiring.open_ledger_reader(self.place.ledger)
+
+    def record_act(self, act: ActRecord) -> None:
+        """Write one act, durably."""
+        self.shard.append([msgspec.json.encode(act)])
+        self.shard.commit()
+
+    def bundle(self, digest: str, at_us: int | None = None) -> SealedBundle:
+        """A checked bundle by digest, as of a time (now by default); kept once opened."""
+        known = self._bundles.get((digest, 0))
+        if known is not None:
+            return known
+        opened = open_bundle(
+            self.bundles.get(digest),
+            self.verifier,
+            at_us=self.clock.now_us() if at_us is None else at_us,
+            expect_digest=digest,
+        )
+        self._bundles[digest, 0] = opened
+        return opened
+
+    def decision(self, decision_id: str) -> DecisionRecord:
+        """The record of a decision.
+
+        Raises:
+            DataError: it is no id, or there is no such decision.
+        """
+        place = parse_id(decision_id)
+        record = msgspec.json.decode(self.reader.record(place.tag, place.index), type=Record)
+        if not isinstance(record, DecisionRecord) or record.id != decision_id:
+            raise DataError(f"there is no decision {decision_id}", where=str(self.place.ledger))
+        return record
+
+    def decisions(
+        self, detector: str | None = None, *, newest_first: bool = False
+    ) -> Iterator[DecisionRecord]:
+        """Every decision of a detector (of all when None), shard by shard."""
+        decode = msgspec.json.Decoder(Record).decode
+        for tag in self.reader.shards():
+            records = self.reader.records(tag)
+            rows = reversed(list(records)) if newest_first else records
+            for data in rows:
+                record = decode(data)
+                if isinstance(record, DecisionRecord) and detector in {None, record.detector}:
+                    yield record
+
+    def last_decision(self) -> DecisionRecord:
+        """The decision that was made last, an alert if one of the last thousand is.
+
+        Raises:
+            DataError: nothing was decided yet.
+        """
+        newest: list[DecisionRecord] = []
+        decode = msgspec.json.Decoder(Record).decode
+        for tag in self.reader.shards():
+            size = self.reader.size(tag)
+            for data in self.reader.records(tag, max(0, size - 1000)):
+                record = decode(data)
+                if isinstance(record, DecisionRecord):
+                    newest.append(record)
+        if not newest:
+            raise DataError(
+                "the ledger has no decision yet",
+                where=str(self.place.ledger),
+                hint="baluarte serve, or baluarte score FILE.",
+            )
+        newest.sort(key=lambda record: record.decided_at)
+        return next((r for r in reversed(newest) if r.band > 0), newest[-1])
+
+
+def session_of(args: argparse.Namespace, place: Place) -> Session:
+    """The session of a command line."""
+    named = getattr(args, "actor", None) or os.environ.get("BALUARTE_ACTOR")
+    return Session(place, actor=named or getpass.getuser())
+
+
+def add_actor(parser: argparse.ArgumentParser) -> None:
+    """Who acts and why, for commands that the ledger records."""
+    parser.add_argument("--actor", help="who acts (default: BALUARTE_ACTOR, or your login name)")
+    parser.add_argument("--reason", default="", help="why; kept in the ledger")
+
+
+def named_version(text: str) -> tuple[str, int | None]:
+    """``intrusion@2`` as name and number; without a number None.
+
+    Raises:
+        DataError: what follows the @ is no number.
+    """
+    name, mark, number = text.partition("@")
+    if mark and not number.isdecimal():
+        raise DataError(f"expected DETECTOR@NUMBER; found {text!r}", hint="Such as intrusion@1.")
+    return name, int(number) if mark else None
