@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from msgspec import UnsetType
@@ -16,13 +16,6 @@ from baluarte.core.typed_tables import Report
 
 T = TypeVar("T")
 
-#: gates that follow from the objective: the gate, which bound it has, the promise it holds
-DERIVED = (
-    ("recall", "min", "min_recall"),
-    ("false_alarms", "max", "max_fpr"),
-    ("precision", "min", "min_precision"),
-    ("latency", "max", "max_latency_ms"),
-)
 _NO_BUDGET = Budget(kind="max_fpr", value=0.01)  #: stands in while faults are gathered
 
 
@@ -158,59 +151,60 @@ def _check_order(lower: Sequence[Band], band: Band, position: int, report: Repor
 
 
 def build_gates(
-    surface: DetectorFile, objective: Objective, schema: Schema, report: Report
+    surface: DetectorFile,
+    objective: Objective,
+    bands: Sequence[Band],
+    schema: Schema,
+    report: Report,
 ) -> tuple[Gate, ...]:
     """The gates: one for each promise, and those that the file adds; faults go to the report.
 
-    A gate in the file without ``by`` takes the place of the promise's own and may be stricter,
-    never weaker; one with ``by`` stands beside it.
+    A gate without a limit of its own holds the objective's, or every band's. A gate of the file
+    stands beside the promise's; it may be stricter or look into segments, never be weaker.
     """
-    promised = _promised(objective)
-    gates: dict[tuple[str, str | None], Gate] = {(g.name, None): g for g in promised.values()}
+    promised = _promised(objective, bands)
+    gates = [Gate(name=name) for name in promised]
     for name, table in surface.gates.items():
-        own = promised.get(name)
-        gate = Gate(
-            name=name,
-            min=own.min if own and isinstance(table.min, UnsetType) else _given(table.min),
-            max=own.max if own and isinstance(table.max, UnsetType) else _given(table.max),
-            by=_given(table.by),
-        )
-        _check_gate(gate, own, schema, report)
-        gates[name, gate.by] = gate
-    return tuple(gates.values())
+        gate = Gate(name=name, min=_given(table.min), max=_given(table.max), by=_given(table.by))
+        _check_gate(gate, promised, schema, report)
+        if gate not in gates:
+            gates.append(gate)
+    return tuple(gates)
 
 
-def _promised(objective: Objective) -> dict[str, Gate]:
+def _promised(objective: Objective, bands: Sequence[Band]) -> dict[str, float | None]:
+    """The gates that follow from the promises, each with the limit at the lowest threshold."""
+    kinds = {band.budget.kind for band in bands if band.budget is not None}
+    value = {objective.budget.kind: objective.budget.value}
     limits = {
-        "min_recall": objective.min_recall,
-        "max_latency_ms": objective.max_latency_ms,
-        objective.budget.kind: objective.budget.value,
+        "recall": (objective.min_recall is not None, objective.min_recall),
+        "false_alarms": ("max_fpr" in kinds or "max_alerts_per_day" in kinds, value.get("max_fpr")),
+        "precision": ("min_precision" in kinds, value.get("min_precision")),
+        "latency": (objective.max_latency_ms is not None, objective.max_latency_ms),
     }
-    gates = {}
-    for name, bound, promise in DERIVED:
-        limit = limits.get(promise)
-        if limit is not None:
-            gates[name] = (
-                Gate(name=name, min=limit) if bound == "min" else Gate(name=name, max=limit)
-            )
-    return gates
+    return {name: limit for name, (is_promised, limit) in limits.items() if is_promised}
 
 
-def _check_gate(gate: Gate, own: Gate | None, schema: Schema, report: Report) -> None:
+def _check_gate(
+    gate: Gate, promised: Mapping[str, float | None], schema: Schema, report: Report
+) -> None:
     path: KeyPath = ("gates", gate.name)
-    if gate.min is None and gate.max is None and not report.touches(*path):
-        report.fault(path, "no limit; expected min or max")
+    has_limit = gate.min is not None or gate.max is not None or gate.name in promised
+    if not has_limit and not report.touches(*path):
+        report.fault(path, "no limit, and the objective promises none; expected min or max")
     if gate.by is not None and gate.by not in schema:
         hint = did_you_mean(gate.by, [field.name for field in schema.fields])
         report.fault((*path, "by"), f"no field {gate.by} is declared.", hint)
-    if own is None or gate.by is not None:
+    limit = promised.get(gate.name)
+    if limit is None or gate.by is not None:
         return
-    if own.min is not None and gate.min is not None and gate.min < own.min:
-        message = f"{gate.min:g} is weaker than the {own.min:g} that the objective promises"
-        report.fault((*path, "min"), message)
-    if own.max is not None and gate.max is not None and gate.max > own.max:
-        message = f"{gate.max:g} is weaker than the {own.max:g} that the objective promises"
-        report.fault((*path, "max"), message)
+    weaker = {
+        "min": gate.min is not None and gate.min < limit,
+        "max": gate.max is not None and gate.max > limit,
+    }
+    for key in (key for key, is_weaker in weaker.items() if is_weaker):
+        message = f"{getattr(gate, key):g} is weaker than the {limit:g} that is promised"
+        report.fault((*path, key), message)
 
 
 def _given(value: T | UnsetType) -> T | None:

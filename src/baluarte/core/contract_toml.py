@@ -40,6 +40,7 @@ def parse_contract(
     schema = build_schema(surface, report)
     label = build_label(surface, schema, report)
     objective = build_objective(surface, schema, label, report)
+    bands = build_bands(surface, objective, report)
     contract = Contract(
         name=surface.name,
         purpose=surface.purpose,
@@ -47,10 +48,10 @@ def parse_contract(
         events=hide_family(schema, label),
         label=label,
         objective=objective,
-        bands=build_bands(surface, objective, report),
+        bands=bands,
         points=Points(**msgspec.structs.asdict(surface.points)),
         learner=_learner(surface, labelled=label is not None),
-        gates=build_gates(surface, objective, schema, report),
+        gates=build_gates(surface, objective, bands, schema, report),
         accept=tuple(Accept(finding=f, reason=r) for f, r in surface.plan.accept.items()),
         attack=surface.attack,
     )

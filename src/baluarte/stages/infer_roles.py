@@ -1,0 +1,254 @@
+"""Guess what each column is for: from its name, its values and how many of them there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from baluarte.core.schema import FieldType, TimeUnit
+from baluarte.ports import RawColumn
+
+MAX_CATEGORIES = 1_000  #: distinct texts up to which a column is a category
+MIN_CODES = 4  #: distinct whole numbers from which a code is no yes, no or unknown
+MAX_LABELS = 200  #: distinct values up to which a column may be the label
+LABEL_NAMES = (
+    "label", "class", "target", "is_fraud", "fraud", "tx_fraud", "is_attack", "attack", "malicious",
+    "is_malicious", "malware", "phishing", "anomaly", "is_anomaly", "intrusion", "result",
+    "outcome", "y",
+)  # fmt: skip
+NOT_ATTACK = frozenset({
+    "normal", "benign", "legit", "legitimate", "genuine", "goodware", "ham", "clean", "good", "ok",
+    "none", "no", "n", "f", "false", "negative", "safe", "background", "valid",
+})  # fmt: skip
+ATTACK_WORDS = frozenset({
+    "fraud", "attack", "malware", "malicious", "phishing", "spam", "anomaly", "intrusion", "bad",
+    "yes", "y", "t", "true", "positive",
+})  # fmt: skip
+FAMILY_NAMES = re.compile(r"attack_?(cat|category|type|name|family)|family|scenario|threat_?type")
+ID_NAMES = re.compile(r"(^|_)(id|uuid|guid|key|uid|number|no)$")
+TIME_NAMES = re.compile(r"(^|_)(ts|time|timestamp|datetime|date)$|(_at|_time|_date)$")
+ENTITY_NAMES = ("customer", "card", "account", "user", "client", "subscriber", "entity", "device",
+                "terminal", "host", "src_ip", "source_ip", "saddr", "unit", "machine")  # fmt: skip
+CODE_TOKENS = frozenset({
+    "code", "type", "mcc", "zip", "postcode", "port", "proto", "protocol", "category", "country",
+    "state", "channel", "currency", "browser", "os", "region",
+})  # fmt: skip
+AFTER_TOKENS = frozenset({
+    "chargeback", "refund", "refunded", "closed", "resolved", "settled", "reported", "verdict",
+    "confirmed", "investigation", "investigated", "recovered", "difficulty",
+})  # fmt: skip
+ATTACKER_TOKENS = frozenset({"device", "email", "agent", "browser", "ip", "user_agent"})
+SENSITIVE_TOKENS = frozenset({"sex", "gender", "race", "ethnicity", "religion"})
+#: what a doubt may ask, the least sure first; each has a text in the catalogue
+QUESTIONS = (
+    "label", "negative", "positive", "available", "entity", "memory", "type", "sensitive",
+    "recall", "events_per_day", "mutable",
+)  # fmt: skip
+EPOCHS: tuple[tuple[TimeUnit, float], ...] = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
+EPOCH_RANGE_S = (6e8, 4.2e9)  #: 1989 to 2103
+
+
+@dataclass(slots=True)
+class Guess:
+    """What the columns seem to be, and what is least sure; a doubt is (field, question)."""
+
+    types: dict[str, FieldType]
+    label: RawColumn | None = None
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    family: str | None = None
+    id: str | None = None
+    time: str | None = None
+    time_unit: TimeUnit | None = None
+    entity: str | None = None
+    ignored: list[str] = field(default_factory=list)
+    sensitive: list[str] = field(default_factory=list)
+    doubts: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def taken(self) -> set[str]:
+        """Fields that have a role already."""
+        roles = {self.family, self.id, self.time, self.entity, *self.ignored, *self.sensitive}
+        if self.label is not None:
+            roles.add(self.label.name)
+        return {name for name in roles if name is not None}
+
+
+def guess(columns: Sequence[RawColumn], *, label: str | None) -> Guess:
+    """Roles and types of the columns.
+
+    Args:
+        label: the label's column where it is known; it must be among the columns.
+    """
+    result = Guess(types={column.name: _type(column) for column in columns})
+    result.label = _label(columns, label)
+    if result.label is not None:
+        result.types[result.label.name] = "category"
+        _label_values(result, result.label, given=label is not None)
+        _family(result, columns)
+    _time(result, columns)
+    _id(result, columns)
+    _entity(result, columns)
+    for column in columns:
+        if column.name not in result.taken:
+            _doubt(result, column)
+    return result
+
+
+def tokens(name: str) -> set[str]:
+    """The words of a column's name in lower case: of ``srcBytes`` and ``src_bytes`` the same."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return {word for word in re.split(r"[^a-z0-9]+", parted.lower()) if word}
+
+
+def _plain(name: str) -> str:
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
+
+
+def _type(column: RawColumn) -> FieldType:
+    if column.physical == "text":
+        return "category" if column.n_distinct <= _most_categories(column) else "text"
+    coded = column.physical == "integer" and tokens(column.name) & CODE_TOKENS
+    if coded and MIN_CODES <= column.n_distinct <= MAX_CATEGORIES:
+        return "category"
+    kinds: dict[str, FieldType] = {
+        "float": "number", "integer": "integer", "boolean": "boolean", "time": "time",
+    }  # fmt: skip
+    return kinds[column.physical]
+
+
+def _most_categories(column: RawColumn) -> float:
+    known = column.n - column.n_missing
+    return min(MAX_CATEGORIES, max(20.0, known / 2))
+
+
+def _label(columns: Sequence[RawColumn], given: str | None) -> RawColumn | None:
+    if given is not None:
+        return next(column for column in columns if column.name == given)
+    able = [c for c in columns if 2 <= c.n_distinct <= MAX_LABELS and c.physical != "float"]
+    by_name = {_plain(column.name): column for column in reversed(able)}
+    for name in LABEL_NAMES:
+        if name in by_name:
+            return by_name[name]
+    telling = [
+        c for c in able if {v.lower() for v in c.examples} & ATTACK_WORDS and c.n_distinct == 2
+    ]
+    last = [c for c in able if c is columns[-1] and c.n_distinct == 2]
+    return next(iter([*telling, *last]), None)
+
+
+def _label_values(result: Guess, label: RawColumn, *, given: bool) -> None:
+    """Which values mean attack: by their words, then 1 of 0 and 1, then the rarer one."""
+    words = {value: value.lower().strip(" .") for value in label.examples}
+    harmless = [value for value, word in words.items() if word in NOT_ATTACK]
+    harmful = [value for value, word in words.items() if word in ATTACK_WORDS]
+    if not given and _plain(label.name) not in LABEL_NAMES:
+        result.doubts.append((label.name, "label"))
+    if label.n_distinct > 2:
+        ground = harmless or [value for value in ("0",) if value in words] or [label.examples[0]]
+        result.negative = tuple(ground)
+        if not harmless:
+            result.doubts.append((label.name, "negative"))
+    elif len(harmful) == 1:
+        result.positive = (harmful[0],)
+    elif len(harmless) == 1:
+        result.positive = tuple(value for value in label.examples if value not in harmless)
+    elif set(label.examples) == {"0", "1"}:
+        result.positive = ("1",)
+    else:
+        result.positive = (label.examples[-1],)
+        result.doubts.append((label.name, "positive"))
+
+
+def _family(result: Guess, columns: Sequence[RawColumn]) -> None:
+    label = result.label
+    if label is None:
+        return
+    if label.n_distinct > 2:
+        result.family = label.name
+        return
+    for column in columns:
+        able = column is not label and 2 <= column.n_distinct <= MAX_LABELS
+        if able and FAMILY_NAMES.search(_plain(column.name)):
+            result.family = column.name
+            result.types[column.name] = "category"
+            return
+
+
+def _time(result: Guess, columns: Sequence[RawColumn]) -> None:
+    """The event's time: a column of times, or whole numbers that are seconds since 1970."""
+    named = [c for c in columns if TIME_NAMES.search(_plain(c.name)) and c.name not in result.taken]
+    times = [c for c in named if c.physical == "time" and not tokens(c.name) & AFTER_TOKENS]
+    others = [c for c in columns if c.physical == "time" and c not in named]
+    for column in sorted([*times, *others], key=lambda c: c.n_missing):
+        if column.n_missing == 0:
+            result.time = column.name
+            return
+    for column in named:
+        unit = _epoch_unit(column)
+        if unit is not None and column.n_missing == 0:
+            result.time, result.time_unit = column.name, unit
+            result.types[column.name] = "time"
+            return
+
+
+def _epoch_unit(column: RawColumn) -> TimeUnit | None:
+    if column.physical not in ("integer", "float") or column.low is None or column.high is None:
+        return None
+    low, high = EPOCH_RANGE_S
+    units = [u for u, scale in EPOCHS if low * scale <= column.low <= column.high <= high * scale]
+    return units[0] if units else None
+
+
+def _id(result: Guess, columns: Sequence[RawColumn]) -> None:
+    for column in columns:
+        unique = column.n_distinct == column.n > 1 and column.n_missing == 0
+        named = ID_NAMES.search(_plain(column.name)) is not None
+        if column.name in result.taken or not unique or column.physical not in ("text", "integer"):
+            continue
+        if named and result.id is None:
+            result.id = column.name
+            result.types[column.name] = "text"
+        elif named or (column.physical == "text" and result.types[column.name] != "text"):
+            result.ignored.append(column.name)
+
+
+def _entity(result: Guess, columns: Sequence[RawColumn]) -> None:
+    """Who or what the event is about: a named number or text that comes again and again."""
+    able = [c for c in columns if c.name not in result.taken and _may_be_entity(c)]
+    ranked = sorted(able, key=_entity_rank)
+    for position, column in enumerate(ranked):
+        result.types[column.name] = "category" if column.n_distinct <= MAX_CATEGORIES else "text"
+        if position == 0:
+            result.entity = column.name
+            result.doubts.append((column.name, "entity"))
+        else:
+            result.ignored.append(column.name)
+            result.doubts.append((column.name, "memory"))
+
+
+def _may_be_entity(column: RawColumn) -> bool:
+    plain = _plain(column.name)
+    named = plain.endswith("_id") or plain in ENTITY_NAMES
+    repeats = 10 <= column.n_distinct < 0.9 * column.n
+    return named and repeats and column.physical in ("text", "integer")
+
+
+def _entity_rank(column: RawColumn) -> int:
+    words = tokens(column.name) | {_plain(column.name)}
+    return next((at for at, name in enumerate(ENTITY_NAMES) if name in words), len(ENTITY_NAMES))
+
+
+def _doubt(result: Guess, column: RawColumn) -> None:
+    words = tokens(column.name)
+    if words & SENSITIVE_TOKENS:
+        result.sensitive.append(column.name)
+        result.doubts.append((column.name, "sensitive"))
+    elif words & AFTER_TOKENS or column.physical == "time":
+        result.doubts.append((column.name, "available"))
+    elif column.physical == "integer" and result.types[column.name] == "category":
+        result.doubts.append((column.name, "type"))
+    elif words & ATTACKER_TOKENS:
+        result.doubts.append((column.name, "mutable"))
