@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.event import MAX_EXACT_INTEGER, Column, Events, Value
-from baluarte.core.event_faults import Faults, nearest
+from baluarte.core.event_faults import Faults
 from baluarte.core.event_rows import TEXTUAL, Unknown, place_of
 from baluarte.core.event_value import (
     MAX_YEAR,
@@ -24,6 +24,7 @@ from baluarte.core.event_value import (
     cell_converter,
     converter,
 )
+from baluarte.core.nearest import did_you_mean
 from baluarte.core.schema import FLOAT32_MAX, Field, Schema
 
 Cells = Sequence[Any] | NDArray[Any]  #: (n,) values of one column
@@ -69,11 +70,11 @@ def check_columns(
     for path, field in known.items():
         if path not in names and (field.is_feature or field.required):
             spare = [name for name in names if name not in known]
-            faults.add(-1, path, "expected a column, found none", nearest(path, spare))
+            faults.add(-1, path, "expected a column, found none", did_you_mean(path, spare))
     if unknown == "refuse":
         for name in names:
             if name not in known:
-                faults.add(-1, name, "unknown column", nearest(name, known))
+                faults.add(-1, name, "unknown column", did_you_mean(name, known))
 
 
 def read_columns(
@@ -246,6 +247,8 @@ def _parsed(cells: Sequence[str]) -> NDArray[np.float64] | None:
     if "".join(cells).translate(_PLAIN_CHARACTERS):
         return None
     try:
+        if "" not in cells:
+            return np.array(list(map(float, cells)), dtype=np.float64)
         return np.array([float(cell) if cell else math.nan for cell in cells], dtype=np.float64)
     except ValueError:
         return None

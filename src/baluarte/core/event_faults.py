@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 
 from baluarte.errors import DataError, Fault
 
@@ -22,13 +21,22 @@ class Faults:
 
     def add(self, row: int, path: str, message: str, hint: str | None = None) -> None:
         """Record one fault; ``row`` orders the report."""
+        if self._wanted(row):
+            self._kept.append((row, Fault(message, self.place(row, path), hint)))
+
+    def absorb(self, row: int, error: DataError) -> None:
+        """Record what another reader found to be wrong from this row on."""
+        for fault in error.faults:
+            if self._wanted(row):
+                self._kept.append((row, fault))
+
+    def _wanted(self, row: int) -> bool:
+        """Count a fault; whether it may be among the first."""
         self.total += 1
         if len(self._kept) >= 8 * MAX_FAULTS:
             self._kept.sort(key=lambda kept: kept[0])
             del self._kept[MAX_FAULTS:]
-            if row >= self._kept[-1][0]:
-                return
-        self._kept.append((row, Fault(message, self.place(row, path), hint)))
+        return len(self._kept) < MAX_FAULTS or row < max(self._kept, key=lambda kept: kept[0])[0]
 
     def error(self) -> DataError:
         """All that was collected as one error; there is at least one fault."""
@@ -46,9 +54,3 @@ class Faults:
         """
         if self.total:
             raise self.error()
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """A hint that names the known name most like this one, if any is."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"Did you mean {close[0]}?" if close else None

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from baluarte.core.event import MAX_EXACT_INTEGER, Column, Events, Value, Values
-from baluarte.core.event_faults import Faults, Place, nearest
+from baluarte.core.event_faults import MAX_FAULTS, Faults, Place
 from baluarte.core.event_value import Convert, ValueRefusedError, converter, describe
+from baluarte.core.nearest import did_you_mean
 from baluarte.core.schema import Field, Schema
 from baluarte.errors import ContractError
 
 Unknown = Literal["refuse", "ignore"]
+_MAX_PATH_SHOWN = 100  #: characters of a path that a report repeats
 TEXTUAL = frozenset({"category", "text", "ip"})  #: types whose columns are object arrays
+
+
+_TWICE = "given twice: as one key and in nested objects"
 
 
 class _Leaf:
@@ -41,7 +45,23 @@ class _Node(dict[str, "_Leaf | _Node"]):
     __slots__ = ()
 
 
-Add = Callable[[str, str, str | None], None]  #: (path, message, hint): one fault of the row at hand
+class _Report:
+    """Where the faults of one row go."""
+
+    __slots__ = ("faults", "i")
+
+    def __init__(self, faults: Faults, i: int) -> None:
+        self.faults = faults
+        self.i = i
+
+    def add(self, path: str, message: str, hint: str | None = None) -> None:
+        shown = path if len(path) <= _MAX_PATH_SHOWN else path[:_MAX_PATH_SHOWN] + "…"
+        self.faults.add(self.i, shown, message, hint)
+
+    def unknown(self, path: str, known: Sequence[str]) -> None:
+        # Looking for the nearest name is slow, and a hostile row has many unknown ones.
+        helped = self.faults.total < MAX_FAULTS and len(path) <= _MAX_PATH_SHOWN
+        self.add(path, "unknown field", did_you_mean(path, known) if helped else None)
 
 
 class RowReader:
@@ -124,55 +144,60 @@ class RowReader:
         out: list[Values] = []
         for i, row in enumerate(rows, first_row):
             values: Values = {}
-            add = partial(faults.add, i)
+            report = _Report(faults, i)
             if not isinstance(row, dict | Mapping):
-                add("", f"expected an object, found {describe(row)}", None)
+                report.add("", f"expected an object, found {describe(row)}")
                 continue
-            self._walk(row, self._root, values, add)
+            self._walk(row, self._root, values, report)
             for name, path in self._required.items():
                 if name not in values:
-                    add(path, "expected a value, found none: the field is required", None)
+                    report.add(path, "expected a value, found none: the field is required")
             out.append(values)
         return out
 
     def _walk(
-        self, row: Mapping[Any, Any], node: _Node, values: Values, add: Add, above: str = ""
+        self, row: Mapping[Any, Any], node: _Node, values: Values, report: _Report, above: str = ""
     ) -> None:
         """Read one object; ``above`` is its path with a trailing dot."""
-        leaf = self._leaf
+        entry_at, bound = node.get, MAX_EXACT_INTEGER
         for key, value in row.items():
-            entry = node.get(key)
-            if isinstance(entry, _Leaf):
-                if value is not None:
-                    leaf(entry, value, values, add)
+            entry = entry_at(key)
+            if type(entry) is _Leaf:
+                kind = type(value)
+                # Most values are small numbers, which are their own record form.
+                if kind is int and entry.integers and -bound <= value <= bound:
+                    quick = value
+                elif kind is float and entry.fractions and -bound <= value <= bound:
+                    quick = int(value) if value.is_integer() else value
+                else:
+                    self._leaf(entry, value, values, report)
+                    continue
+                if entry.name in values:
+                    report.add(entry.path, _TWICE)
+                values[entry.name] = quick
             elif entry is None:
                 if self._refuse_unknown:
-                    path = f"{above}{key}"
-                    add(path, "unknown field", nearest(path, self._paths))
+                    report.unknown(f"{above}{key}", self._paths)
             elif isinstance(value, dict | Mapping):
-                self._walk(value, entry, values, add, f"{above}{key}.")
+                self._walk(value, entry, values, report, f"{above}{key}.")  # type: ignore[arg-type]
             elif value is not None:
-                add(f"{above}{key}", f"expected an object, found {describe(value)}", None)
+                report.add(f"{above}{key}", f"expected an object, found {describe(value)}")
 
     @staticmethod
-    def _leaf(leaf: _Leaf, value: Any, values: Values, add: Add) -> None:
-        """Read one value; quickly if it is a small number, which is its own record form."""
+    def _leaf(leaf: _Leaf, value: Any, values: Values, report: _Report) -> None:
+        """Read one value by the schema's rules."""
+        if value is None or leaf.convert is None:
+            return
         if leaf.name in values:
-            add(leaf.path, "given twice: as one key and in nested objects", None)
-        kind = type(value)
-        if kind is int and leaf.integers and -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
-            values[leaf.name] = value
-        elif kind is float and leaf.fractions and -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
-            values[leaf.name] = int(value) if value.is_integer() else value
-        elif leaf.convert is not None:
-            try:
-                canonical = leaf.convert(value)
-            except ValueRefusedError as refused:
-                add(leaf.path, str(refused), refused.hint)
-                values[leaf.name] = None  # present, if wrongly: not to be reported as missing, too
-            else:
-                if canonical is not None:
-                    values[leaf.name] = canonical
+            report.add(leaf.path, _TWICE)
+        try:
+            canonical = leaf.convert(value)
+        except ValueRefusedError as refused:
+            report.add(leaf.path, str(refused), refused.hint)
+            values[leaf.name] = None  # present, if wrongly: not to be reported as missing, too
+        else:
+            if canonical is not None:
+                values[leaf.name] = canonical
 
 
 def from_rows(
