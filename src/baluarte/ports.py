@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.contract import Contract, Gate
+from baluarte.core.drift import Alarm, ViewValue
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, GateResult
 from baluarte.core.keys import PublicKey
@@ -200,6 +201,81 @@ class GatePlugin(Protocol):
         ...
 
 
+# --- watching ----------------------------------------------------------------------------------
+
+
+class DriftMonitor(Protocol):
+    """An armed drift detector: one writer, events in the order they were decided."""
+
+    def update(self, X: Matrix, scores: NDArray[np.int64]) -> list[Alarm]:
+        """See (n, d) further events and their scores; the alarms that they raised, oldest first."""
+        ...
+
+    def state(self) -> bytes:
+        """JSON to go on from later; it holds counts, and no event."""
+        ...
+
+
+class DriftDetector(Protocol):
+    """Watches inputs with a promise on false alarms: one file in ``methods/drift``."""
+
+    name: ClassVar[str]
+    kind: ClassVar[Literal["detector"]]
+
+    def arm(
+        self,
+        X: Matrix,
+        scores: NDArray[np.int64],
+        *,
+        names: Sequence[str],
+        categorical: Sequence[bool],
+        arl: float,
+    ) -> bytes:
+        """Learn the baseline from (n, d) rows in the order of time, rehearse it, and seal it.
+
+        Args:
+            names: (d,) of the columns.
+            categorical: (d,) whether a column holds category codes.
+            arl: events between false alarms, on average, at least.
+
+        Returns:
+            The baseline as JSON.
+
+        Raises:
+            DataError: too few rows, or it alarms on held-out baseline more than it may.
+        """
+        ...
+
+    def open(self, baseline: bytes, state: bytes | None = None) -> DriftMonitor:
+        """A monitor on a sealed baseline, from the start or from a state.
+
+        Raises:
+            TrustError: bytes that :meth:`arm` or :meth:`DriftMonitor.state` didn't make.
+        """
+        ...
+
+
+class DriftView(Protocol):
+    """A familiar distance between baseline and current, to look at: no promise.
+
+    One file in ``methods/drift``.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Literal["view"]]
+
+    def values(
+        self,
+        baseline: Matrix,
+        current: Matrix,
+        *,
+        names: Sequence[str],
+        categorical: Sequence[bool],
+    ) -> list[ViewValue]:
+        """One value a column, in the columns' order."""
+        ...
+
+
 # --- the world ---------------------------------------------------------------------------------
 
 
@@ -212,6 +288,7 @@ class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
     n_missing: int
     n_distinct: int
     examples: tuple[str, ...]  #: the most frequent values in canonical text, most frequent first
+    counts: tuple[int, ...] = ()  #: how often each of the examples occurs
     low: float | None = None
     high: float | None = None
 
@@ -232,6 +309,10 @@ class Source(Protocol):
         Raises:
             DataError: values do not conform; faults up to a stated number, with row and field.
         """
+        ...
+
+    def digest(self, address: str) -> str:
+        """``sha256:…`` of the content: which data it was."""
         ...
 
 
