@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.adapters.stores.sqlite import SqliteRegistry
+    from baluarte.ports import Progress, Search
 
 Kernel = Literal["auto", "c", "numpy"]
 
@@ -51,6 +52,13 @@ def plugin(group: str, name: str, *, where: str) -> Any:
             hint=did_you_mean(name, plugin_names(group)),
         )
     return point.load()()
+
+
+def open_search(name: str, *, journal: Path | None, progress: Progress | None) -> Search:
+    """The search plug-in with this name, keeping its trials in a journal file."""
+    kind = _points("searches")[name].load()
+    search: Search = kind(journal=None if journal is None else str(journal), progress=progress)
+    return search
 
 
 def kernel_choice() -> Kernel:

@@ -1,0 +1,217 @@
+"""Make a detector: the roads that the command line, the SDK and the demo share.
+
+Each function opens what the configuration names, calls one stage and keeps what came of it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte import __version__, wiring
+from baluarte.adapters.disk import write_aside
+from baluarte.apps.place import Detector, Place
+from baluarte.apps.session import Session
+from baluarte.core.bundle import BundleParts
+from baluarte.core.candidate import (
+    Candidate,
+    candidate_digest,
+    candidate_files,
+    candidate_from_files,
+)
+from baluarte.core.contract import Contract
+from baluarte.core.encode import ColumnInfo
+from baluarte.core.event import Events, concat
+from baluarte.core.evidence import Evidence
+from baluarte.core.program.evaluate import Evaluator
+from baluarte.errors import DataError
+from baluarte.ports import GatePlugin, Matrix, Progress, Version
+from baluarte.stages.seal import seal
+from baluarte.stages.train import ArmDrift, Provenance, TrainingTools, train, trained_families
+
+_TIMED_EVENTS = 2_000
+_LIBRARIES = ("lightgbm", "msgspec", "numpy", "optuna", "scikit-learn", "scipy")
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidate that a detector's next version will be made of, and what was proved of it."""
+
+    candidate: str  #: digest in the drafts
+    evidence: Evidence | None = None
+
+
+def read_events(address: str, contract: Contract, *, batch_rows: int = 65_536) -> Events:
+    """All events of a file, in memory: what training needs."""
+    source = wiring.source_for(address)
+    batches = list(source.read(address, contract.events, batch_rows=batch_rows))
+    if not batches:
+        raise DataError("expected events, found none", where=address)
+    return concat(batches)
+
+
+def training_tools(
+    place: Place, contract: Contract, *, progress: Progress | None, journal: Path | None = None
+) -> TrainingTools:
+    """What training works with, as the contract and the workspace name it."""
+    where = f"{contract.name}: learner.families"
+    return TrainingTools(
+        models=[wiring.plugin("models", name, where=where) for name in trained_families(contract)],
+        search=wiring.open_search("optuna", journal=journal, progress=progress),
+        gates=gates_of(contract),
+        arm=drift_arm(place.workspace.watch.arl),
+        time_events=time_events,
+        rng=np.random.default_rng(contract.learner.seed),
+    )
+
+
+def gates_of(contract: Contract) -> dict[str, GatePlugin]:
+    """The gates that a contract names."""
+    return {
+        gate.name: wiring.plugin("gates", gate.name, where=f"{contract.name}: gates")
+        for gate in contract.gates
+    }
+
+
+def drift_arm(arl: float) -> ArmDrift:
+    """Arms the drift detector; a baseline on which it may not be armed gives None.
+
+    A refusal is no failure of training: the detector is sealed without a monitor, and watch says
+    so.
+    """
+
+    def arm(X: Matrix, scores: NDArray[np.int64], columns: Sequence[ColumnInfo]) -> bytes | None:
+        detector = wiring.plugin("drift", "e_detector", where="drift")
+        try:
+            armed: bytes = detector.arm(
+                X,
+                scores,
+                names=[column.name for column in columns],
+                categorical=[column.categorical for column in columns],
+                arl=arl,
+            )
+        except DataError:
+            return None
+        return armed
+
+    return arm
+
+
+def time_events(evaluator: Evaluator, X: Matrix) -> NDArray[np.float64]:
+    """(m,) milliseconds of scoring one event, each row alone, on this machine."""
+    rows = X[: min(len(X), _TIMED_EVENTS)]
+    for row in rows[:50]:  # warm
+        evaluator.score(row[None, :])
+    times = np.empty(len(rows))
+    for i in range(len(rows)):
+        started = time.perf_counter_ns()
+        evaluator.score(rows[i : i + 1])
+        times[i] = (time.perf_counter_ns() - started) / 1e6
+    return times
+
+
+def provenance_of(session: Session, *, parent: str | None = None) -> Provenance:
+    """Who trains, when, with what."""
+    environment = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _LIBRARIES:
+        try:
+            environment[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return Provenance(
+        code=__version__,
+        environment=environment,
+        trained_by=session.actor,
+        trained_at=session.clock.now_us(),
+        parent=parent,
+    )
+
+
+def train_candidate(
+    session: Session, detector: Detector, events: Events, *, progress: Progress | None
+) -> Candidate:
+    """Train, and keep the candidate as the detector's pending one."""
+    contract = detector.contract()
+    folder = session.place.drafts
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tools = training_tools(
+        session.place, contract, progress=progress, journal=folder / f"{contract.name}.journal"
+    )
+    candidate = train(contract, events, tools=tools, provenance=provenance_of(session))
+    keep_candidate(session, candidate)
+    return candidate
+
+
+def keep_candidate(session: Session, candidate: Candidate) -> str:
+    """Store a candidate and make it the pending one; its digest."""
+    files = candidate_files(candidate)
+    digest = candidate_digest(files)
+    session.drafts.put(files, digest)
+    keep_pending(session.place, candidate.contract.name, Pending(candidate=digest))
+    return digest
+
+
+def pending_of(place: Place, name: str) -> Pending:
+    """The pending candidate of a detector.
+
+    Raises:
+        DataError: nothing was trained yet.
+    """
+    path = _pending_path(place, name)
+    if not path.exists():
+        raise DataError(f"{name} has no trained candidate", hint="baluarte train.")
+    return msgspec.json.decode(path.read_bytes(), type=Pending)
+
+
+def keep_pending(place: Place, name: str, pending: Pending) -> None:
+    """Remember the pending candidate."""
+    write_aside(_pending_path(place, name), msgspec.json.encode(pending))
+
+
+def pending_candidate(session: Session, name: str) -> tuple[Pending, Candidate]:
+    """The pending candidate itself."""
+    pending = pending_of(session.place, name)
+    return pending, candidate_from_files(session.drafts.get(pending.candidate))
+
+
+def seal_pending(session: Session, name: str) -> Version:
+    """Seal the pending candidate with what was proved of it.
+
+    Raises:
+        DataError: nothing was proved yet, or the proof said no.
+    """
+    pending, candidate = pending_candidate(session, name)
+    if pending.evidence is None:
+        raise DataError(f"nothing was proved of {name}'s candidate yet", hint="baluarte prove.")
+    files = candidate_files(candidate)
+    parts = BundleParts(
+        contract=candidate.contract,
+        encoder_json=files["encoder.json"],
+        program=files["program.bin"],
+        bands_json=files["bands.json"],
+        evidence=pending.evidence,
+        lineage=candidate.training.lineage,
+        drift_json=candidate.drift_json,
+    )
+    version = seal(
+        parts,
+        actor=session.actor,
+        signer=session.signer,
+        verifier=session.verifier,
+        bundles=session.bundles,
+        registry=session.registry,
+        ledger=session.shard,
+        clock=session.clock,
+    )
+    _pending_path(session.place, name).unlink(missing_ok=True)
+    return version
+
+
+def _pending_path(place: Place, name: str) -> Path:
+    return place.drafts / f"{name}.pending.json"
