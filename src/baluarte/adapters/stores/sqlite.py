@@ -348,6 +348,8 @@ class SqliteRegistry:
     def _wrapped(self) -> Iterator[None]:
         try:
             yield
+        except OverflowError as error:
+            raise DataError("expected whole numbers of 64 bits", where=str(self._path)) from error
         except sqlite3.Error as error:
             busy = "locked" in str(error) or "busy" in str(error)
             raise OutsideError(

@@ -1,0 +1,62 @@
+"""Every registered store, and the ones in memory, do what the ports say."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from baluarte.adapters.stores.folder import FolderBundles
+from baluarte.adapters.stores.segments import Segments
+from baluarte.adapters.stores.sqlite import SqliteRegistry
+from baluarte.testing.stores import (
+    MemoryBundles,
+    MemoryLedger,
+    MemoryRegistry,
+    check_bundle_store,
+    check_ledger,
+    check_registry,
+)
+
+
+def memory(_: Path) -> None:
+    ledger = MemoryLedger()
+    check_ledger(ledger.open_shard, ledger.reader())
+    check_bundle_store(MemoryBundles())
+    check_registry(MemoryRegistry())
+
+
+def segments(place: Path) -> None:
+    ledger = Segments(place)
+    check_ledger(ledger.open_shard, ledger.reader())
+
+
+def folder(place: Path) -> None:
+    check_bundle_store(FolderBundles(place))
+
+
+def sqlite(place: Path) -> None:
+    with closing(SqliteRegistry(place / "registry.db")) as registry:
+        check_registry(registry)
+
+
+SUITES: dict[str, Callable[[Path], None]] = {
+    "memory": memory,
+    "segments": segments,
+    "folder": folder,
+    "sqlite": sqlite,
+}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_the_store_does_what_its_port_says(name: str, tmp_path: Path) -> None:
+    SUITES[name](tmp_path)
+
+
+def test_every_registered_store_is_tried_here() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    registered = set(project["project"]["entry-points"]["baluarte.stores"])
+    assert registered == SUITES.keys() - {"memory"}
