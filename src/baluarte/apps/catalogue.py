@@ -1,0 +1,89 @@
+"""Every text that an analyst, customer or auditor reads, in English and Spanish, by key.
+
+The texts stand in ``texts/en.toml`` and ``texts/es.toml``; both have the same keys and the same
+placeholders (a test holds them to it). A placeholder may say how its value is written:
+``{n}`` a count or number, ``{share:percent}``, ``{n:plural row|rows}`` only the fitting word,
+``{field:name}`` as it stands. Keys of JSON never translate.
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from baluarte.apps.numerals import Language, Numerals
+
+LANGUAGES: tuple[Language, ...] = ("en", "es")
+
+
+class Texts:
+    """The catalogue in one language.
+
+    >>> Texts("en").get("level.block"), Texts("es").get("level.block")
+    ('BLOCK', 'ALTO')
+    """
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self.numerals = Numerals(language)
+        self._texts = load(language)
+        self._formatter = _Formatter(self.numerals)
+
+    def get(self, key: str, **values: object) -> str:
+        """The text of a key, its placeholders filled in.
+
+        Raises:
+            KeyError: no such key, or a placeholder without a value: our bug, never the user's.
+        """
+        return self._formatter.vformat(self._texts[key], (), values)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._texts
+
+
+@cache
+def load(language: Language) -> Mapping[str, str]:
+    """All texts of a language by dotted key."""
+    path = files("baluarte.apps").joinpath("texts", f"{language}.toml")
+    return dict(_flat(tomllib.loads(path.read_text(encoding="utf-8")), ""))
+
+
+def placeholders(text: str) -> list[str]:
+    """The names of a text's placeholders with how they are written, sorted."""
+    parsed = string.Formatter().parse(text)
+    return sorted(
+        f"{name}:{(spec or '').split(' ')[0]}" for _, name, spec, _ in parsed if name is not None
+    )
+
+
+def _flat(table: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
+    entries: list[tuple[str, str]] = []
+    for key, value in table.items():
+        entries += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [
+            (f"{prefix}{key}", value)
+        ]  # fmt: skip
+    return entries
+
+
+class _Formatter(string.Formatter):
+    def __init__(self, numerals: Numerals) -> None:
+        self._numerals = numerals
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        kind, _, rest = format_spec.partition(" ")
+        if kind == "percent":
+            return self._numerals.percent(float(value))
+        if kind == "plural":
+            one, many = rest.split("|")
+            return one if value == 1 else many
+        if kind == "name" or isinstance(value, str):
+            return str(value)
+        if isinstance(value, int):
+            return self._numerals.count(value)
+        if isinstance(value, float):
+            return self._numerals.number(value)
+        return str(value)
