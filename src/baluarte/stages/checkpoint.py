@@ -32,12 +32,12 @@ def checkpoint(
     """
     at_us = clock.now_us()
     signer.key.check_valid(at_us)
-    heads = [_head(reader, verifier, tag) for tag in reader.shards()]
-    heads = [head for head in heads if head.size]
-    for head in heads:
-        one = shard_checkpoint(head.tag, head.size, head.root, at_us=at_us)
-        reader.put_note(head.tag, head.size, _sign(one, signer))
-    whole = heads_checkpoint(heads, at_us=at_us)
+    found = [_head(reader, verifier, tag) for tag in reader.shards()]
+    for head, signed_size in found:
+        if head.size > signed_size:  # a checkpoint that was signed once is never replaced
+            one = shard_checkpoint(head.tag, head.size, head.root, at_us=at_us)
+            reader.put_note(head.tag, head.size, _sign(one, signer))
+    whole = heads_checkpoint([head for head, _ in found if head.size], at_us=at_us)
     reader.put_note(None, at_us, _sign(whole, signer))
     return whole
 
@@ -51,7 +51,8 @@ def _sign(checkpoint: Checkpoint, signer: Signer) -> bytes:
     return note_of(checkpoint, [line])
 
 
-def _head(reader: LedgerReader, verifier: Verifier, tag: str) -> ShardHead:
+def _head(reader: LedgerReader, verifier: Verifier, tag: str) -> tuple[ShardHead, int]:
+    """A shard's head, and how many of its records were signed before."""
     origin = f"{LEDGER_ORIGIN}/{tag}"
     signed = [verify_note(note, verifier, origin=origin) for note in reader.notes(tag)]
     leaves = reader.leaf_hashes(tag)
@@ -64,5 +65,6 @@ def _head(reader: LedgerReader, verifier: Verifier, tag: str) -> ShardHead:
                 where=tag,
                 hint="`baluarte ledger verify` names the damage.",
             )
-    frontier.extend(leaves[frontier.size :])
-    return ShardHead(tag=tag, size=frontier.size, root=frontier.root())
+    signed_size = frontier.size
+    frontier.extend(leaves[signed_size:])
+    return ShardHead(tag=tag, size=frontier.size, root=frontier.root()), signed_size

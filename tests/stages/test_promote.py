@@ -1,0 +1,171 @@
+"""baluarte.stages.promote: who may change which version decides, and that it is written first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+import pytest
+
+from baluarte.core.decision import ActRecord
+from baluarte.errors import DataError, OutsideError, TrustError
+from baluarte.ports import Promotion
+from baluarte.stages.promote import approve, find_version, promote, rollback
+from baluarte.stages.seal import seal
+from baluarte.testing.bundles import sample_parts
+from baluarte.testing.clock import FixedClock
+from baluarte.testing.signers import MemorySigner, MemoryVerifier
+from baluarte.testing.stores import MemoryBundles, MemoryLedger, MemoryRegistry
+
+
+class Place:
+    """Three sealed versions, trained by eve and sealed by ada; the third is provisional."""
+
+    def __init__(self) -> None:
+        signer = MemorySigner()
+        self.bundles, self.registry, self.ledger = MemoryBundles(), MemoryRegistry(), MemoryLedger()
+        self.verifier, self.clock = MemoryVerifier(signer.key), FixedClock()
+        self.shard = self.ledger.open_shard()
+        for number in (1, 2, 3):
+            parts = sample_parts(verdict="pass" if number < 3 else "not_enough_data")
+            seal(
+                replace(parts, card=f"# {number}"),
+                actor="ada",
+                signer=signer,
+                verifier=self.verifier,
+                bundles=self.bundles,
+                registry=self.registry,
+                ledger=self.shard,
+                clock=self.clock,
+            )
+        stores = {"registry": self.registry, "ledger": self.shard, "clock": self.clock}
+        doors = {**stores, "bundles": self.bundles, "verifier": self.verifier}
+        self.approve = partial(approve, "flows", reason="read it", **stores)  # type: ignore[arg-type]
+        self._promote = partial(promote, "flows", reason="better", **doors)  # type: ignore[arg-type]
+        self._rollback = partial(rollback, "flows", reason="worse", **doors)  # type: ignore[arg-type]
+
+    def promote(self, number: int, *, approvals: int = 0, actor: str = "ada") -> Promotion:
+        return self._promote(number, approvals=approvals, actor=actor)
+
+    def rollback(self, number: int | None = None) -> Promotion:
+        return self._rollback(number, actor="ada")
+
+    def champion(self) -> int | None:
+        version = self.registry.champion("flows")
+        return version.version if version else None
+
+    def last_act(self) -> ActRecord:
+        return msgspec.json.decode(self.ledger.kept[self.shard.tag][-1], type=ActRecord)
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def test_a_promoted_version_decides_and_who_when_why_is_known(place: Place) -> None:
+    promotion = place.promote(1)
+    assert place.champion() == 1
+    assert place.registry.promotions("flows") == [promotion]
+    act = place.last_act()
+    assert (act.act, act.actor, act.version, act.reason) == ("promote", "ada", 1, "better")
+    assert act.details["approved_by"] == "self (ada)"
+    assert act.at == promotion.at == place.clock.now_us()
+
+
+def test_a_provisional_version_never_decides(place: Place) -> None:
+    with pytest.raises(DataError, match="provisional"):
+        place.promote(3)
+    assert place.champion() is None
+
+
+def test_a_version_that_does_not_exist_is_named_beside_those_that_do(place: Place) -> None:
+    with pytest.raises(DataError, match="no flows@9; versions: 1, 2, 3"):
+        place.promote(9)
+    assert find_version(place.registry, "flows", 2).version == 2
+
+
+def test_approvals_by_others_are_needed_and_counted_once_a_person(place: Place) -> None:
+    with pytest.raises(DataError, match="needs 2 approvals by others than its authors, found 0"):
+        place.promote(1, approvals=2)
+    place.approve(1, actor="bea")
+    with pytest.raises(DataError, match="before"):
+        place.approve(1, actor="bea")
+    with pytest.raises(DataError, match="found 1"):
+        place.promote(1, approvals=2)
+    place.approve(1, actor="cid")
+    place.promote(1, approvals=2)
+    assert place.last_act().details["approved_by"] == "bea, cid"
+
+
+@pytest.mark.parametrize("author", ["ada", "eve"])
+def test_who_trained_or_sealed_a_version_cannot_approve_it(place: Place, author: str) -> None:
+    with pytest.raises(DataError, match="can't approve it"):
+        place.approve(1, actor=author)
+    # Not even where the registry was written to by other means.
+    place.registry.approve("flows", 1, actor=author, at=1, reason="mine")
+    with pytest.raises(DataError, match="found 0"):
+        place.promote(1, approvals=1)
+
+
+def test_an_approval_is_of_one_version(place: Place) -> None:
+    place.approve(1, actor="bea")
+    assert place.last_act().act == "approve"
+    with pytest.raises(DataError, match="found 0"):
+        place.promote(2, approvals=1)
+
+
+def test_a_promotion_goes_forward_only(place: Place) -> None:
+    place.promote(2)
+    for number in (1, 2):
+        with pytest.raises(DataError, match="not later"):
+            place.promote(number)
+    assert place.champion() == 2
+
+
+def test_a_rollback_goes_back_to_what_decided_before(place: Place) -> None:
+    place.promote(1)
+    place.promote(2)
+    assert place.rollback().version == 1
+    assert place.champion() == 1
+    assert place.last_act().act == "rollback"
+    place.promote(2)
+    assert place.rollback(1).version == 1
+
+
+def test_there_is_no_way_back_to_what_never_decided(place: Place) -> None:
+    with pytest.raises(DataError, match="never decided"):
+        place.rollback()
+    place.promote(2)
+    for number in (None, 1, 2, 3):
+        with pytest.raises(DataError, match="never decided"):
+            place.rollback(number)
+    assert place.champion() == 2
+
+
+def test_a_damaged_bundle_is_not_promoted(place: Place) -> None:
+    version = find_version(place.registry, "flows", 1)
+    files = place.bundles.kept[version.digest]
+    files["program.bin"] = files["program.bin"][:-1] + b"\x01"
+    with pytest.raises(TrustError, match=r"program\.bin"):
+        place.promote(1)
+    assert place.champion() is None
+    assert place.last_act().act == "seal"
+
+
+def test_a_bundle_by_a_revoked_key_is_neither_promoted_nor_rolled_back_to(place: Place) -> None:
+    place.promote(1)
+    place.promote(2)
+    place.verifier.revoke("tester", at=place.clock.now_us())
+    with pytest.raises(TrustError, match="revoked"):
+        place.rollback()
+    assert place.champion() == 2
+
+
+def test_without_room_in_the_ledger_nothing_changes(place: Place) -> None:
+    place.promote(1)
+    place.ledger.full = True
+    with pytest.raises(OutsideError):
+        place.promote(2)
+    assert place.champion() == 1
