@@ -24,6 +24,7 @@ from baluarte.errors import OutsideError
 Reasons = Literal["alerts", "all", "none"]
 Kernel = Literal["auto", "c", "numpy"]
 
+_FEW = 24  #: scores up to which reading the tables one by one is quicker than in columns
 _ENCODE = msgspec.json.Encoder()
 _SORTED = msgspec.json.Encoder(order="sorted")
 
@@ -89,6 +90,7 @@ class Scorer:
                 hint="Reinstall baluarte where a C compiler is, or set BALUARTE_KERNEL=numpy: the "
                 "same bits, more slowly.",
             ) from error
+        self._no_reasons = np.zeros((0, len(self.fields)), dtype=np.int64)
         # The columns of a field stand together, the fields in the contract's order.
         fields = [column.field for column in bundle.encoder.columns]
         self._n_columns = len(fields)
@@ -129,18 +131,18 @@ class Scorer:
         self, X: NDArray[np.float64], reasons: Reasons | NDArray[np.bool_], threads: int
     ) -> Decisions:
         scores = self._evaluator.score(X, threads=threads)
-        bands = self.bands.decide(scores)
-        rows = self._rows_to_explain(bands, reasons)
-        base, phi = 0, np.zeros((0, len(self.fields)), dtype=np.int64)
+        bands, points, probability = self._read_tables(scores)
+        rows = _rows_to_explain(bands, reasons)
+        base, phi = 0, self._no_reasons
         if len(rows):
-            base, columns = self._evaluator.reasons(X[rows])
+            base, columns = self._evaluator.reasons(X[rows], threads=threads)
             phi = np.add.reduceat(columns, self._first_column, axis=1)
         return Decisions(
             n=len(X),
             features=X,
             scores=scores,
-            points=self.bands.points(scores),
-            probability=self.bands.probability(scores),
+            points=points,
+            probability=probability,
             bands=bands,
             outcomes=self.outcomes,
             fields=self.fields,
@@ -149,17 +151,19 @@ class Scorer:
             phi=phi,
         )
 
-    @staticmethod
-    def _rows_to_explain(
-        bands: NDArray[np.int64], reasons: Reasons | NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        if isinstance(reasons, np.ndarray):
-            wanted = reasons | (bands > 0)
-        elif reasons == "alerts":
-            wanted = bands > 0
-        else:
-            wanted = np.full(len(bands), reasons == "all")
-        return np.flatnonzero(wanted).astype(np.int64, copy=False)
+    def _read_tables(
+        self, scores: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Bands, points and probabilities; of few scores one by one, which gives the same."""
+        if len(scores) > _FEW:
+            tables = self.bands
+            return tables.decide(scores), tables.points(scores), tables.probability(scores)
+        read = [self.bands.decide_one(score) for score in scores.tolist()]
+        return (
+            np.array([band for band, _, _ in read], dtype=np.int64),
+            np.array([points for _, points, _ in read], dtype=np.int64),
+            np.array([probability for _, _, probability in read], dtype=np.float64),
+        )
 
     # --- identity, answers, records ---------------------------------------------------------
 
@@ -257,3 +261,14 @@ class Scorer:
                 answers, identities, decisions.features.tolist(), strict=True
             )
         ]
+
+
+def _rows_to_explain(
+    bands: NDArray[np.int64], reasons: Reasons | NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """(k,) ascending row numbers."""
+    if isinstance(reasons, np.ndarray):
+        return (reasons | (bands > 0)).nonzero()[0]
+    if reasons == "alerts":
+        return bands.nonzero()[0]
+    return np.arange(len(bands) if reasons == "all" else 0)

@@ -1,1 +1,1 @@
-"""The data plane: takes events, answers decisions."""
+"""The data plane: events in, decisions out, over HTTP; stateless but for its ledger shard."""

@@ -1,0 +1,92 @@
+"""What a caller gets back for one event, and the words beside its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from baluarte.apps.reason_words import SayReason
+from baluarte.apps.scoring.body import Shape
+from baluarte.core.decision import Decision
+from baluarte.core.event import Values
+
+_ENCODE = msgspec.json.Encoder()
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """What one field did to the score. All reasons and ``base`` add up to the score, exactly.
+
+    Attributes:
+        value: the canonical value; null where it was missing.
+        score: score units, above zero where the field made the event more suspicious.
+        share: of all that moved the score, in [-1, 1], with the sign of ``score``.
+    """
+
+    field: str
+    value: float | int | str | None
+    score: int
+    share: float
+    text: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One decision. ``base`` and ``reasons`` are there for alerts, or as the request asked."""
+
+    id: str
+    event_id: str
+    detector: str
+    version: int
+    outcome: str
+    points: int
+    score: int
+    probability: float
+    base: int | None = None
+    reasons: tuple[Reason, ...] | None = None
+
+
+def answer(
+    decision: Decision, values: Values, fields: Sequence[str], say: SayReason | None
+) -> Answer:
+    """A decision for its caller; with ``say`` the reasons come along, the strongest first."""
+    reasons = None
+    if say is not None and decision.reasons is not None:
+        reasons = _reasons(decision.reasons, values, fields, say)
+    return Answer(
+        id=decision.id,
+        event_id=decision.event_id,
+        detector=decision.detector,
+        version=decision.version,
+        outcome=decision.outcome,
+        points=decision.points,
+        score=decision.score,
+        probability=decision.probability,
+        base=decision.base if reasons is not None else None,
+        reasons=reasons,
+    )
+
+
+def _reasons(
+    phi: Sequence[int], values: Values, fields: Sequence[str], say: SayReason
+) -> tuple[Reason, ...]:
+    moved = sum(map(abs, phi)) or 1
+    order = sorted((-abs(units), i) for i, units in enumerate(phi) if units)
+    return tuple(
+        Reason(
+            field=fields[i],
+            value=values.get(fields[i]),
+            score=phi[i],
+            share=phi[i] / moved,
+            text=say(fields[i], values.get(fields[i])),
+        )
+        for _, i in order
+    )
+
+
+def encode_answers(answers: Sequence[Answer], shape: Shape) -> tuple[bytes, str]:
+    """The body of an answer in the shape of its request, and its content type."""
+    if shape == "one":
+        return _ENCODE.encode(answers[0]), "application/json"
+    if shape == "many":
+        return _ENCODE.encode(answers), "application/json"
+    return _ENCODE.encode_lines(answers), "application/x-ndjson"

@@ -1,0 +1,145 @@
+"""From the bytes of a request to rows: JSON that hides nothing, within limits.
+
+NaN, Infinity, numbers outside float64, duplicate keys and deep nesting are refused with their path;
+what a field may hold is the schema's business (:mod:`baluarte.core.event`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from baluarte.apps.scoring.locate import explain
+from baluarte.apps.scoring.problem import ProblemFault, Refusal
+from baluarte.apps.scoring.settings import Limits
+
+Row = dict[str, Any]  #: one JSON object, as it stands
+Form = Literal["json", "ndjson"]
+Shape = Literal["one", "many", "lines"]
+
+_FORMS: dict[str, Form] = {
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+}
+_DECODE_JSON = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]])
+_DECODE_LINE = msgspec.json.Decoder(dict[str, Any])
+_ANY_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+
+
+def form_of(content_type: str | None) -> Form:
+    """Which form the body has.
+
+    Raises:
+        Refusal: 415 for every type but JSON and NDJSON in UTF-8; nothing is guessed.
+    """
+    if content_type == "application/json":
+        return "json"
+    name, _, parameters = (content_type or "").partition(";")
+    form = _FORMS.get(name.strip().lower())
+    charset = parameters.strip().lower().replace('"', "").replace(" ", "")
+    if form is None or charset not in ("", "charset=utf-8"):
+        raise Refusal(
+            "unsupported_media_type",
+            "expected application/json or application/x-ndjson, in UTF-8",
+            close=True,
+        )
+    return form
+
+
+def parse_body(body: bytes, form: Form, limits: Limits) -> tuple[Sequence[Row], Shape]:
+    """The rows of a body, and the shape that the answer takes.
+
+    Raises:
+        Refusal: 400 or 413, with the path of what is wrong.
+    """
+    if form == "ndjson":
+        return _lines(body, limits), "lines"
+    try:
+        value = _DECODE_JSON.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise _refused(body, error, limits, "$") from None
+    if isinstance(value, dict):
+        _check_keys(body, [value], limits, "$")
+        return (value,), "one"
+    _check_rows(len(value), limits)
+    _check_keys(body, value, limits, "$")
+    return value, "many"
+
+
+def _lines(body: bytes, limits: Limits) -> list[Row]:
+    rows: list[Row] = []
+    lines = body.split(b"\n")
+    if lines and not lines[-1].strip():
+        lines.pop()
+    _check_rows(len(lines), limits)
+    for number, line in enumerate(lines):
+        root = f"$[{number}]"
+        try:
+            row = _DECODE_LINE.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise _refused(line, error, limits, root) from None
+        _check_keys(line, [row], limits, root)
+        rows.append(row)
+    return rows
+
+
+def _check_rows(n: int, limits: Limits) -> None:
+    if n == 0:
+        raise Refusal("wrong_shape", "expected at least one event, found none")
+    if n > limits.max_rows:
+        raise Refusal(
+            "too_many_rows", f"expected at most {limits.max_rows} events, found {n}", close=True
+        )
+
+
+def _refused(body: bytes, error: Exception, limits: Limits, root: str) -> Refusal:
+    """Why the decoder refused a text: the walk's reason, or else the decoder's own."""
+    refusal = explain(body, max_depth=limits.max_depth, root=root)
+    if refusal is not None:
+        return refusal
+    if isinstance(error, RecursionError):
+        return Refusal("too_deep", f"expected at most {limits.max_depth} levels")
+    if isinstance(error, msgspec.ValidationError):
+        fault = ProblemFault(
+            path=root, expected="an object, or an array of objects", found="another JSON value"
+        )
+        return Refusal("wrong_shape", faults=[fault])
+    return Refusal("malformed_json", "expected JSON in UTF-8 (RFC 8259)")
+
+
+def _check_keys(body: bytes, rows: Sequence[Row], limits: Limits, root: str) -> None:
+    """Refuse duplicate keys and deep nesting.
+
+    Each key of the text has one colon outside of strings, and each key that was kept is counted in
+    the decoded objects: equal counts mean that no key was given twice. Colons within strings only
+    add to the first count, so in most bodies one count of bytes is enough.
+    """
+    flat = body.count(b"{") == len(rows) and body.count(b"[") <= 1
+    try:
+        n_kept = sum(map(len, rows)) if flat else _n_keys(rows, limits.max_depth)
+    except _TooDeepError:
+        raise explain(body, max_depth=limits.max_depth, root=root) or Refusal("too_deep") from None
+    if body.count(b":") == n_kept:
+        return
+    if _ANY_STRING.sub(b"", body).count(b":") != n_kept:
+        refusal = explain(body, max_depth=limits.max_depth, root=root)
+        raise refusal or Refusal("duplicate_key", "an object names a key twice")
+
+
+class _TooDeepError(Exception):
+    """Objects or arrays nest beyond the limit."""
+
+
+def _n_keys(value: Any, left: int) -> int:
+    """Keys of all objects within a value."""
+    if left < 0:
+        raise _TooDeepError
+    if isinstance(value, dict):
+        inner = [v for v in value.values() if isinstance(v, dict | list)]
+        return len(value) + sum(_n_keys(v, left - 1) for v in inner)
+    return sum(_n_keys(v, left - 1) for v in value if isinstance(v, dict | list))

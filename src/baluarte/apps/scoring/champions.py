@@ -1,0 +1,140 @@
+"""Which versions decide: followed in the registry, verified and warmed before they are let in.
+
+The registry is asked again and again, off the hot path. A new champion is opened with every check,
+scores one row to warm up, and only then takes the place of the old one, between two batches. What
+doesn't verify is not let in, and where the registry is away the last verified champion goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from baluarte.apps.numerals import Language
+from baluarte.apps.reason_words import SayReason, reason_words
+from baluarte.apps.scoring.counts import Counts
+from baluarte.core.event_rows import RowReader
+from baluarte.errors import BaluarteError, OutsideError, TrustError
+from baluarte.ports import BundleStore, Clock, Registry, Verifier, Version
+from baluarte.stages.score import Kernel, Scorer
+from baluarte.stages.verify import open_version
+
+LOG = logging.getLogger("baluarte.scoring")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """A version that decides, ready to do so."""
+
+    version: Version
+    scorer: Scorer
+    reader: RowReader
+    say: SayReason  #: words for its reasons
+
+
+class Champions:
+    """The champion of every detector, kept up to date by :meth:`refresh`.
+
+    Args:
+        verifier: made anew for each bundle, so that a revoked key is noticed.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        bundles: BundleStore,
+        verifier: Callable[[], Verifier],
+        clock: Clock,
+        kernel: Kernel,
+        language: Language,
+        counts: Counts,
+    ) -> None:
+        self._registry = registry
+        self._bundles = bundles
+        self._verifier = verifier
+        self._clock = clock
+        self._kernel: Kernel = kernel
+        self._language: Language = language
+        self._counts = counts
+        self._distrusted: set[str] = set()  # digests; what didn't verify is never tried again
+        self._said: dict[str, str] = {}  # detector -> why its champion was last not let in
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.names: frozenset[str] = frozenset()  #: all detectors that the registry knows
+        self.current: dict[str, Champion] = {}  #: replaced whole, never changed
+        self.registry_away = False
+
+    def refresh(self) -> None:
+        """Ask the registry once and let new champions in."""
+        try:
+            names = self._registry.detectors()
+            wanted = {name: self._registry.champion(name) for name in names}
+        except OutsideError:
+            self.registry_away = True
+            return
+        self.registry_away = False
+        self.names = frozenset(names)
+        for name, version in wanted.items():
+            known = self.current.get(name)
+            if version is None or (known is not None and known.version == version):
+                continue
+            if version.digest not in self._distrusted:
+                self._let_in(version)
+
+    def follow(self, *, every_s: float) -> None:
+        """Refresh in a thread until :meth:`stop`."""
+
+        def run() -> None:
+            while not self._stopping.wait(every_s):
+                try:
+                    self.refresh()
+                except Exception:  # the last verified champion goes on, and the log says why
+                    LOG.exception("the registry could not be followed")
+                    self.registry_away = True
+
+        self._thread = threading.Thread(target=run, name="champions", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _let_in(self, version: Version) -> None:
+        name = version.detector
+        try:
+            champion = self._open(version)
+        except BaluarteError as error:
+            if isinstance(error, TrustError):
+                self._distrusted.add(version.digest)
+            if self._said.get(name) != str(error):
+                self._said[name] = str(error)
+                self._counts.champion_refused(type(error).__name__)
+                LOG.error("%s@%s is not let in: %s", name, version.version, error)  # noqa: TRY400 - an answer, not a crash
+            return
+        self._said.pop(name, None)
+        self.current = {**self.current, name: champion}
+        self._counts.champion(name, version.version)
+
+    def _open(self, version: Version) -> Champion:
+        """Fetch, verify, warm."""
+        name = f"{version.detector}@{version.version}"
+        if version.provisional:
+            raise TrustError(f"{name} is provisional: it may score and shadow, never decide")
+        bundle = open_version(
+            version, bundles=self._bundles, verifier=self._verifier(), at_us=self._clock.now_us()
+        )
+        if bundle.manifest.provisional:
+            raise TrustError(f"{name} is provisional, which the registry doesn't say")
+        scorer = Scorer(bundle, kernel=self._kernel)
+        scorer.decide_records([{}], reasons="all")
+        return Champion(
+            version=version,
+            scorer=scorer,
+            reader=RowReader(bundle.contract.events),
+            say=reason_words(bundle, self._language),
+        )

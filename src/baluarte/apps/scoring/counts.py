@@ -1,0 +1,40 @@
+"""What the data plane counts, and who keeps the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from baluarte.core.decision import Decision
+
+
+class Counts(Protocol):
+    """Where the data plane's figures go; Prometheus in a server, nowhere in a test of its parts."""
+
+    def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None:
+        """Decisions were made and recorded."""
+        ...
+
+    def answered(self, seconds: float) -> None:
+        """A request for decisions got its answer."""
+        ...
+
+    def refused(self, code: str) -> None:
+        """A request was refused."""
+        ...
+
+    def ledger(self, *, waiting: int, lag_s: float | None, writable: bool) -> None:
+        """Requests that wait for their record; the last group's time; whether all is well."""
+        ...
+
+    def champion(self, detector: str, version: int) -> None:
+        """A version was let in."""
+        ...
+
+    def champion_refused(self, error: str) -> None:
+        """A version was not let in, by the name of the error's family."""
+        ...
+
+    def page(self) -> bytes:
+        """All workers' figures in Prometheus' text form."""
+        ...

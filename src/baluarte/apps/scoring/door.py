@@ -1,0 +1,219 @@
+"""The HTTP door: check who asks, find the route, read the body, render the answer.
+
+Raw RSGI: one coroutine a request, no framework and no access log; what must be recorded is recorded
+by the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import cast, get_args
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from baluarte.apps.scoring.answer import encode_answers
+from baluarte.apps.scoring.body import form_of, parse_body
+from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.guard import Guard
+from baluarte.apps.scoring.openapi import DetectorInfo, Readiness, openapi
+from baluarte.apps.scoring.plane import Plane
+from baluarte.apps.scoring.problem import Refusal
+from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
+from baluarte.apps.scoring.settings import Limits
+from baluarte.core.ids import parse_id
+from baluarte.errors import BaluarteError, DataError
+from baluarte.ports import Clock, LedgerReader
+from baluarte.stages.score import Reasons
+
+LOG = logging.getLogger("baluarte.scoring")
+
+_JSON = [("content-type", "application/json")]
+_Reply = tuple[int, list[tuple[str, str]], bytes]
+_REASONS: frozenset[str] = frozenset(get_args(Reasons))
+
+
+class Door:
+    """Answers requests by a plane.
+
+    Args:
+        reader: reads the ledger that the plane records to.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        *,
+        guard: Guard,
+        counts: Counts,
+        limits: Limits,
+        clock: Clock,
+        reader: LedgerReader,
+    ) -> None:
+        self._plane = plane
+        self._guard = guard
+        self._counts = counts
+        self._limits = limits
+        self._clock = clock
+        self._reader = reader
+        self._n_open = 0  # requests for decisions that are being answered
+        self._openapi = msgspec.json.format(msgspec.json.encode(openapi()), indent=2)
+        self._open_routes: dict[str, Callable[[], _Reply]] = {
+            "/healthz": lambda: (200, _JSON, b'{"status":"alive"}'),
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/openapi.json": lambda: (200, _JSON, self._openapi),
+        }
+
+    async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request; whatever happens, it gets exactly one answer."""
+        try:
+            status, headers, body = await self._reply(scope, protocol)
+        except Refusal as refusal:
+            self._counts.refused(refusal.code)
+            status, headers, body = refusal.status, refusal.headers, refusal.body()
+        except Exception:  # our bug: the log has it, the caller learns nothing of the inside
+            LOG.exception("a request failed")
+            self._counts.refused("internal")
+            failure = Refusal("internal", close=True)
+            status, headers, body = failure.status, failure.headers, failure.body()
+        protocol.response_bytes(status, headers, body)
+
+    async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> _Reply:
+        headers = scope.headers
+        self._guard.check_host(headers.get_all("host"), scope.authority)
+        path, method = scope.path, scope.method
+        if path in self._open_routes:
+            _require(method, "GET")
+            return self._open_routes[path]()
+        self._guard.check_token(headers.get("authorization"), now_us=self._clock.now_us())
+        match path.split("/")[1:]:
+            case ["v1", "detectors", name, "decisions"]:
+                _require(method, "POST")
+                return await self._counted(self._decide(name, scope, protocol))
+            case ["v1", "detectors"]:
+                _require(method, "GET")
+                return 200, _JSON, msgspec.json.encode(self._detectors())
+            case ["v1", "detectors", name]:
+                _require(method, "GET")
+                return 200, _JSON, msgspec.json.encode(self._detector(name))
+            case ["v1", "decisions", decision_id]:
+                _require(method, "GET")
+                return 200, _JSON, self._record(decision_id)
+        raise Refusal("not_found")
+
+    # --- decisions --------------------------------------------------------------------------
+
+    async def _counted(self, reply: Awaitable[_Reply]) -> _Reply:
+        started = time.perf_counter()
+        self._n_open += 1
+        try:
+            answered = await reply
+        finally:
+            self._n_open -= 1
+        self._counts.answered(time.perf_counter() - started)
+        return answered
+
+    async def _decide(self, name: str, scope: Scope, protocol: HTTPProtocol) -> _Reply:
+        if self._n_open > self._limits.max_inflight:
+            raise Refusal("overloaded", "try again", retry_after_s=1, close=True)
+        reasons = _reasons_of(scope.query_string)
+        form = form_of(scope.headers.get("content-type"))
+        self._plane.champion(name)
+        body = await self._body(scope, protocol)
+        rows, shape = parse_body(body, form, self._limits)
+        answers = await self._plane.decide(name, rows, reasons)
+        content, content_type = encode_answers(answers, shape)
+        return 200, [("content-type", content_type)], content
+
+    async def _body(self, scope: Scope, protocol: HTTPProtocol) -> bytes:
+        """The body, if it stays within the limit; of a longer one no more than that is kept."""
+        headers, limit = scope.headers, self._limits.max_body_bytes
+        if headers.get("content-encoding") not in (None, "identity"):
+            raise Refusal(
+                "unsupported_media_type", "expected a body without content coding", close=True
+            )
+        length = headers.get("content-length")
+        if length is not None:
+            if not length.isdecimal() or int(length) > limit:
+                raise _too_large(limit)
+            return await protocol()
+        parts: list[bytes] = []
+        size = 0
+        async for part in protocol:
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+        return b"".join(parts)
+
+    # --- what there is ----------------------------------------------------------------------
+
+    def _detectors(self) -> list[DetectorInfo]:
+        return [self._detector(name) for name in sorted(self._plane.champions.current)]
+
+    def _detector(self, name: str) -> DetectorInfo:
+        champion = self._plane.champion(name)
+        scorer = champion.scorer
+        return DetectorInfo(
+            name=name,
+            version=scorer.version,
+            bundle=scorer.digest,
+            purpose=scorer.contract.purpose,
+            outcomes=scorer.outcomes,
+            thresholds=scorer.thresholds,
+            fields=scorer.contract.events.fields,
+        )
+
+    def _record(self, decision_id: str) -> bytes:
+        try:
+            found = parse_id(decision_id)
+            record = self._reader.record(found.tag, found.index)
+        except DataError:
+            raise Refusal("not_found", "there is no such decision, or not yet") from None
+        except BaluarteError as error:
+            LOG.error("a record can't be read: %s", error)  # noqa: TRY400 - an answer, not a crash
+            raise Refusal("internal") from None
+        if not record.startswith(f'{{"kind":"decision","v":1,"id":"{decision_id}"'.encode()):
+            raise Refusal("not_found", "there is no such decision")
+        return record
+
+    def _readyz(self) -> _Reply:
+        """Ready is: every detector's champion is in, and decisions can be recorded."""
+        champions, recorder = self._plane.champions, self._plane.recorder
+        current = champions.current
+        missing = sorted(champions.names - current.keys())
+        writable = recorder.shard is not None
+        readiness = Readiness(
+            status="ready" if current and writable else "not ready",
+            detectors={name: current[name].version.version for name in sorted(current)},
+            without_champion=missing,
+            kernel=next((c.scorer.kernel for c in current.values()), None),
+            ledger="writable" if writable else "refuses records",
+            registry="away" if champions.registry_away else "followed",
+        )
+        return (200 if readiness.status == "ready" else 503), _JSON, msgspec.json.encode(readiness)
+
+    def _metrics(self) -> _Reply:
+        text = "text/plain; version=0.0.4; charset=utf-8"
+        return 200, [("content-type", text)], self._counts.page()
+
+
+def _require(method: str, allowed: str) -> None:
+    if method != allowed:
+        raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed, close=True)
+
+
+def _reasons_of(query: str) -> Reasons:
+    if not query:
+        return "alerts"
+    given = parse_qsl(query, keep_blank_values=True, max_num_fields=8)
+    if len(given) == 1 and given[0][0] == "reasons" and given[0][1] in _REASONS:
+        return cast("Reasons", given[0][1])
+    raise Refusal("bad_query", "expected only reasons=alerts, reasons=all or reasons=none")
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal("body_too_large", f"expected at most {limit} bytes", close=True)

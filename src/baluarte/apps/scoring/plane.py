@@ -1,0 +1,208 @@
+"""The data plane without its HTTP: what is waiting is decided, recorded and answered together.
+
+Nothing waits in order to be batched: a batch is whatever has come when the loop turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from baluarte.apps.scoring.answer import Answer, answer
+from baluarte.apps.scoring.champions import Champion, Champions
+from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.problem import ProblemFault, Refusal
+from baluarte.apps.scoring.recorder import Recorder
+from baluarte.apps.scoring.settings import Limits
+from baluarte.core.event import Values
+from baluarte.core.ids import format_ids
+from baluarte.errors import BaluarteError, DataError, OutsideError
+from baluarte.ports import Clock
+from baluarte.stages.score import Identity, Reasons
+
+
+class _Request:
+    """One request's events, from its arrival to its answer."""
+
+    __slots__ = ("answers", "champion", "future", "identities", "reasons", "rows")
+
+    def __init__(
+        self,
+        champion: Champion,
+        rows: list[Values],
+        identities: list[Identity],
+        reasons: Reasons,
+        future: asyncio.Future[list[Answer]],
+    ) -> None:
+        self.champion = champion
+        self.rows = rows
+        self.identities = identities
+        self.reasons = reasons
+        self.future = future
+        self.answers: list[Answer] = []
+
+    def settle(self, failure: BaseException | None) -> None:
+        """Answer the caller; one that has gone away is not told."""
+        if self.future.done():
+            return
+        if failure is None:
+            self.future.set_result(self.answers)
+        else:
+            self.future.set_exception(failure)
+
+
+class Plane:
+    """Decides requests by the champions and records every decision."""
+
+    def __init__(
+        self,
+        *,
+        champions: Champions,
+        recorder: Recorder,
+        clock: Clock,
+        limits: Limits,
+        counts: Counts,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.champions = champions
+        self.recorder = recorder
+        self._clock = clock
+        self._limits = limits
+        self._counts = counts
+        self._loop = loop
+        self._waiting: list[_Request] = []
+        self._n_rows = 0  # accepted and not yet answered
+
+    def champion(self, detector: str) -> Champion:
+        """The version that decides.
+
+        Raises:
+            Refusal: there is no such detector, or none that decides.
+        """
+        found = self.champions.current.get(detector)
+        if found is not None:
+            return found
+        if detector in self.champions.names:
+            raise Refusal(
+                "no_champion", "promote a version, or see the server's log", retry_after_s=1
+            )
+        raise Refusal("not_found", "there is no such detector")
+
+    async def decide(
+        self, detector: str, rows: Sequence[dict[str, Any]], reasons: Reasons
+    ) -> list[Answer]:
+        """Decide the rows of a request and return when they are recorded.
+
+        Raises:
+            Refusal: faults in the rows, no champion, no room to record, or too much is waiting.
+        """
+        champion = self.champion(detector)
+        if self.recorder.shard is None:
+            raise _no_room()
+        if self._n_rows + len(rows) > self._limits.max_waiting_rows:
+            raise Refusal("overloaded", "try again", retry_after_s=1)
+        try:
+            records = champion.reader.records(rows, where="$")
+        except DataError as error:
+            raise _invalid(error) from None
+        now = self._clock.now_us()
+        identify = champion.scorer.identify
+        request = _Request(
+            champion,
+            records,
+            [identify(values, ordinal=i, arrival_us=now) for i, values in enumerate(records)],
+            reasons,
+            self._loop.create_future(),
+        )
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(request)
+        self._n_rows += len(rows)
+        try:
+            return await request.future
+        finally:
+            self._n_rows -= len(rows)
+
+    def _flush(self) -> None:
+        """Decide all that is waiting, a batch a champion."""
+        waiting, self._waiting = self._waiting, []
+        batches: dict[int, list[_Request]] = {}
+        for request in waiting:
+            batches.setdefault(id(request.champion), []).append(request)
+        for batch in batches.values():
+            try:
+                self._decide(batch)
+            except BaluarteError as error:
+                refusal = _no_room() if isinstance(error, OutsideError) else None
+                _settle(batch, refusal or error)
+            except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
+                _settle(batch, error)
+
+    def _decide(self, batch: list[_Request]) -> None:
+        scorer = batch[0].champion.scorer
+        one = len(batch) == 1
+        rows = batch[0].rows if one else [row for request in batch for row in request.rows]
+        identities = (
+            batch[0].identities
+            if one
+            else [identity for request in batch for identity in request.identities]
+        )
+        decisions = scorer.decide_records(rows, reasons=_mask(batch))
+        now = self._clock.now_us()
+        shard = self.recorder.shard
+        if shard is None:
+            raise OutsideError("the ledger takes no records")
+        ids = format_ids(now // 1000, shard.tag, shard.size, len(rows))
+        decided = scorer.answers(decisions, identities, ids)
+        records = scorer.records(decisions, decided, identities, decided_at=now)
+        start = 0
+        for request in batch:
+            say = None if request.reasons == "none" else request.champion.say
+            mine = decided[start : start + len(request.rows)]
+            request.answers = [
+                answer(decision, values, scorer.fields, say)
+                for decision, values in zip(mine, request.rows, strict=True)
+            ]
+            start += len(request.rows)
+
+        def done(failure: OutsideError | None) -> None:
+            if failure is None:
+                self._counts.decided(scorer.detector, scorer.version, decided)
+            _settle(batch, None if failure is None else _no_room())
+
+        self.recorder.append(records, done)
+
+
+def _settle(batch: list[_Request], failure: BaseException | None) -> None:
+    for request in batch:
+        request.settle(failure)
+
+
+def _mask(batch: list[_Request]) -> Reasons | np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows to explain; where requests differ a mask asks for more than the alerts."""
+    wishes = {request.reasons for request in batch}
+    if len(wishes) == 1:
+        return wishes.pop()
+    sizes = [len(request.rows) for request in batch]
+    return np.repeat([request.reasons == "all" for request in batch], sizes)
+
+
+def _no_room() -> Refusal:
+    return Refusal(
+        "no_room_to_record",
+        "a decision that can't be recorded is not made; the server's operator must act",
+        retry_after_s=5,
+    )
+
+
+def _invalid(error: DataError) -> Refusal:
+    return Refusal(
+        "invalid_event",
+        faults=[
+            ProblemFault(path=fault.where or "$", message=fault.message, hint=fault.hint or "")
+            for fault in error.faults
+        ],
+    )

@@ -1,0 +1,103 @@
+"""A refusal as the caller sees it: an HTTP status, a stable code, and faults with their paths.
+
+Nothing of the inside - paths of files, handles, traces - is ever put into one.
+
+Source: RFC 9457, problem details for HTTP APIs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+CONTENT_TYPE = "application/problem+json"
+
+#: code -> (status, title); the codes are part of the interface.
+CODES: dict[str, tuple[int, str]] = {
+    "malformed_json": (400, "The body is not JSON."),
+    "duplicate_key": (400, "An object names the same key twice."),
+    "number_out_of_range": (400, "A number is not a finite 64-bit number."),
+    "too_deep": (400, "The body nests too deeply."),
+    "wrong_shape": (400, "The body is not an event, nor a list of events."),
+    "bad_query": (400, "A query parameter is not known or has a wrong value."),
+    "bad_host": (400, "A request names exactly one host."),
+    "unauthorized": (401, "The request has no valid token."),
+    "not_found": (404, "There is no such resource."),
+    "method_not_allowed": (405, "The resource doesn't have this method."),
+    "body_too_large": (413, "The body is too large."),
+    "too_many_rows": (413, "The request has too many events."),
+    "unsupported_media_type": (415, "The body's content type is not known."),
+    "misdirected": (421, "This server doesn't answer for that host."),
+    "invalid_event": (422, "An event doesn't conform to the detector's schema."),
+    "no_room_to_record": (503, "Decisions can't be recorded, so none are made."),
+    "no_champion": (503, "The detector has no version that decides."),
+    "overloaded": (503, "Too many events are waiting."),
+    "internal": (500, "The server failed; nothing was decided."),
+}
+
+
+class ProblemFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is wrong, and where in the body or the request."""
+
+    path: str  #: such as ``$[3].flow.bytes``
+    message: str = ""
+    expected: str = ""
+    found: str = ""
+    hint: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a refusal."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    faults: tuple[ProblemFault, ...] = ()
+
+
+class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our error
+    """Ends a request with a problem.
+
+    Args:
+        code: one of :data:`CODES`.
+        close: whether the connection ends with the answer, because the body wasn't read.
+        retry_after_s: when the same request may succeed.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        faults: Sequence[ProblemFault] = (),
+        close: bool = False,
+        retry_after_s: int | None = None,
+        allow: str = "",
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status, title = CODES[code]
+        self.problem = Problem(
+            type=f"urn:baluarte:problem:{code}",
+            title=title,
+            status=self.status,
+            code=code,
+            detail=detail,
+            faults=tuple(faults),
+        )
+        self.headers: list[tuple[str, str]] = [("content-type", CONTENT_TYPE)]
+        if close:
+            self.headers.append(("connection", "close"))
+        if retry_after_s is not None:
+            self.headers.append(("retry-after", str(retry_after_s)))
+        if allow:
+            self.headers.append(("allow", allow))
+        if self.status == 401:
+            self.headers.append(("www-authenticate", "Bearer"))
+
+    def body(self) -> bytes:
+        """The problem as JSON."""
+        return msgspec.json.encode(self.problem)

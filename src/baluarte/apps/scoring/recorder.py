@@ -1,0 +1,175 @@
+"""The worker's hold on its ledger shard: one thread that makes records durable.
+
+Records are queued by the event loop and made durable by the writer's thread, all that wait at once;
+requests that came together share one fdatasync. When the shard fails nothing more is accepted, the
+shard is given up, and the thread tries to take one again: opening recovers what was durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.settings import Durability
+from baluarte.errors import BaluarteError, OutsideError
+from baluarte.ports import LedgerShard
+
+LOG = logging.getLogger("baluarte.scoring")
+REOPEN_S = 0.5  #: between two tries to take a shard again
+IDLE_S = 1.0  #: the thread looks up even if nobody called
+
+Done = Callable[[OutsideError | None], None]
+
+
+class Recorder:
+    """Queues records, and says when they are durable.
+
+    Args:
+        open_shard: takes a shard that nobody holds.
+        loop: the event loop that calls :meth:`append` and is called back.
+        durability: with ``commit`` ``done`` is called after fdatasync, with ``interval`` at once.
+        interval_s: with ``interval``, time between two fdatasyncs.
+
+    Raises:
+        TrustError: the shard that is to be opened lost committed records.
+    """
+
+    def __init__(
+        self,
+        open_shard: Callable[[], LedgerShard],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        durability: Durability,
+        interval_s: float,
+        counts: Counts,
+    ) -> None:
+        self._open_shard = open_shard
+        self._loop = loop
+        self._at_once = durability == "interval"
+        self._pause_s = interval_s if self._at_once else 0.0
+        self._counts = counts
+        # (shard, how many of its records must be durable, done)
+        self._waiting: deque[tuple[LedgerShard, int, Done]] = deque()
+        self._called = threading.Event()
+        self._stopping = False
+        self._failure: BaluarteError | None = None
+        self._shard: LedgerShard | None = None
+        try:
+            self._shard = open_shard()
+        except OutsideError as error:
+            self._failure = error
+        self._tell(None)
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    @property
+    def shard(self) -> LedgerShard | None:
+        """The shard in use; None while there is none."""
+        return self._shard
+
+    @property
+    def failure(self) -> BaluarteError | None:
+        """Why nothing can be recorded; None while all is well."""
+        return self._failure
+
+    def append(self, records: Sequence[bytes], done: Done) -> None:
+        """Queue records of the shard; ``done`` is called in the loop, with None or the failure.
+
+        Raises:
+            OutsideError: nothing can be recorded; nothing was queued.
+        """
+        shard = self._shard
+        if shard is None:
+            raise OutsideError("the ledger takes no records", retryable=True) from self._failure
+        shard.append(records)
+        if self._at_once:
+            done(None)
+        else:
+            self._waiting.append((shard, shard.size, done))
+        self._called.set()
+
+    def close(self) -> None:
+        """Make everything durable and give up the shard; the loop no longer runs."""
+        self._stopping = True
+        self._called.set()
+        self._thread.join()
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            shard.close()
+
+    # --- the writer's thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._called.wait(IDLE_S)
+            self._called.clear()
+            shard = self._shard
+            if shard is None:
+                time.sleep(REOPEN_S)
+                if not self._stopping:
+                    self._try_open()
+                    self._call(self._tell, None)
+                continue
+            self._commit(shard)
+            if self._pause_s and not self._stopping:
+                time.sleep(self._pause_s)
+
+    def _commit(self, shard: LedgerShard) -> None:
+        upto = shard.size
+        started = time.perf_counter()
+        try:
+            shard.commit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            failure = error if isinstance(error, OutsideError) else _broken(error)
+            self._failure = failure
+            self._shard = None
+            self._call(self._fail, shard, failure)
+            with contextlib.suppress(BaluarteError):
+                shard.close()
+            self._called.set()
+        else:
+            self._call(self._committed, shard, upto, time.perf_counter() - started)
+
+    def _try_open(self) -> None:
+        try:
+            self._shard = self._open_shard()
+            self._failure = None
+        except BaluarteError as error:
+            self._failure = error
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop has ended: nobody waits any more
+            if not self._stopping and not self._loop.is_closed():
+                raise
+
+    # --- in the loop ------------------------------------------------------------------------
+
+    def _committed(self, shard: LedgerShard, upto: int, seconds: float) -> None:
+        waiting = self._waiting
+        while waiting and waiting[0][0] is shard and waiting[0][1] <= upto:
+            waiting.popleft()[2](None)
+        self._tell(seconds)
+
+    def _fail(self, shard: LedgerShard, error: OutsideError) -> None:
+        waiting = self._waiting
+        while waiting and waiting[0][0] is shard:
+            waiting.popleft()[2](error)
+        self._tell(None)
+
+    def _tell(self, lag_s: float | None) -> None:
+        self._counts.ledger(
+            waiting=len(self._waiting), lag_s=lag_s, writable=self._shard is not None
+        )
+
+
+def _broken(error: Exception) -> OutsideError:
+    LOG.error("the ledger's writer failed", exc_info=error)
+    return OutsideError("the ledger failed", hint="The server's log says why.")

@@ -1,0 +1,154 @@
+"""Start the data plane: workers behind one port, until a signal says stop."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import multiprocessing
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from baluarte.apps.scoring.guard import require_loopback
+from baluarte.apps.scoring.openapi import Readiness
+from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.apps.scoring.worker import load, reports
+from baluarte.errors import BaluarteError, ContractError, DataError, OutsideError, TrustError
+
+_POLL_S = 0.01
+_ASK_S = 5.0
+_DRAIN_S = 30  #: after which a worker that still answers is ended
+_HEAD_MS = 10_000  #: in which a request's head must have come
+_HEAD_BYTES = 64 << 10  #: of a request's head; more is refused with 431
+_FAMILIES: dict[str, type[BaluarteError]] = {
+    family.__name__: family for family in (ContractError, DataError, TrustError, OutsideError)
+}
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """A data plane that answers: where, how soon, and by what."""
+
+    url: str
+    workers: int
+    seconds: float  #: from the start until every worker answered
+    readiness: Readiness  #: ``ready`` where a champion is in and the ledger takes records
+
+
+def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what is open, and return.
+
+    Call it from the main thread: it takes over the signals.
+
+    Args:
+        ready: called once, from another thread, when every worker answers.
+
+    Raises:
+        ContractError: the address is not a loopback one.
+        OutsideError: the port is taken, or workers keep failing.
+        TrustError: the ledger lost committed records.
+    """
+    require_loopback(settings.host)
+    settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
+    # A worker starts clean: whatever the starting process has loaded, it doesn't inherit.
+    multiprocessing.set_start_method("spawn", force=True)
+    with tempfile.TemporaryDirectory(prefix="baluarte-", ignore_cleanup_errors=True) as folder:
+        settings = msgspec.structs.replace(settings, metrics_dir=folder)
+        server = _granian(settings)
+        stopping = threading.Event()
+        watch = threading.Thread(target=_wait_until_ready, args=(settings, ready, stopping))
+        watch.start()
+        try:
+            loader = cast("Callable[..., Any]", functools.partial(load, settings))
+            server.serve(target_loader=loader, wrap_loader=False)
+        finally:
+            stopping.set()
+            watch.join()
+        if not server.interrupt_signal:
+            raise _why_it_ended(folder)
+
+
+def _granian(settings: ServeSettings) -> MPServer:
+    return MPServer(
+        "baluarte",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.RSGI,
+        workers=settings.workers,
+        http=HTTPModes.http1,
+        websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_MS, max_buffer_size=_HEAD_BYTES),
+        log_enabled=False,
+        log_access=False,  # it costs more than half of the throughput; the ledger records
+        respawn_failed_workers=True,
+        workers_kill_timeout=_DRAIN_S,
+    )
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0, if nobody listens there.
+
+    Workers share the port (SO_REUSEPORT), so without this look a second server would share it, too.
+
+    Raises:
+        OutsideError: the port is taken, or can't be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+        except OSError as error:
+            raise OutsideError(
+                f"{host}:{port} can't be used: {os.strerror(error.errno or 0)}",
+                where="serve.address",
+                hint="Stop what listens there, or take another port: --set serve.address=…",
+            ) from error
+
+
+def _wait_until_ready(
+    settings: ServeSettings, ready: Callable[[Serving], None], stopping: threading.Event
+) -> None:
+    started = time.perf_counter()
+    while not stopping.wait(_POLL_S):
+        said = [report for report in reports(settings.metrics_dir) if report.error is None]
+        readiness = _ask(settings) if len(said) >= settings.workers else None
+        if readiness is not None:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            ready(
+                Serving(
+                    url=f"http://{host}:{settings.port}",
+                    workers=settings.workers,
+                    seconds=time.perf_counter() - started,
+                    readiness=readiness,
+                )
+            )
+            return
+
+
+def _ask(settings: ServeSettings) -> Readiness | None:
+    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=_ASK_S)
+    try:
+        connection.request("GET", "/readyz")
+        return msgspec.json.decode(connection.getresponse().read(), type=Readiness)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return None
+    finally:
+        connection.close()
+
+
+def _why_it_ended(folder: str) -> BaluarteError:
+    """What the workers said before they ended."""
+    for report in reports(folder):
+        if report.error is not None:
+            return _FAMILIES[report.error].of(report.faults)
+    return OutsideError("the workers keep failing", hint="The lines above say why.")

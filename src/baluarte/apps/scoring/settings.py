@@ -1,0 +1,50 @@
+"""What a data plane is started with: plain values, so that they travel to the worker processes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from baluarte.apps.numerals import Language
+
+Durability = Literal["commit", "interval"]
+Kernel = Literal["auto", "c", "numpy"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one request, and all that is waiting, may ask for."""
+
+    max_body_bytes: int = 8 << 20
+    max_rows: int = 10_000  #: events of one request
+    max_waiting_rows: int = 40_000  #: events of one worker that wait for their record
+    max_inflight: int = 1_024  #: requests of one worker that are being answered
+    max_depth: int = 16  #: objects and arrays within one another
+    max_faults: int = 20  #: told in one answer
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a data plane finds its stores and how it answers; wiring opens what is named here.
+
+    ``durability``: with ``commit`` an answer leaves after its record is durable on disk; with
+    ``interval`` after its record is written, and records are made durable every ``interval_ms``:
+    a power cut may take the last of them.
+    """
+
+    registry: str  #: address of the registry
+    bundles: str  #: address of the bundle store
+    ledger: str  #: folder of the ledger
+    trusted: str  #: folder of the trusted public keys
+    token_hash: bytes  #: HMAC-SHA-256 of the token under ``pepper``
+    pepper: bytes
+    token_until_us: int  #: microseconds of UTC until which the token holds
+    host: str = "127.0.0.1"
+    port: int = 8317  #: 0 takes a free one
+    workers: int = 2
+    durability: Durability = "commit"
+    interval_ms: int = 50
+    poll_ms: int = 150  #: how often a worker asks the registry for its champions
+    kernel: Kernel = "auto"
+    language: Language = "en"  #: of the texts in answers
+    limits: Limits = Limits()
+    metrics_dir: str = ""  #: a private folder that the workers share; the server makes it

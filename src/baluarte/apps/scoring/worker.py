@@ -1,0 +1,139 @@
+"""One worker: a process with an event loop, a ledger shard of its own and no state beside it.
+
+Nothing that learns is imported here; what is imported is in ``tests/apps/test_scoring_server.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from baluarte import wiring
+from baluarte.adapters.system import SystemClock
+from baluarte.apps.scoring.champions import Champions
+from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.door import Door
+from baluarte.apps.scoring.guard import Guard
+from baluarte.apps.scoring.plane import Plane
+from baluarte.apps.scoring.recorder import Recorder
+from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
+from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.errors import BaluarteError, Fault
+
+
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker tells the process that started it, in a file of the folder they share."""
+
+    pid: int
+    error: str | None = None  #: the family of the error that ended it
+    faults: tuple[Fault, ...] = ()
+
+
+class Worker:
+    """What Granian runs in a worker process: RSGI's three hooks."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._counts = _counts(settings.metrics_dir)
+        self._champions = Champions(
+            registry=wiring.open_registry(settings.registry),
+            bundles=wiring.open_bundles(settings.bundles),
+            verifier=functools.partial(wiring.open_verifier, settings.trusted),
+            clock=self._clock,
+            kernel=settings.kernel,
+            language=settings.language,
+            counts=self._counts,
+        )
+        self._champions.refresh()
+        self._recorder: Recorder | None = None
+        self._door: Door | None = None
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        settings = self._settings
+        with _telling(settings.metrics_dir):
+            self._recorder = Recorder(
+                functools.partial(wiring.open_ledger_shard, settings.ledger),
+                loop=loop,
+                durability=settings.durability,
+                interval_s=settings.interval_ms / 1000,
+                counts=self._counts,
+            )
+        self._door = Door(
+            Plane(
+                champions=self._champions,
+                recorder=self._recorder,
+                clock=self._clock,
+                limits=settings.limits,
+                counts=self._counts,
+                loop=loop,
+            ),
+            guard=Guard(
+                token_hash=settings.token_hash,
+                pepper=settings.pepper,
+                until_us=settings.token_until_us,
+                port=settings.port,
+            ),
+            counts=self._counts,
+            limits=settings.limits,
+            clock=self._clock,
+            reader=wiring.open_ledger_reader(settings.ledger),
+        )
+        self._champions.follow(every_s=settings.poll_ms / 1000)
+        report(settings.metrics_dir, WorkerReport(pid=os.getpid()))
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        if self._door is not None:  # Granian calls __rsgi_init__ first
+            await self._door.handle(scope, protocol)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian has answered what was open; what is recorded becomes durable."""
+        self._champions.stop()
+        if self._recorder is not None:
+            self._recorder.close()
+
+
+def load(settings: ServeSettings) -> Worker:
+    """A worker, made in its own process; one that can't start says why and ends."""
+    with _telling(settings.metrics_dir):
+        return Worker(settings)
+
+
+@contextlib.contextmanager
+def _telling(folder: str) -> Iterator[None]:
+    """Leave the reason for the parent, and end the process."""
+    try:
+        yield
+    except BaluarteError as error:
+        family = type(error).__name__
+        report(folder, WorkerReport(pid=os.getpid(), error=family, faults=error.faults))
+        raise SystemExit(error.exit_code) from None
+
+
+def report(folder: str, said: WorkerReport) -> None:
+    """Leave a report for the parent, whole or not at all."""
+    path = Path(folder) / f"worker-{said.pid}.json"
+    aside = path.with_suffix(".part")
+    aside.write_bytes(msgspec.json.encode(said))
+    aside.rename(path)
+
+
+def reports(folder: str) -> list[WorkerReport]:
+    """All reports so far."""
+    return [
+        msgspec.json.decode(path.read_bytes(), type=WorkerReport)
+        for path in sorted(Path(folder).glob("worker-*.json"))
+    ]
+
+
+def _counts(folder: str) -> Counts:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the library is first imported
+    from baluarte.apps.scoring.metrics import Metrics  # noqa: PLC0415 - after the line above
+
+    return Metrics(folder)

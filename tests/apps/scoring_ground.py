@@ -1,0 +1,204 @@
+"""A workplace with a sealed detector in it, and a real server on a free loopback port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from baluarte import wiring
+from baluarte.adapters.signers.ed25519 import create_key
+from baluarte.adapters.system import SystemClock
+from baluarte.apps.scoring.guard import Token, make_token
+from baluarte.apps.scoring.settings import Limits, ServeSettings
+from baluarte.core.bundle import BundleParts
+from baluarte.core.event import Values
+from baluarte.ports import Version
+from baluarte.stages.promote import promote
+from baluarte.stages.seal import seal
+from baluarte.testing.bundles import sample_parts
+
+_RUN = """
+import sys, msgspec
+from baluarte.apps.scoring.server import serve
+from baluarte.apps.scoring.settings import ServeSettings
+if __name__ == "__main__":
+    said = msgspec.json.decode(sys.argv[1], type=ServeSettings)
+    serve(said, ready=lambda serving: print(msgspec.json.encode(serving).decode(), flush=True))
+"""
+
+
+@dataclass
+class Workplace:
+    """Stores, a key and a token in one folder."""
+
+    root: Path
+    token: Token = field(init=False)
+
+    def __post_init__(self) -> None:
+        now = SystemClock().now_us()
+        self.token = make_token(now_us=now)
+        create_key(
+            self.root / "keys",
+            self.root / "trusted",
+            "test",
+            not_before=now - 1_000_000,
+            not_after=now + 3_600_000_000,
+        )
+
+    @property
+    def registry(self) -> str:
+        return f"sqlite:{self.root / 'registry.sqlite'}"
+
+    def stores(self) -> dict[str, Any]:
+        return {
+            "registry": wiring.open_registry(self.registry),
+            "bundles": wiring.open_bundles(self.root / "bundles"),
+            "verifier": wiring.open_verifier(self.root / "trusted"),
+            "clock": SystemClock(),
+        }
+
+    def seal(self, parts: BundleParts | None = None) -> Version:
+        shard = wiring.open_ledger_shard(self.root / "acts")
+        try:
+            return seal(
+                parts or sample_parts(),
+                actor="ana",
+                signer=wiring.open_signer(self.root / "keys" / "test.key", self.root / "trusted"),
+                ledger=shard,
+                **self.stores(),
+            )
+        finally:
+            shard.close()
+
+    def promote(self, version: Version) -> None:
+        shard = wiring.open_ledger_shard(self.root / "acts")
+        try:
+            promote(
+                version.detector,
+                version.version,
+                actor="ana",
+                reason="test",
+                approvals=0,
+                ledger=shard,
+                **self.stores(),
+            )
+        finally:
+            shard.close()
+
+    def settings(self, **changes: Any) -> ServeSettings:
+        token = self.token
+        given = ServeSettings(
+            registry=self.registry,
+            bundles=str(self.root / "bundles"),
+            ledger=str(self.root / "ledger"),
+            trusted=str(self.root / "trusted"),
+            token_hash=token.token_hash,
+            pepper=token.pepper,
+            token_until_us=token.until_us,
+            port=0,
+            workers=1,
+            poll_ms=50,
+            limits=Limits(max_body_bytes=1 << 20, max_rows=6_000),
+        )
+        return msgspec.structs.replace(given, **changes)
+
+
+class Server:
+    """A server in a process of its own."""
+
+    def __init__(self, workplace: Workplace, **changes: Any) -> None:
+        self.token = workplace.token.text
+        script = workplace.root / "run_server.py"
+        script.write_text(_RUN)
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), msgspec.json.encode(workplace.settings(**changes))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            assert self.process.stderr is not None
+            raise AssertionError(self.process.stderr.read().decode())
+        self.serving: dict[str, Any] = json.loads(line)
+        self.port = int(self.serving["url"].rsplit(":", 1)[1])
+        self._local = threading.local()
+
+    def connection(self) -> http.client.HTTPConnection:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return self._local.connection  # type: ignore[no-any-return]
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> tuple[int, Any]:
+        sent = {"Authorization": f"Bearer {self.token}"}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        connection = self.connection()
+        try:
+            connection.request(method, path, body=body, headers={**sent, **(headers or {})}, **more)
+            response = connection.getresponse()
+            content = response.read()
+        except (http.client.HTTPException, OSError):
+            connection.close()
+            raise
+        if "json" in (response.headers["Content-Type"] or "") and "ndjson" not in (
+            response.headers["Content-Type"]
+        ):
+            return response.status, json.loads(content)
+        return response.status, content
+
+    def decide(self, events: Any, query: str = "", detector: str = "flows") -> tuple[int, Any]:
+        body = events if isinstance(events, bytes) else json.dumps(events).encode()
+        return self.ask("POST", f"/v1/detectors/{detector}/decisions{query}", body)
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [
+            int(pid)
+            for pid in children.split()
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    def stop(self, wait_s: float = 20) -> tuple[int, str]:
+        """SIGTERM; the exit status and what was said."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=wait_s)
+        return self.process.returncode, said.decode()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            self.process.kill()
+
+
+def on_the_wire(record: Values) -> dict[str, Any]:
+    """An event as a caller sends it: the sample's record with its nested object."""
+    event: dict[str, Any] = dict(record)
+    event.pop("time", None)  # a record has microseconds, the field's unit is seconds
+    if "bytes_out" in event:
+        event["flow"] = {"bytes_out": event.pop("bytes_out")}
+    return event
