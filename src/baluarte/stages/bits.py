@@ -45,7 +45,7 @@ def trap_rows(
             cuts = _cuts(program, j)
             near = [cuts, np.nextafter(cuts, np.inf), np.nextafter(cuts, -np.inf)]
             pool = np.concatenate([*near, _TRAPS, rng.normal(0.0, 1e3, size=8)])
-        X[:, j] = rng.choice(pool, size=n_rows)
+        X[:, j] = pool[rng.integers(len(pool), size=n_rows)]
     return X
 
 
@@ -63,7 +63,8 @@ def _cuts(program: Program, column: int) -> NDArray[np.float64]:
                 for k in np.flatnonzero(part.table_column == column)
             ]
     cuts = np.unique(np.concatenate([np.zeros(1), *found]))
-    return cuts[np.abs(cuts) <= FLOAT32_MAX]
+    finite: NDArray[np.float64] = cuts[np.abs(cuts) <= FLOAT32_MAX]
+    return finite
 
 
 def verify_bits(
