@@ -19,6 +19,7 @@ from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, GateResult
 from baluarte.core.keys import PublicKey
 from baluarte.core.program.draft import Draft
+from baluarte.core.proof_rows import ProofRows
 from baluarte.core.schema import Schema
 
 Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
@@ -169,16 +170,6 @@ class Check(Protocol):
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """What it found in the events, worst first."""
         ...
-
-
-class ProofRows(Protocol):
-    """The rows a gate may look at: scores of the sealed program and labels."""
-
-    scores: NDArray[np.int64]  #: (n,)
-    labels: Target  #: (n,)
-    bands: NDArray[np.int64]  #: (n,) index of the band each row is in
-    segments: Mapping[str, NDArray[np.object_]]  #: field name to (n,) values, for gates by segment
-    latency_ms: NDArray[np.float64]  #: (m,) measured times of scoring one event
 
 
 class GatePlugin(Protocol):

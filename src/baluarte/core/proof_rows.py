@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 class ProofRows:
     """Rows that no choice was made on, scored by the sealed program and placed by its bands.
 
-    It meets :class:`baluarte.ports.ProofRows`; the stage that proves makes it, gates read it.
+    The stage that proves makes it, gates read it.
     """
 
     scores: NDArray[np.int64]  #: (n,)

@@ -91,7 +91,7 @@ def fit_thresholds(
             rows=threshold,
             grid=np.sort(grid),
             proof=proof,
-            alpha_gate=look_alpha(alpha, 1) / len(upper),
+            alpha_gate=look_alpha(alpha, 1) / (len(upper) * max(len(contract.gates), 1)),
         )
         found = _SEARCHES[search.budget.kind](search)
         floor = thresholds[-1] if thresholds else EVERYTHING

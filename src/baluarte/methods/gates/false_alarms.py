@@ -10,8 +10,8 @@ import numpy as np
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.evidence import GateResult
 from baluarte.core.judging import budgets, by_segment, judge_rate, rate_needed
+from baluarte.core.proof_rows import ProofRows
 from baluarte.errors import ContractError
-from baluarte.ports import ProofRows
 
 
 class FalseAlarms:

@@ -10,7 +10,7 @@ from baluarte.core.bounds import fewest_negatives, smallest_rank
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.evidence import Figure, GateResult
 from baluarte.core.judging import limit_of, verdict
-from baluarte.ports import ProofRows
+from baluarte.core.proof_rows import ProofRows
 
 SLOWEST_SHARE = 0.01  #: of events that may take longer than the promise
 

@@ -9,7 +9,7 @@ import numpy as np
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.evidence import GateResult
 from baluarte.core.judging import by_segment, judge_rate, limit_of, rate_needed
-from baluarte.ports import ProofRows
+from baluarte.core.proof_rows import ProofRows
 
 
 class Recall:
