@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import msgspec
 import pytest
@@ -39,17 +38,44 @@ class Place:
                 ledger=self.shard,
                 clock=self.clock,
             )
-        stores = {"registry": self.registry, "ledger": self.shard, "clock": self.clock}
-        doors = {**stores, "bundles": self.bundles, "verifier": self.verifier}
-        self.approve = partial(approve, "flows", reason="read it", **stores)  # type: ignore[arg-type]
-        self._promote = partial(promote, "flows", reason="better", **doors)  # type: ignore[arg-type]
-        self._rollback = partial(rollback, "flows", reason="worse", **doors)  # type: ignore[arg-type]
+
+    def approve(self, number: int, *, actor: str) -> None:
+        approve(
+            "flows",
+            number,
+            actor=actor,
+            reason="read it",
+            registry=self.registry,
+            ledger=self.shard,
+            clock=self.clock,
+        )
 
     def promote(self, number: int, *, approvals: int = 0, actor: str = "ada") -> Promotion:
-        return self._promote(number, approvals=approvals, actor=actor)
+        return promote(
+            "flows",
+            number,
+            actor=actor,
+            reason="better",
+            approvals=approvals,
+            registry=self.registry,
+            bundles=self.bundles,
+            verifier=self.verifier,
+            ledger=self.shard,
+            clock=self.clock,
+        )
 
     def rollback(self, number: int | None = None) -> Promotion:
-        return self._rollback(number, actor="ada")
+        return rollback(
+            "flows",
+            number,
+            actor="ada",
+            reason="worse",
+            registry=self.registry,
+            bundles=self.bundles,
+            verifier=self.verifier,
+            ledger=self.shard,
+            clock=self.clock,
+        )
 
     def champion(self) -> int | None:
         version = self.registry.champion("flows")

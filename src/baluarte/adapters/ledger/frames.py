@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from baluarte.adapters.disk import read_at
 from baluarte.errors import TrustError
@@ -76,8 +76,3 @@ def tail(descriptor: int, offset: int) -> bytes:
         parts.append(part)
         offset += len(part)
     return b"".join(parts).rstrip(b"\x00")
-
-
-def join(frames: Sequence[bytes]) -> bytes:
-    """Frames as one write."""
-    return b"".join(frames)
