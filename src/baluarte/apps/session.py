@@ -14,6 +14,7 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.place import Place
 from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
@@ -154,6 +155,12 @@ def session_of(args: argparse.Namespace, place: Place) -> Session:
     """The session of a command line."""
     named = getattr(args, "actor", None) or os.environ.get("BALUARTE_ACTOR")
     return Session(place, actor=named or getpass.getuser())
+
+
+def texts_of(args: argparse.Namespace, place: Place | None) -> Texts:
+    """The catalogue in the language of the command line, or else of the workspace."""
+    default = place.workspace.language if place is not None else "en"
+    return Texts(args.lang or default)
 
 
 def add_actor(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,65 @@
+"""Sign the proved candidate as the next version of its detector."""
+
+from __future__ import annotations
+
+import argparse
+
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.making import seal_pending
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import Session, add_actor, session_of
+from baluarte.ports import Version
+
+_DAY_US = 86_400_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte seal``."""
+    parser.add_argument("detector", nargs="?", help="default: the one of this folder")
+    add_actor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Seal."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    with session_of(args, place) as session:
+        made = ensure_key(session)
+        version = seal_pending(session, place.detector(args.detector).name)
+        if made:
+            screen.item("Key", f"made {place.signing} (0600) and trusted it: keep it safe")
+        tell_seal(screen, session, version)
+    screen.next(
+        "label more events, then baluarte build" if version.provisional else "baluarte promote"
+    )
+    return screen.end()
+
+
+def ensure_key(session: Session) -> bool:
+    """Make the workspace's signing key where nobody made one yet; whether it was made now."""
+    from baluarte.adapters.signers.ed25519 import create_key  # noqa: PLC0415 - loads cryptography
+
+    path = session.place.signing
+    if path.exists() or session.verifier.public_keys():
+        return False
+    now = session.clock.now_us()
+    create_key(
+        path.parent,
+        session.place.trusted,
+        path.stem,
+        not_before=now,
+        not_after=now + 730 * _DAY_US,
+    )
+    return True
+
+
+def tell_seal(screen: Screen, session: Session, version: Version) -> None:
+    """The new version in a line."""
+    label = f"{version.detector}@{version.version}"
+    state = "  provisional: it may score and shadow, never decide" if version.provisional else ""
+    screen.item(
+        "Seal",
+        f"{label}  {version.digest[:19]}…  signed by {session.signer.key.name}{state}",
+        "unsure" if version.provisional else "kept",
+    )
+    screen.data(version=label, digest=version.digest, provisional=version.provisional)

@@ -1,0 +1,72 @@
+"""Train a candidate: search, blend, seal to integers, set thresholds, rehearse on tuning rows."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.making import read_events, train_candidate
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import add_actor, session_of, texts_of
+from baluarte.core.candidate import Candidate
+from baluarte.core.evidence import GateResult, Verdict
+
+TONES: dict[Verdict, Tone] = {"pass": "kept", "fail": "broken", "not_enough_data": "unsure"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte train``."""
+    parser.add_argument("detector", nargs="?", help="default: the one of this folder")
+    parser.add_argument("--events", metavar="FILE", help="default: as workspace.toml says")
+    add_actor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector = place.detector(args.detector)
+    events = read_events(args.events or detector.events_address(), detector.contract())
+    started = time.monotonic()
+    with session_of(args, place) as session, screen.progress("Train") as bar:
+        candidate = train_candidate(session, detector, events, progress=bar)
+    tell_training(screen, candidate, seconds=time.monotonic() - started)
+    texts = texts_of(args, place)
+    for gate in candidate.training.rehearsal_gates:
+        tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
+    screen.next("baluarte prove")
+    return screen.end()
+
+
+def tell_training(screen: Screen, candidate: Candidate, *, seconds: float) -> None:
+    """What the search chose and what it reaches on tuning rows."""
+    training = candidate.training
+    chosen = " + ".join(f"{m.weight:.3g}·{m.model}" for m in training.members)
+    figures = {figure.name: figure.value for figure in training.rehearsal}
+    recall = f", recall {figures['recall']:.3f} on tuning rows" if "recall" in figures else ""
+    stopped = " (stopped by the clock)" if training.stopped_early else ""
+    screen.item(
+        "Train",
+        f"{len(training.trials)} trials{stopped}, {seconds:.0f} s    best: {chosen}{recall}",
+    )
+    screen.data(
+        trials=len(training.trials),
+        members=[{"model": m.model, "weight": m.weight} for m in training.members],
+        rehearsal=figures,
+        rows={part: sum(counts) for part, counts in training.split.counts.items()},
+        faithfulness=training.faithfulness,
+    )
+
+
+def tell_gate(screen: Screen, gate: GateResult, verdict: str) -> None:
+    """One gate's answer in a line."""
+    bound = "" if gate.bound is None else f", bound {gate.bound:.4g}"
+    needed = f" ({gate.needed:,} more)" if gate.verdict == "not_enough_data" else ""
+    where = f" [{gate.segment}]" if gate.segment else ""
+    screen.item(
+        "",
+        f"{gate.gate}{where}: {gate.figure.value:.4g}{bound}, limit {gate.limit:g}: "
+        f"{verdict}{needed}",
+        TONES[gate.verdict],
+    )
