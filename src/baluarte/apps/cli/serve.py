@@ -1,0 +1,116 @@
+"""Answer decisions over HTTP, on this machine's loopback, with a token that holds for a day."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+
+import msgspec
+
+from baluarte import wiring
+from baluarte.adapters.system import SystemClock
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.place import Place, find_workspace
+from baluarte.apps.scoring.guard import Token, make_token, token_of
+from baluarte.apps.scoring.server import Serving, serve
+from baluarte.apps.scoring.settings import Limits, ServeSettings
+from baluarte.errors import ContractError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte serve``."""
+    parser.add_argument("--port", type=int, help="0 takes a free one (default: serve.address)")
+    parser.add_argument("--workers", type=int, help="default: serve.workers")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal says stop."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    logging.basicConfig(level=logging.WARNING, format="  %(levelname)s %(name)s: %(message)s")
+    token = workspace_token(place)
+    settings = serve_settings(place, token, port=args.port, workers=args.workers)
+
+    def ready(serving: Serving) -> None:
+        _tell(screen, serving, token, place)
+
+    serve(settings, ready=ready)
+    return 0
+
+
+def workspace_token(place: Place) -> Token:
+    """The token that ``serve.token`` refers to, or a new one for a day.
+
+    Raises:
+        ContractError: it refers to something that isn't there.
+    """
+    secret = place.workspace.serve.token
+    now = SystemClock().now_us()
+    if secret is None:
+        return make_token(now_us=now)
+    named = os.environ.get(secret.env) if secret.env else None
+    if secret.file:
+        path = place.at(secret.file)
+        named = path.read_text("utf-8").strip() if path.exists() else None
+    if not named:
+        raise ContractError(
+            f"expected a token in {secret.env or secret.file}; found none",
+            where="workspace.toml: serve.token",
+        )
+    return token_of(named, now_us=now)
+
+
+def serve_settings(
+    place: Place, token: Token, *, port: int | None = None, workers: int | None = None
+) -> ServeSettings:
+    """The data plane's settings as the workspace says."""
+    serving, limits = place.workspace.serve, place.workspace.limits
+    host, _, written = serving.address.rpartition(":")
+    return ServeSettings(
+        registry=place.registry,
+        bundles=str(place.bundles),
+        ledger=str(place.ledger),
+        trusted=str(place.trusted),
+        token_hash=token.token_hash,
+        pepper=token.pepper,
+        token_until_us=token.until_us,
+        host=host.strip("[]"),
+        port=int(written) if port is None else port,
+        workers=serving.workers if workers is None else workers,
+        durability=serving.durability,
+        interval_ms=max(1, round(serving.interval_ms)),
+        kernel=wiring.kernel_choice(),
+        language=place.workspace.language,
+        limits=Limits(
+            max_body_bytes=limits.max_body_bytes,
+            max_rows=limits.max_rows,
+            max_inflight=limits.max_inflight,
+        ),
+    )
+
+
+def _tell(screen: Screen, serving: Serving, token: Token, place: Place) -> None:
+    is_ready = serving.readiness.status == "ready"
+    state = "ready" if is_ready else "up, but not ready: baluarte status"
+    screen.item(
+        "Serve",
+        f"{serving.url}  {serving.workers} workers  {state} in {serving.seconds:.1f} s",
+        "kept" if is_ready else "unsure",
+    )
+    names = sorted(place.workspace.detectors) or ["NAME"]
+    screen.line(f"token for a day: {token.text}")
+    screen.line("Try it:")
+    screen.line(
+        f"curl -s {serving.url}/v1/detectors/{names[0]}/decisions "
+        f"-H 'Authorization: Bearer {token.text}' -d '{{…}}'"
+    )
+    screen.data(
+        url=serving.url,
+        workers=serving.workers,
+        seconds=serving.seconds,
+        token=token.text,
+        readiness=msgspec.to_builtins(serving.readiness),
+    )
+    screen.next("baluarte watch --once", "Ctrl-C drains and stops")
+    screen.end()

@@ -1,0 +1,211 @@
+"""Watch: have the inputs moved, and, where labels are in, is the promise kept?
+
+Input drift is a reason to look; only harm, measured on labels, is a reason to act.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from baluarte.core.bounds import clopper_pearson_high, clopper_pearson_low, look_alpha
+from baluarte.core.contract import Contract
+from baluarte.core.decision import DecisionRecord, Record
+from baluarte.core.drift import Alarm
+from baluarte.core.evidence import Figure
+from baluarte.ports import DriftMonitor, LedgerReader
+
+OpenMonitor = Callable[[str, bytes | None], DriftMonitor | None]
+"""A monitor of the bundle with this digest, from a state or the start; None where none is armed."""
+
+State = Literal["kept", "open", "broken"]
+
+
+class Watching(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the watch over one detector has come; kept between runs.
+
+    Attributes:
+        cursors: the next record of each ledger shard.
+        bundle: digest of the bundle whose baseline the events are held against.
+        monitor: the drift monitor's own state.
+        events: decisions seen since that bundle began to decide.
+        total: decisions seen since the watch began.
+        alarms: every alarm with the number of decisions seen before it, oldest first.
+        looks: how often the promise was looked at; each look spends from one error probability.
+    """
+
+    cursors: dict[str, int] = {}
+    bundle: str = ""
+    monitor: bytes | None = None
+    events: int = 0
+    total: int = 0
+    alarms: tuple[tuple[int, Alarm], ...] = ()
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one step of the watch saw."""
+
+    watching: Watching
+    records: list[DecisionRecord]  #: the champion's further decisions, in the order they were made
+    alarms: list[Alarm]  #: raised by them
+    armed: bool  #: whether the bundle that decides has a baseline to hold them against
+
+
+def further_decisions(
+    reader: LedgerReader, cursors: Mapping[str, int], detector: str
+) -> tuple[list[DecisionRecord], dict[str, int]]:
+    """The champion's decisions since the cursors, by time over all shards, and the new cursors."""
+    ends = {tag: reader.size(tag) for tag in reader.shards()}
+    decode = msgspec.json.Decoder(Record).decode
+
+    def shard(tag: str) -> Iterator[DecisionRecord]:
+        for data in reader.records(tag, cursors.get(tag, 0), ends[tag]):
+            record = decode(data)
+            if (
+                isinstance(record, DecisionRecord)
+                and record.detector == detector
+                and record.role == "champion"
+            ):
+                yield record
+
+    merged = heapq.merge(*(shard(tag) for tag in ends), key=lambda record: record.decided_at)
+    return list(merged), {**cursors, **ends}
+
+
+def step(
+    watching: Watching, reader: LedgerReader, detector: str, open_monitor: OpenMonitor
+) -> Seen:
+    """Hold the decisions since the last step against their baselines.
+
+    Where another bundle has begun to decide, the watch starts anew on its baseline.
+
+    Raises:
+        TrustError: a record is damaged, or a baseline isn't one.
+    """
+    records, cursors = further_decisions(reader, watching.cursors, detector)
+    bundle, events = watching.bundle, watching.events
+    monitor = open_monitor(bundle, watching.monitor) if bundle else None
+    raised: list[tuple[int, Alarm]] = []
+    total = watching.total
+    for digest, group in _runs(records):
+        if digest != bundle:
+            bundle, events = digest, 0
+            monitor = open_monitor(digest, None)
+        if monitor is not None:
+            X = np.array([row.features for row in group], dtype=np.float64)  # None becomes NaN
+            scores = np.array([row.score for row in group], dtype=np.int64)
+            raised += [(total - events + a.at, a) for a in monitor.update(X, scores)]
+        events += len(group)
+        total += len(group)
+    after = Watching(
+        cursors=cursors,
+        bundle=bundle,
+        monitor=None if monitor is None else monitor.state(),
+        events=events,
+        total=total,
+        alarms=(*watching.alarms, *raised),
+        looks=watching.looks,
+    )
+    alarms = [alarm for _, alarm in raised]
+    return Seen(watching=after, records=records, alarms=alarms, armed=monitor is not None)
+
+
+def _runs(
+    records: Sequence[DecisionRecord],
+) -> Iterator[tuple[str, list[DecisionRecord]]]:
+    """Decisions in runs of one bundle, in order."""
+    start = 0
+    for i in range(1, len(records) + 1):
+        if i == len(records) or records[i].bundle != records[start].bundle:
+            yield records[start].bundle, records[start:i]
+            start = i
+
+
+# --- the promise ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One promised figure on labelled decisions: its value, its bounds, and what they say."""
+
+    figure: Figure
+    limit: float
+    state: State  #: broken and kept are shown by a bound; open is neither
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What labels say so far. Events without a label are never counted as harmless."""
+
+    n_labelled: int
+    n_attacks: int
+    figures: tuple[Kept, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a bound shows that something promised does not hold."""
+        return any(kept.state == "broken" for kept in self.figures)
+
+
+def promise(
+    contract: Contract,
+    decided: Sequence[tuple[int, Literal[0, 1]]],
+    *,
+    look: int,
+) -> Promise:
+    """Hold the labelled decisions against the contract's promises.
+
+    Args:
+        decided: (band, label) of each labelled decision; a band above 0 is an alert.
+        look: number of this look, from 1; it spends α·6/(π²·look²), so that looking again and again
+            shows a promise broken that holds in at most α of all histories.
+
+    Source: Clopper & Pearson, Biometrika 26(4), 1934.
+    """
+    alpha = look_alpha(1 - contract.objective.confidence, look)
+    attacks = [band > 0 for band, label in decided if label == 1]
+    rest = [band > 0 for band, label in decided if label == 0]
+    figures = []
+    objective = contract.objective
+    if objective.min_recall is not None and attacks:
+        figures.append(_at_least("recall", sum(attacks), len(attacks), objective.min_recall, alpha))
+    budget = objective.budget
+    if budget.kind == "max_fpr" and rest:
+        figures.append(_at_most("false_alarm_rate", sum(rest), len(rest), budget.value, alpha))
+    if budget.kind == "min_precision" and sum(attacks) + sum(rest):
+        alerts = sum(attacks) + sum(rest)
+        figures.append(_at_least("precision", sum(attacks), alerts, budget.value, alpha))
+    return Promise(n_labelled=len(decided), n_attacks=len(attacks), figures=tuple(figures))
+
+
+def _figure(name: str, k: int, n: int, alpha: float) -> Figure:
+    return Figure(
+        name=name,
+        value=k / n,
+        low=clopper_pearson_low(k, n, alpha / 2),
+        high=clopper_pearson_high(k, n, alpha / 2),
+        confidence=1 - alpha,
+        method="clopper-pearson two-sided, budgeted over looks",
+        n=n,
+    )
+
+
+def _at_least(name: str, k: int, n: int, limit: float, alpha: float) -> Kept:
+    figure = _figure(name, k, n, alpha)
+    low, high = figure.low or 0.0, figure.high if figure.high is not None else 1.0
+    state: State = "broken" if high < limit else "kept" if low >= limit else "open"
+    return Kept(figure=figure, limit=limit, state=state)
+
+
+def _at_most(name: str, k: int, n: int, limit: float, alpha: float) -> Kept:
+    figure = _figure(name, k, n, alpha)
+    low, high = figure.low or 0.0, figure.high if figure.high is not None else 1.0
+    state: State = "broken" if low > limit else "kept" if high <= limit else "open"
+    return Kept(figure=figure, limit=limit, state=state)
