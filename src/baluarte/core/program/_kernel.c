@@ -34,7 +34,11 @@
 #define MAX_SUM (1LL << 60)
 #define MAX_SCORE 9007199254740991LL /* 2**53 - 1 */
 #define MAX_THREADS 256
-#define LANES 8           /* rows or trees in flight */
+#define BLOCK 1024        /* rows at most in a block */
+#define LANES 8           /* trees in flight for one row */
+#define STRIP 16          /* rows side by side */
+#define SMALL_LEAVES 64    /* a bit a leaf */
+#define ROWS_A_STRIP 4    /* from so many on, strips beat rows one by one */
 #define ROWS_A_THREAD 64  /* fewer are not worth a thread */
 #define ROWS_WITH_GIL 8   /* so few are done before another thread could take over */
 
@@ -52,6 +56,7 @@ enum { LIGHTGBM = 0, SKLEARN = 1, XGBOOST = 2 };
 #define SET 0x08000000u  /* membership in a set decides */
 #define FLOAT_SET 0x10000000u /* xgboost's sets: x as float32, members go right */
 #define SPECIAL (ZERO | SET)
+#define ENDS_SHIFT 29 /* the left child is a leaf; the next bit: the right one */
 
 /* LightGBM, include/LightGBM/meta.h: const double kZeroThreshold = 1e-35f */
 static const double ZERO_THRESHOLD = (double)1e-35f;
@@ -67,14 +72,31 @@ typedef struct {
     uint32_t bits;  /* column and flags */
 } Node;
 
+/* Trees of at most 64 leaves, for strips of rows: see small_of_strip. */
+typedef struct {
+    double cut;
+    int64_t keep;    /* leaves that stay where a row goes right */
+    uint32_t column; /* in units of a strip */
+    uint32_t node;   /* in canonical order, for special nodes */
+} Test;
+
+typedef struct {
+    uint32_t first, nan_left, special, end; /* tests: NaN goes right, NaN goes left, special */
+    uint32_t leaf;                          /* the first */
+} Small;
+
 typedef struct {
     uint32_t n_nodes, n_leaves, n_trees;
     uint32_t *words; /* category sets */
     /* packed for scores */
     Node *packed;
     int64_t *value;  /* of packed leaves */
-    uint32_t *roots; /* packed */
-    uint32_t n_plain; /* the first trees of roots have no special node */
+    uint32_t *roots; /* packed; small trees first */
+    Test *tests;
+    Small *small;
+    uint32_t n_small;
+    uint32_t *columns; /* that the tests read, ascending */
+    uint32_t n_columns;
     size_t packed_bytes;
     /* in canonical order, for reasons */
     Node *node;
@@ -157,6 +179,7 @@ static void leave(const Environment *environment) {
 static double cut_of(double t, int strict) {
     const double to_infinity = 0x1.ffffffp127; /* from here on x rounds to infinity */
     float last;                                /* the largest float32 that goes left */
+    if (isinf(t) && (t > 0) != strict) return strict ? (double)NAN : t; /* none, all go left */
     if (t > (double)FLT_MAX) {
         last = FLT_MAX;
     } else if (t < -(double)FLT_MAX) {
@@ -198,24 +221,23 @@ static int goes_left_special(const Node *node, const uint32_t *words, double x) 
     return rounded < 0.0f || !in_set(node, words, (double)rounded);
 }
 
-INLINE int goes_left(const Node *node, const uint32_t *words, double x, const int special) {
-    if (special && (node->bits & SPECIAL)) return goes_left_special(node, words, x);
+INLINE int goes_left(const Node *node, const uint32_t *words, double x) {
+    if (node->bits & SPECIAL) return goes_left_special(node, words, x);
     return goes_left_plain(node, x);
 }
 
 /* ---- scores --------------------------------------------------------------------------------- */
 
-/* LANES walks at once: their memory accesses overlap. A leaf steps onto itself. */
-INLINE void walk(const Node *restrict nodes, const uint32_t *words, uint32_t *restrict at,
-                 const double *const *restrict rows, const int special) {
+/* One row through LANES trees at once: their memory accesses overlap. A leaf steps onto itself. */
+INLINE void walk(const Trees *trees, uint32_t *restrict at, const double *restrict row) {
     uint32_t all;
     do {
         all = LEAF;
         for (int k = 0; k < LANES; k++) {
-            const Node *node = nodes + at[k];
-            double x = rows[k][node->bits & COLUMN];
+            const Node *node = trees->packed + at[k];
             all &= node->bits;
-            at[k] = node->child + (uint32_t)!goes_left(node, words, x, special);
+            at[k] = node->child +
+                    (uint32_t)!goes_left(node, trees->words, row[node->bits & COLUMN]);
         }
     } while (!all);
 }
@@ -224,55 +246,177 @@ INLINE int64_t walk_one(const Trees *trees, uint32_t at, const double *row) {
     const Node *node = trees->packed + at;
     while (!(node->bits & LEAF)) {
         double x = row[node->bits & COLUMN];
-        at = node->child + (uint32_t)!goes_left(node, trees->words, x, 1);
+        at = node->child + (uint32_t)!goes_left(node, trees->words, x);
         node = trees->packed + at;
     }
     return trees->value[at];
 }
 
-INLINE int64_t trees_of_row(const Trees *trees, const double *row, uint32_t from, uint32_t to,
-                            const int special) {
-    const double *rows[LANES];
+/* Trees of at most 64 leaves over strips of rows: a bit a leaf, from left to right; every node that
+ * a row goes right at clears the leaves to its left; the lowest bit that stays is the row's leaf.
+ * No branch and no address depends on the row. Source: Lucchese et al., QuickScorer, SIGIR 2015. */
+typedef double Doubles __attribute__((vector_size(32)));
+typedef int64_t Masks __attribute__((vector_size(32)));
+
+typedef double Loaded __attribute__((vector_size(32), aligned(8), may_alias));
+
+INLINE void small_of_strip(const Trees *trees, const Small *small, const double *restrict strip,
+                           int64_t *restrict sums) {
+    Masks stay[STRIP / 4];
+    int64_t leaves[STRIP];
+    const Test *test = trees->tests + small->first, *end = trees->tests + small->nan_left;
+    for (int k = 0; k < STRIP / 4; k++) stay[k] = (Masks){-1, -1, -1, -1};
+    for (; test < end; test++) {
+        const double *x = strip + (size_t)test->column * STRIP;
+        Doubles cut = {test->cut, test->cut, test->cut, test->cut};
+        Masks keep = {test->keep, test->keep, test->keep, test->keep};
+        for (int k = 0; k < STRIP / 4; k++) stay[k] &= (*(const Loaded *)(x + 4 * k) <= cut) | keep;
+    }
+    end = trees->tests + small->special;
+    for (; test < end; test++) {
+        const double *x = strip + (size_t)test->column * STRIP;
+        Doubles cut = {test->cut, test->cut, test->cut, test->cut};
+        Masks keep = {test->keep, test->keep, test->keep, test->keep};
+        for (int k = 0; k < STRIP / 4; k++) stay[k] &= ~(*(const Loaded *)(x + 4 * k) > cut) | keep;
+    }
+    memcpy(leaves, stay, sizeof leaves);
+    end = trees->tests + small->end;
+    for (; test < end; test++) {
+        const double *x = strip + (size_t)test->column * STRIP;
+        const Node *node = trees->node + test->node;
+        for (int k = 0; k < STRIP; k++)
+            leaves[k] &= -(int64_t)goes_left_special(node, trees->words, x[k]) | test->keep;
+    }
+    for (int k = 0; k < STRIP; k++)
+        sums[k] += trees->leaf[small->leaf + (uint32_t)__builtin_ctzll((uint64_t)leaves[k])];
+}
+
+INLINE void small_trees(const Trees *trees, const double *strips, size_t n_strips, size_t width,
+                        int64_t *sums) {
+    for (uint32_t k = 0; k < trees->n_small; k++)
+        for (size_t s = 0; s < n_strips; s++)
+            small_of_strip(trees, trees->small + k, strips + s * width, sums + s * STRIP);
+}
+
+typedef void SmallTrees(const Trees *, const double *, size_t, size_t, int64_t *);
+
+static void small_trees_plain(const Trees *trees, const double *strips, size_t n_strips,
+                              size_t width, int64_t *sums) {
+    small_trees(trees, strips, n_strips, width, sums);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void small_trees_wide(const Trees *trees,
+                                                             const double *strips,
+                                                             size_t n_strips, size_t width,
+                                                             int64_t *sums) {
+    small_trees(trees, strips, n_strips, width, sums);
+}
+
+static SmallTrees *small_trees_here(void) {
+    return __builtin_cpu_supports("avx2") ? small_trees_wide : small_trees_plain;
+}
+#else
+static SmallTrees *small_trees_here(void) {
+    return small_trees_plain;
+}
+#endif
+
+/* Columns of a few rows side by side; rows that are not there are zeros. */
+static void fill_strips(const Trees *trees, const double *X, size_t d, size_t n, double *strips) {
+    for (size_t start = 0; start < n; start += STRIP) {
+        size_t rows = n - start < STRIP ? n - start : STRIP;
+        for (uint32_t c = 0; c < trees->n_columns; c++) {
+            const double *from = X + start * d + trees->columns[c];
+            for (size_t k = 0; k < STRIP; k++) strips[k] = k < rows ? from[k * d] : 0.0;
+            strips += STRIP;
+        }
+    }
+}
+
+static int64_t trees_of_row(const Trees *trees, const double *row) {
     uint32_t at[LANES];
     int64_t sum = 0;
-    uint32_t tree = from;
-    for (int k = 0; k < LANES; k++) rows[k] = row;
-    for (; tree + LANES <= to; tree += LANES) {
+    uint32_t tree = 0;
+    for (; tree + LANES <= trees->n_trees; tree += LANES) {
         memcpy(at, trees->roots + tree, sizeof at);
-        walk(trees->packed, trees->words, at, rows, special);
+        walk(trees, at, row);
         for (int k = 0; k < LANES; k++) sum += trees->value[at[k]];
     }
-    for (; tree < to; tree++) sum += walk_one(trees, trees->roots[tree], row);
+    for (; tree < trees->n_trees; tree++) sum += walk_one(trees, trees->roots[tree], row);
     return sum;
 }
 
-INLINE void tree_of_rows(const Trees *trees, uint32_t root, const double *X, size_t d, size_t n,
-                         int64_t *sums, const int special) {
-    const double *rows[LANES];
-    uint32_t at[LANES];
-    for (size_t i = 0; i < n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            rows[k] = X + (i + (size_t)k) * d;
-            at[k] = root;
-        }
-        walk(trees->packed, trees->words, at, rows, special);
-        for (int k = 0; k < LANES; k++) sums[i + (size_t)k] += trees->value[at[k]];
+/* One level of the tree after the other, over the rows that have not reached a leaf: no branch
+ * depends on where a row goes, and the rows' memory accesses overlap. */
+static void tree_of_rows(const Trees *trees, uint32_t root, const double *restrict X, size_t d,
+                         uint32_t n, int64_t *restrict sums) {
+    uint32_t at[BLOCK];
+    uint32_t walking[BLOCK];
+    const Node *restrict nodes = trees->packed;
+    const uint32_t *restrict words = trees->words;
+    const Node top = nodes[root];
+    if (top.bits & LEAF) {
+        for (uint32_t i = 0; i < n; i++) sums[i] += trees->value[root];
+        return;
     }
+    uint32_t left = 0;
+    const double *column = X + (top.bits & COLUMN);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t right = (uint32_t)!goes_left(&top, words, column[i * d]);
+        at[i] = top.child + right;
+        walking[left] = i;
+        left += 1u ^ ((top.bits >> (ENDS_SHIFT + right)) & 1u);
+    }
+    while (left) {
+        uint32_t still = 0;
+        for (uint32_t k = 0; k < left; k++) {
+            uint32_t i = walking[k];
+            const Node *node = nodes + at[i];
+            double x = X[i * d + (node->bits & COLUMN)];
+            uint32_t right = (uint32_t)!goes_left(node, words, x);
+            at[i] = node->child + right;
+            walking[still] = i;
+            still += 1u ^ ((node->bits >> (ENDS_SHIFT + right)) & 1u);
+        }
+        left = still;
+    }
+    for (uint32_t i = 0; i < n; i++) sums[i] += trees->value[at[i]];
+}
+
+/* Small trees over strips; false where there is no memory for them. */
+static int score_small(const Trees *trees, const double *X, size_t d, size_t n, int64_t *sums) {
+    enum { AT_ONCE = 4 }; /* strips: they stay in the cache while the trees pass */
+    double room_here[AT_ONCE * STRIP * 64];
+    int64_t found[AT_ONCE * STRIP];
+    size_t width = (size_t)trees->n_columns * STRIP;
+    double *strips = room_here, *more = NULL;
+    SmallTrees *score_strips = small_trees_here();
+    if (trees->n_columns > 64) {
+        strips = more = malloc(AT_ONCE * width * sizeof(double));
+        if (!more) return 0;
+    }
+    for (size_t i = 0; i < n; i += AT_ONCE * STRIP) {
+        size_t rows = n - i < AT_ONCE * STRIP ? n - i : AT_ONCE * STRIP;
+        memset(found, 0, sizeof found);
+        fill_strips(trees, X + i * d, d, rows, strips);
+        score_strips(trees, strips, (rows + STRIP - 1) / STRIP, width, found);
+        for (size_t k = 0; k < rows; k++) sums[i + k] += found[k];
+    }
+    free(more);
+    return 1;
 }
 
 static void score_trees(const Trees *trees, const double *X, size_t d, size_t n, int64_t *sums) {
-    size_t in_flight = n - n % LANES;
-    if (in_flight) {
-        for (uint32_t tree = 0; tree < trees->n_plain; tree++)
-            tree_of_rows(trees, trees->roots[tree], X, d, in_flight, sums, 0);
-        for (uint32_t tree = trees->n_plain; tree < trees->n_trees; tree++)
-            tree_of_rows(trees, trees->roots[tree], X, d, in_flight, sums, 1);
+    const uint32_t *roots = trees->roots;
+    uint32_t first = 0;
+    if (n >= ROWS_A_STRIP) {
+        first = trees->n_small && score_small(trees, X, d, n, sums) ? trees->n_small : 0;
+        for (uint32_t tree = first; tree < trees->n_trees; tree++)
+            tree_of_rows(trees, roots[tree], X, d, (uint32_t)n, sums);
+        return;
     }
-    for (size_t i = in_flight; i < n; i++) {
-        const double *row = X + i * d;
-        sums[i] += trees_of_row(trees, row, 0, trees->n_plain, 0);
-        sums[i] += trees_of_row(trees, row, trees->n_plain, trees->n_trees, 1);
-    }
+    for (size_t i = 0; i < n; i++) sums[i] += trees_of_row(trees, X + i * d);
 }
 
 INLINE int64_t numeric_term(const Linear *linear, uint32_t m, double x) {
@@ -338,28 +482,25 @@ static int score_rows(const Program *program, const double *X, size_t n, int64_t
 
 /* ---- reasons -------------------------------------------------------------------------------- */
 
-/* What multiplies the path's product (rate) and what a feature earns of the subtree's sum (gain)
- * where a row's path through node i and a side turns the feature from `old` to `new`:
- * state 2 satisfied before and now, 1 satisfied before and not now, 0 not satisfied before.
- * Layout: [side][state][rate q, gain q]. */
+/* What multiplies the path's product (rate) and what a column earns of the sum below (gain), where
+ * the row satisfies the column's earlier splits on the path: all of them and this one (state 1), or
+ * not this one (state 0). Where it doesn't satisfy the earlier ones, the rate is the edge's share
+ * and the gain is 0. Layout: [side][state][rate q, gain q]. */
 INLINE void node_table(const Trees *trees, uint32_t i, const double *restrict t,
                        const double *restrict u, double *restrict out, const int q) {
     int64_t before = trees->before[i];
     double merged_before = before < 0 ? 1.0 : trees->merged[before];
     for (int side = 0; side < 2; side++) {
-        double merged = trees->merged[2 * (size_t)i + side];
-        double share = trees->share[2 * (size_t)i + side];
-        double *rate = out + side * 6 * q;
+        double merged = trees->merged[2 * (size_t)i + (size_t)side];
+        double *rate = out + side * 4 * q;
         for (int j = 0; j < q; j++) {
             double was = before < 0 ? 1.0 : t[j] + u[j] * merged_before;
             double had = (1.0 - merged_before) / was;
-            double is = t[j] + u[j] * merged;
-            rate[j] = share;
-            rate[q + j] = 0.0;
-            rate[2 * q + j] = (u[j] * merged) / was;
-            rate[3 * q + j] = (-1.0 / u[j]) - had;
-            rate[4 * q + j] = is / was;
-            rate[5 * q + j] = (1.0 - merged) / is - had;
+            double now = t[j] + u[j] * merged;
+            rate[j] = (u[j] * merged) / was;
+            rate[q + j] = (-1.0 / u[j]) - had;
+            rate[2 * q + j] = now / was;
+            rate[3 * q + j] = (1.0 - merged) / now - had;
         }
     }
 }
@@ -367,7 +508,7 @@ INLINE void node_table(const Trees *trees, uint32_t i, const double *restrict t,
 INLINE const double *table_of_node(const Trees *trees, const double *table, uint32_t node,
                                    uint32_t place, const double *t, const double *u,
                                    double *room, const int q) {
-    if (table) return table + (size_t)place * 12 * (size_t)q;
+    if (table) return table + (size_t)place * 8 * (size_t)q;
     node_table(trees, node, t, u, room, q);
     return room;
 }
@@ -384,56 +525,90 @@ typedef struct {
     size_t rows;
 } Scratch;
 
-INLINE void tree_reasons(const Program *program, const Trees *trees, uint32_t tree,
-                         const double *row, const double *table, double *restrict phi,
-                         Scratch *scratch, const int q) {
-    uint32_t first = trees->first[tree], n = trees->first[tree + 1] - first;
-    size_t stride = program->max_order;
-    size_t quadrature = (size_t)q * (size_t)(q - 1) / 2;
-    const double *t = program->t + quadrature, *u = program->u + quadrature;
+/* Whether the row satisfies the earlier splits of node i's column on its path. */
+INLINE int holds_before(const Trees *trees, const uint8_t *holds, uint32_t first, uint32_t i) {
+    int64_t before = trees->before[first + i];
+    return before < 0 ? 1 : holds[before - 2 * (int64_t)first];
+}
+
+/* Products of the paths, from the root down. */
+INLINE void go_down(const Trees *trees, uint32_t first, uint32_t n, const double *row,
+                    const double *table, const double *t, const double *u,
+                    const Scratch *scratch, const int q) {
     double *restrict product = scratch->product;
-    uint8_t *holds = scratch->holds;
-    for (int j = 0; j < q; j++) product[j] = program->w[quadrature + (size_t)j];
+    uint8_t *restrict holds = scratch->holds;
     for (uint32_t i = 0; i < n; i++) {
         const Node *node = trees->node + first + i;
-        int64_t before = trees->before[first + i];
-        int held = before < 0 ? 1 : holds[before - 2 * (int64_t)first];
-        int left = goes_left(node, trees->words, row[node->bits & COLUMN], 1);
-        int sides[2] = {held & left, held & !left};
-        const double *mine = table_of_node(trees, table, first + i, i, t, u, scratch->table, q);
-        holds[2 * i] = (uint8_t)sides[0];
-        holds[2 * i + 1] = (uint8_t)sides[1];
+        int held = holds_before(trees, holds, first, i);
+        int left = goes_left(node, trees->words, row[node->bits & COLUMN]);
+        int32_t children[2] = {trees->left[first + i], trees->right[first + i]};
+        const double *from = product + (size_t)i * (size_t)q;
+        const double *mine =
+            held ? table_of_node(trees, table, first + i, i, t, u, scratch->table, q) : NULL;
+        holds[2 * i] = (uint8_t)(held & left);
+        holds[2 * i + 1] = (uint8_t)(held & !left);
         for (int side = 0; side < 2; side++) {
-            int32_t child = side ? trees->right[first + i] : trees->left[first + i];
-            if (child < 0) continue;
-            const double *rate = mine + side * 6 * q + (held + sides[side]) * 2 * q;
-            double *restrict to = product + ((uint32_t)child - first) * (size_t)q;
-            const double *from = product + (size_t)i * (size_t)q;
-            for (int j = 0; j < q; j++) to[j] = from[j] * rate[j];
+            if (children[side] < 0) continue;
+            double *to = product + ((uint32_t)children[side] - first) * (size_t)q;
+            if (held) {
+                const double *rate = mine + (2 * side + holds[2 * i + (uint32_t)side]) * 2 * q;
+                for (int j = 0; j < q; j++) to[j] = from[j] * rate[j];
+            } else {
+                double share = trees->share[2 * (size_t)(first + i) + (size_t)side];
+                for (int j = 0; j < q; j++) to[j] = from[j] * share;
+            }
         }
     }
+}
+
+/* Sums of the leaves below, from the leaves up, and what each node's column earns of them. */
+INLINE void come_up(const Trees *trees, uint32_t first, uint32_t n, const double *table,
+                    const double *t, const double *u, double *restrict phi, size_t stride,
+                    const Scratch *scratch, const int q) {
+    double *restrict product = scratch->product;
+    const uint8_t *restrict holds = scratch->holds;
     for (uint32_t i = n; i-- > 0;) {
         const Node *node = trees->node + first + i;
-        int64_t before = trees->before[first + i];
-        int held = before < 0 ? 1 : holds[before - 2 * (int64_t)first];
-        const double *mine = table_of_node(trees, table, first + i, i, t, u, scratch->table, q);
         int32_t left = trees->left[first + i], right = trees->right[first + i];
-        const double *rate_left = mine + (held + holds[2 * i]) * 2 * q;
-        const double *rate_right = mine + 6 * q + (held + holds[2 * i + 1]) * 2 * q;
         double *here = product + (size_t)i * (size_t)q;
-        const double *sum_left = left < 0 ? here : product + ((uint32_t)left - first) * (size_t)q;
-        const double *sum_right =
+        const double *below_left = left < 0 ? here : product + ((uint32_t)left - first) * (size_t)q;
+        const double *below_right =
             right < 0 ? here : product + ((uint32_t)right - first) * (size_t)q;
         double value_left = left < 0 ? (double)trees->leaf[~left] : 0.0;
         double value_right = right < 0 ? (double)trees->leaf[~right] : 0.0;
-        double *restrict earned = phi + (size_t)(node->bits & COLUMN) * stride;
-        for (int j = 0; j < q; j++) {
-            double a = left < 0 ? (here[j] * rate_left[j]) * value_left : sum_left[j];
-            double b = right < 0 ? (here[j] * rate_right[j]) * value_right : sum_right[j];
-            earned[j] += a * rate_left[q + j] + b * rate_right[q + j];
-            here[j] = a + b;
+        if (holds_before(trees, holds, first, i)) {
+            double *restrict earned = phi + (size_t)(node->bits & COLUMN) * stride;
+            const double *mine =
+                table_of_node(trees, table, first + i, i, t, u, scratch->table, q);
+            const double *rate_left = mine + holds[2 * i] * 2 * q;
+            const double *rate_right = mine + (2 + holds[2 * i + 1]) * 2 * q;
+            for (int j = 0; j < q; j++) {
+                double a = left < 0 ? (here[j] * rate_left[j]) * value_left : below_left[j];
+                double b = right < 0 ? (here[j] * rate_right[j]) * value_right : below_right[j];
+                earned[j] += a * rate_left[q + j] + b * rate_right[q + j];
+                here[j] = a + b;
+            }
+        } else { /* nothing is earned here: adding zeros would change no bit */
+            double share_left = trees->share[2 * (size_t)(first + i)];
+            double share_right = trees->share[2 * (size_t)(first + i) + 1];
+            for (int j = 0; j < q; j++) {
+                double a = left < 0 ? (here[j] * share_left) * value_left : below_left[j];
+                double b = right < 0 ? (here[j] * share_right) * value_right : below_right[j];
+                here[j] = a + b;
+            }
         }
     }
+}
+
+INLINE void tree_reasons(const Program *program, const Trees *trees, uint32_t tree,
+                         const double *row, const double *table, double *phi,
+                         const Scratch *scratch, const int q) {
+    uint32_t first = trees->first[tree], n = trees->first[tree + 1] - first;
+    size_t points = (size_t)q * (size_t)(q - 1) / 2;
+    const double *t = program->t + points, *u = program->u + points;
+    memcpy(scratch->product, program->w + points, (size_t)q * sizeof(double));
+    go_down(trees, first, n, row, table, t, u, scratch, q);
+    come_up(trees, first, n, table, t, u, phi, program->max_order, scratch, q);
 }
 
 static void tree_reasons_any(const Program *program, const Trees *trees, uint32_t tree,
@@ -463,7 +638,7 @@ static void fill_table(const Program *program, const Trees *trees, uint32_t tree
     size_t q = trees->order[tree], quadrature = q * (q - 1) / 2;
     for (uint32_t i = trees->first[tree]; i < trees->first[tree + 1]; i++)
         node_table(trees, i, program->t + quadrature, program->u + quadrature,
-                   table + (size_t)(i - trees->first[tree]) * 12 * q, (int)q);
+                   table + (size_t)(i - trees->first[tree]) * 8 * q, (int)q);
 }
 
 static void reasons_of_trees(const Program *program, const Trees *trees, const double *X, size_t n,
@@ -475,7 +650,7 @@ static void reasons_of_trees(const Program *program, const Trees *trees, const d
         const double *table = NULL;
         if (trees->table) {
             table = trees->table + trees->table_at[tree];
-        } else if (n > 1 && nodes * 12 * trees->order[tree] <= scratch->table_room) {
+        } else if (n > 1 && nodes * 8 * trees->order[tree] <= scratch->table_room) {
             fill_table(program, trees, tree, scratch->table);
             table = scratch->table;
         }
@@ -588,7 +763,7 @@ static int make_scratch(const Program *program, Scratch *scratch) {
     if (scratch->rows < 1) scratch->rows = 1;
     if (scratch->rows > 64) scratch->rows = 64;
     scratch->table_room = 1 << 16;
-    if (scratch->table_room < 12 * q) scratch->table_room = 12 * q;
+    if (scratch->table_room < 8 * q) scratch->table_room = 8 * q;
     scratch->product = room(program->max_tree_work, sizeof(double));
     scratch->holds = room(program->max_tree_nodes, 2);
     scratch->table = room(scratch->table_room, sizeof(double));
@@ -677,7 +852,7 @@ static void free_program(Program *program) {
     if (!program) return;
     for (size_t p = 0; program->parts && p < program->n_parts; p++) {
         Trees *trees = &program->parts[p].trees;
-        void *of_trees[] = {trees->words, trees->packed, trees->value, trees->roots, trees->node,
+        void *of_trees[] = {trees->words, trees->packed, trees->tests, trees->small, trees->columns, trees->value, trees->roots, trees->node,
                             trees->left, trees->right, trees->leaf, trees->first, trees->before,
                             trees->share, trees->merged, trees->order, trees->table_at,
                             trees->table};
@@ -795,7 +970,7 @@ static int make_node(Node *node, const Raw *raw, uint32_t i, int rule, uint32_t 
     int32_t column = raw->feature[i];
     uint8_t flags = raw->flags[i];
     double threshold = raw->threshold[i];
-    if (column < 0 || (size_t)column >= n_features || !isfinite(threshold)) return -1;
+    if (column < 0 || (size_t)column >= n_features || isnan(threshold)) return -1;
     node->child = 0;
     node->bits = (uint32_t)column | (flags & MISSING_LEFT ? NAN_LEFT : 0);
     if (flags & CATEGORICAL) {
@@ -845,6 +1020,8 @@ static uint32_t pack_tree(Trees *trees, const Raw *raw, const double *leaf_cover
         double of_left = left < 0 ? leaf_cover[~left] : raw->node_cover[left];
         double of_right = right < 0 ? leaf_cover[~right] : raw->node_cover[right];
         int left_last = of_left >= of_right;
+        node->bits |= (uint32_t)(left < 0) << ENDS_SHIFT;
+        node->bits |= (uint32_t)(right < 0) << (ENDS_SHIFT + 1);
         refs[top] = left_last ? right : left;
         slots[top++] = next + (uint32_t)left_last;
         refs[top] = left_last ? left : right;
@@ -872,17 +1049,101 @@ static int pack(Trees *trees, const Raw *raw, const double *leaf_cover) {
         at[tree] = next;
         next = pack_tree(trees, raw, leaf_cover, raw->root[tree], next);
     }
-    uint32_t placed = 0;
-    for (int special = 0; special < 2; special++) {
-        for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
-            uint32_t found = 0;
-            for (uint32_t i = trees->first[tree]; i < trees->first[tree + 1]; i++)
-                found |= trees->node[i].bits & SPECIAL;
-            if ((found != 0) == special) trees->roots[placed++] = at[tree];
-        }
-        if (!special) trees->n_plain = placed;
+    uint32_t small = 0, large = trees->n_small;
+    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
+        uint32_t n = trees->first[tree + 1] - trees->first[tree];
+        trees->roots[n < SMALL_LEAVES ? small++ : large++] = at[tree];
     }
     free(at);
+    return 0;
+}
+
+static int list_columns(Trees *trees, size_t n_features, uint32_t *place) {
+    memset(place, 0, n_features * sizeof *place);
+    for (uint32_t i = 0; i < trees->n_nodes; i++) place[trees->node[i].bits & COLUMN] = 1;
+    for (size_t column = 0; column < n_features; column++) trees->n_columns += place[column];
+    trees->columns = room(trees->n_columns, sizeof(uint32_t));
+    if (!trees->columns) return -1;
+    for (uint32_t column = 0, next = 0; column < n_features; column++)
+        if (place[column]) {
+            trees->columns[next] = column;
+            place[column] = next++;
+        }
+    return 0;
+}
+
+/* The leaves left of node i's right child, as bits from the tree's first leaf on: canonical order
+ * puts the left subtree's last leaf just before the right subtree's first. */
+static void leaf_ranges(const Trees *trees, uint32_t first, uint32_t last, uint32_t *from,
+                        uint32_t *middle) {
+    uint32_t width[SMALL_LEAVES];
+    for (uint32_t i = last; i-- > first;) {
+        int32_t left = trees->left[i], right = trees->right[i];
+        uint32_t of_left = left < 0 ? 1 : width[(uint32_t)left - first];
+        uint32_t of_right = right < 0 ? 1 : width[(uint32_t)right - first];
+        width[i - first] = of_left + of_right;
+        middle[i - first] = of_left;
+    }
+    from[0] = 0;
+    for (uint32_t i = first; i < last; i++) {
+        int32_t left = trees->left[i], right = trees->right[i];
+        uint32_t start = from[i - first];
+        middle[i - first] += start;
+        if (left >= 0) from[(uint32_t)left - first] = start;
+        if (right >= 0) from[(uint32_t)right - first] = middle[i - first];
+    }
+}
+
+static uint32_t add_tests(Trees *trees, uint32_t tree, Small *small, const uint32_t *place,
+                          uint32_t next) {
+    uint32_t first = trees->first[tree], last = trees->first[tree + 1];
+    uint32_t from[SMALL_LEAVES], middle[SMALL_LEAVES], ends[3];
+    leaf_ranges(trees, first, last, from, middle);
+    small->first = next;
+    for (int kind = 0; kind < 3; kind++) {
+        for (uint32_t i = first; i < last; i++) {
+            const Node *node = trees->node + i;
+            if (kind != (node->bits & SPECIAL ? 2 : node->bits & NAN_LEFT ? 1 : 0)) continue;
+            uint64_t up_to_middle = ((uint64_t)1 << middle[i - first]) - 1;
+            uint64_t up_to_from = ((uint64_t)1 << from[i - first]) - 1;
+            trees->tests[next++] = (Test){.cut = node->u.cut,
+                                          .keep = (int64_t)~(up_to_middle ^ up_to_from),
+                                          .column = place[node->bits & COLUMN],
+                                          .node = i};
+        }
+        ends[kind] = next;
+    }
+    small->nan_left = ends[0];
+    small->special = ends[1];
+    small->end = ends[2];
+    return next;
+}
+
+static int make_small(Trees *trees, size_t n_features) {
+    uint32_t *place = room(n_features, sizeof(uint32_t)), next = 0, leaf = 0, filled = 0;
+    size_t n_tests = 0;
+    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
+        uint32_t n = trees->first[tree + 1] - trees->first[tree];
+        if (n >= SMALL_LEAVES) continue;
+        trees->n_small++;
+        n_tests += n;
+    }
+    trees->tests = room(n_tests, sizeof(Test));
+    trees->small = room(trees->n_small, sizeof(Small));
+    if (!place || !trees->tests || !trees->small || list_columns(trees, n_features, place)) {
+        free(place);
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
+        uint32_t n = trees->first[tree + 1] - trees->first[tree];
+        if (n < SMALL_LEAVES) {
+            trees->small[filled].leaf = leaf;
+            next = add_tests(trees, tree, trees->small + filled++, place, next);
+        }
+        leaf += n + 1;
+    }
+    free(place);
     return 0;
 }
 
@@ -958,14 +1219,13 @@ static int read_trees(Program *program, Part *part, PyObject *tuple, int64_t *to
     }
     for (uint32_t i = 0; i < n; i++)
         if (make_node(trees->node + i, &raw, i, (int)rule, n_starts - 1, program->n_features)) {
-            refuse("a node names no column, no set or no finite threshold");
+            refuse("a node names no column, no set or no threshold");
             goto done;
         }
-    if (pack(trees, &raw, leaf_cover)) goto done;
     trees->left = raw.left;
     trees->right = raw.right;
+    status = make_small(trees, program->n_features) || pack(trees, &raw, leaf_cover) ? -1 : 0;
     raw.left = raw.right = NULL;
-    status = 0;
 done:
     free_raw(&raw);
     free(leaf_cover);
@@ -1089,7 +1349,7 @@ static PyObject *prepare(PyObject *module, PyObject *args) {
      * so the block is larger. */
     size_t block_bytes = packed_bytes > (1u << 21) ? 1u << 20 : 1u << 16;
     size_t rows = block_bytes / (sizeof(double) * program->n_features) / LANES * LANES;
-    program->rows_a_block = rows < LANES ? LANES : rows > 8192 ? 8192 : rows;
+    program->rows_a_block = rows < LANES ? LANES : rows > BLOCK ? BLOCK : rows;
     PyObject *capsule = PyCapsule_New(program, CAPSULE, capsule_free);
     return capsule ? capsule : failed(program);
 }
@@ -1134,7 +1394,7 @@ static int keep_tables(const Program *program, Trees *trees) {
     if (!trees->table_at) return -1;
     for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
         trees->table_at[tree] = size;
-        size += (size_t)(trees->first[tree + 1] - trees->first[tree]) * 12 * trees->order[tree];
+        size += (size_t)(trees->first[tree + 1] - trees->first[tree]) * 8 * trees->order[tree];
     }
     if (size > most) return 0;
     trees->table = room(size, sizeof(double));

@@ -150,8 +150,8 @@ def _tree_faults(part: TreePart, n_features: int) -> Iterator[str]:
     yield from _work_faults(shape, n_features)
     if ((part.feature < 0) | (part.feature >= n_features)).any():
         yield f"feature: expected columns in [0, {n_features})"
-    if not np.isfinite(part.threshold).all():
-        yield "threshold: expected finite numbers"
+    if np.isnan(part.threshold).any():
+        yield "threshold: expected numbers, found NaN"
     if not np.isin(part.flags, list(_FLAGS[part.rule])).all():
         yield f"flags: found a combination that rule {part.rule} does not have"
     categorical = (part.flags & model.CATEGORICAL) != 0

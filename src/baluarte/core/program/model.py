@@ -34,13 +34,13 @@ class TreePart:
     rule: Rule
     root: NDArray[np.int32]  #: (T,) references
     feature: NDArray[np.int32]  #: (N,) column of the encoder's matrix
-    threshold: NDArray[np.float64]  #: (N,) finite; 0.0 for categorical nodes
+    threshold: NDArray[np.float64]  #: (N,) not NaN; 0.0 for categorical nodes
     left: NDArray[np.int32]  #: (N,) references
     right: NDArray[np.int32]  #: (N,) references
     flags: NDArray[np.uint8]  #: (N,) the flags above
     set_index: NDArray[np.int32]  #: (N,) category set of the node, -1 where not categorical
     set_start: NDArray[np.int32]  #: (S + 1,) first word of each set in set_bits
-    set_bits: NDArray[np.uint32]  #: bit c of a set: category code c goes left
+    set_bits: NDArray[np.uint32]  #: bit c of a set: code c goes left (lightgbm) or right (xgboost)
     leaf: NDArray[np.int64]  #: (L,) fixed-point values
     node_cover: NDArray[np.float64]  #: (N,) training weight that reached the node, > 0
     leaf_cover: NDArray[np.float64]  #: (L,) likewise; for exact path-dependent reasons
