@@ -11,6 +11,7 @@ from baluarte.ports import RawColumn
 
 MAX_CATEGORIES = 1_000  #: distinct texts up to which a column is a category
 MIN_CODES = 4  #: distinct whole numbers from which a code is no yes, no or unknown
+MIN_ENTITIES = 100  #: fewer can't be shared out between the sides of a split
 MAX_LABELS = 200  #: distinct values up to which a column may be the label
 LABEL_NAMES = (
     "label", "class", "target", "is_fraud", "fraud", "tx_fraud", "is_attack", "attack", "malicious",
@@ -210,7 +211,7 @@ def _id(result: Guess, columns: Sequence[RawColumn]) -> None:
             continue
         if named and result.id is None:
             result.id = column.name
-            result.types[column.name] = "text"
+            result.types[column.name] = _name_type(column)
         elif named or (column.physical == "text" and result.types[column.name] != "text"):
             result.ignored.append(column.name)
 
@@ -220,7 +221,7 @@ def _entity(result: Guess, columns: Sequence[RawColumn]) -> None:
     able = [c for c in columns if c.name not in result.taken and _may_be_entity(c)]
     ranked = sorted(able, key=_entity_rank)
     for position, column in enumerate(ranked):
-        result.types[column.name] = "category" if column.n_distinct <= MAX_CATEGORIES else "text"
+        result.types[column.name] = _name_type(column)
         if position == 0:
             result.entity = column.name
             result.doubts.append((column.name, "entity"))
@@ -229,10 +230,17 @@ def _entity(result: Guess, columns: Sequence[RawColumn]) -> None:
             result.doubts.append((column.name, "memory"))
 
 
+def _name_type(column: RawColumn) -> FieldType:
+    """The type of a column that names events or entities: only a category takes numbers too."""
+    return (
+        "text" if column.physical == "text" and column.n_distinct > MAX_CATEGORIES else "category"
+    )
+
+
 def _may_be_entity(column: RawColumn) -> bool:
     plain = _plain(column.name)
     named = plain.endswith("_id") or plain in ENTITY_NAMES
-    repeats = 10 <= column.n_distinct < 0.9 * column.n
+    repeats = MIN_ENTITIES <= column.n_distinct < 0.9 * column.n
     return named and repeats and column.physical in ("text", "integer")
 
 

@@ -1,0 +1,44 @@
+"""How rare attacks are: one class only, very few, or more than there will be."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from baluarte.core.contract import Contract
+from baluarte.core.event import Events
+from baluarte.core.evidence import Finding
+from baluarte.core.labels import ATTACK, NOT, attacks
+
+RARE = 0.002
+MAJORITY = 0.5
+
+
+class Balance:
+    """Blocks where one class is absent; warns under 0.2 %, notes over half."""
+
+    name: ClassVar[str] = "balance"
+
+    def findings(self, contract: Contract, events: Events) -> list[Finding]:
+        """At most one; none without labels in the contract."""
+        if contract.label is None:
+            return []
+        labels = attacks(contract, events)
+        positives = int(np.count_nonzero(labels == ATTACK))
+        negatives = int(np.count_nonzero(labels == NOT))
+        n = positives + negatives
+        if n == 0:
+            return []
+        share = positives / n
+        if positives == 0 or negatives == 0:
+            what = "negatives" if positives == 0 else "positives"
+            return [Finding(check="balance.one_class", level="block", values={"what": what})]
+        if share < RARE:
+            values: dict[str, str | int | float] = {
+                "positives": positives, "n": n, "share": share,
+            }  # fmt: skip
+            return [Finding(check="balance.rare", level="warn", values=values)]
+        if share > MAJORITY:
+            return [Finding(check="balance.majority", level="note", values={"share": share})]
+        return []
