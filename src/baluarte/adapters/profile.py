@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ Physical = Literal["float", "integer", "boolean", "text", "time"]
 
 # A leading zero means that the digits are a code: 0042 is no number.
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,300})", re.ASCII)
-_FLOAT = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
+_FLOAT = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def profile_values(name: str, counts: Mapping[Any, int], *, n: int) -> RawColumn:
@@ -50,17 +50,19 @@ def profile_values(name: str, counts: Mapping[Any, int], *, n: int) -> RawColumn
 
 def typed_cells(counts: Mapping[str, int]) -> dict[Any, int]:
     """Cells of a text file as the values that all of them can be: numbers, truths, else text."""
-    cells = {cell.strip(): count for cell, count in counts.items() if cell.strip()}
-    parse: Any = str
+    cells = {cell.strip() for cell in counts} - {""}
+    parse: Callable[[str], Any] = str
     if all(_INTEGER.fullmatch(cell) for cell in cells):
         parse = int
-    elif all(_FLOAT.fullmatch(cell) and any(map(str.isdigit, cell)) for cell in cells):
+    elif all(_FLOAT.fullmatch(cell) for cell in cells):
         parse = float
     elif {cell.lower() for cell in cells} <= {"true", "false"}:
         parse = _truth
     typed: dict[Any, int] = {}
-    for cell, count in cells.items():
-        typed[parse(cell)] = typed.get(parse(cell), 0) + count
+    for cell, count in counts.items():
+        if cell if parse is str else cell.strip():
+            value = parse(cell)
+            typed[value] = typed.get(value, 0) + count
     return typed
 
 
@@ -72,7 +74,7 @@ def _bounded(value: float) -> float:
 
 
 def _truth(cell: str) -> bool:
-    return cell.lower() == "true"
+    return cell.strip().lower() == "true"
 
 
 def _physical(values: Iterable[Any]) -> Physical:

@@ -105,8 +105,7 @@ class WindowFeature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that ``detector.toml`` says, complete and in normal form; this is what is
-    sealed."""
+    """All that ``detector.toml`` says, complete and in normal form; this is what is sealed."""
 
     name: str
     purpose: str
