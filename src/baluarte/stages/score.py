@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 import numpy as np
@@ -20,6 +20,9 @@ from baluarte.core.decision import Decision, DecisionRecord
 from baluarte.core.event import Events, Values, records
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.errors import OutsideError
+
+if TYPE_CHECKING:  # a serving process has no use for what training needs
+    from baluarte.core.candidate import Candidate
 
 Reasons = Literal["alerts", "all", "none"]
 Kernel = Literal["auto", "c", "numpy"]
@@ -66,17 +69,20 @@ class Scorer:
     """Decides events by one sealed bundle.
 
     Args:
+        bundle: that was opened with every check. A candidate may score, too: it is version 0 of
+            its detector and has no digest, so nothing can be recorded of it.
         kernel: which evaluator; both give the same bits.
 
     Raises:
         OutsideError: the kernel that was asked for is not there.
     """
 
-    def __init__(self, bundle: SealedBundle, *, kernel: Kernel = "auto") -> None:
+    def __init__(self, bundle: SealedBundle | Candidate, *, kernel: Kernel = "auto") -> None:
         self.contract = bundle.contract
         self.detector = bundle.contract.name
-        self.version = bundle.manifest.version
-        self.digest = bundle.digest
+        self.version, self.digest = 0, ""
+        if isinstance(bundle, SealedBundle):
+            self.version, self.digest = bundle.manifest.version, bundle.digest
         self.encoder = bundle.encoder
         self.bands = bundle.bands
         self.outcomes: tuple[str, ...] = bundle.bands.names

@@ -51,7 +51,7 @@ def answer(
     """A decision for its caller; with ``say`` the reasons come along, the strongest first."""
     reasons = None
     if say is not None and decision.reasons is not None:
-        reasons = _reasons(decision.reasons, values, fields, say)
+        reasons = reasons_of(decision.reasons, values, fields, say)
     return Answer(
         id=decision.id,
         event_id=decision.event_id,
@@ -66,9 +66,10 @@ def answer(
     )
 
 
-def _reasons(
+def reasons_of(
     phi: Sequence[int], values: Values, fields: Sequence[str], say: SayReason
 ) -> tuple[Reason, ...]:
+    """One reason a field that moved the score, the strongest first."""
     moved = sum(map(abs, phi)) or 1
     order = sorted((-abs(units), i) for i, units in enumerate(phi) if units)
     return tuple(
