@@ -124,7 +124,7 @@ def _runs(
     start = 0
     for i in range(1, len(records) + 1):
         if i == len(records) or records[i].bundle != records[start].bundle:
-            yield records[start].bundle, records[start:i]
+            yield records[start].bundle, list(records[start:i])
             start = i
 
 

@@ -1,0 +1,115 @@
+"""Has what we see now moved away from the baseline, and is the promise kept?"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import msgspec
+
+from baluarte.apps.catalogue import Texts
+from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import add_actor, session_of, texts_of
+from baluarte.apps.watch_page import write_watch_page
+from baluarte.apps.watching import Watch
+from baluarte.core.drift import Alarm
+from baluarte.stages.watch import Kept, Promise, Seen
+
+_TONES: dict[str, Tone] = {"kept": "kept", "open": "unsure", "broken": "broken"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte watch``."""
+    parser.add_argument("detector", nargs="?", help="default: the one of this folder")
+    parser.add_argument("--once", action="store_true", help="look once and stop")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between looks")
+    parser.add_argument("--page", metavar="FILE", help="write the watch's page there")
+    add_actor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch; exit 1 where something moved or the promise is broken."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector = place.detector(args.detector)
+    texts = texts_of(args, place)
+    with session_of(args, place) as session:
+        watch = Watch(session, detector.name)
+        while True:
+            seen = watch.step()
+            tell_inputs(screen, texts, seen, arl=place.workspace.watch.arl)
+            if args.once:
+                break
+            time.sleep(args.every)
+        said = watch.promise(detector.contract())
+        tell_promise(screen, texts, said)
+        if args.page:
+            write_watch_page(args.page, session, detector.name, seen=seen, said=said, texts=texts)
+            screen.item("Page", args.page)
+    screen.data(
+        events=seen.watching.events,
+        armed=seen.armed,
+        alarms=[msgspec.to_builtins(alarm) for alarm in seen.alarms],
+        labelled=said.n_labelled,
+        promise=[
+            {"figure": k.figure.name, "value": k.figure.value, "limit": k.limit, "state": k.state}
+            for k in said.figures
+        ],
+    )
+    broken = said.broken or bool(seen.alarms)
+    screen.next("baluarte retrain" if said.broken else "baluarte label FILE")
+    return screen.end(1 if broken else 0)
+
+
+def tell_inputs(screen: Screen, texts: Texts, seen: Seen, *, arl: float) -> None:
+    """Whether the inputs moved, in a line an alarm."""
+    for alarm in seen.alarms:
+        screen.item("Inputs", alarm_line(texts, alarm), "broken")
+    if seen.alarms:
+        return
+    if not seen.armed:
+        refused = "no baseline is armed for the version that decides"
+        screen.item("Inputs", refused, "unsure")
+        return
+    screen.item("Inputs", texts.get("drift.quiet", arl=arl, n=seen.watching.events), "kept")
+
+
+def alarm_line(texts: Texts, alarm: Alarm) -> str:
+    """An alarm as a sentence: after how many events, and which channels carry it."""
+    names = [_channel(texts, moved.channel, moved.direction) for moved in alarm.moved[:3]]
+    share = sum(moved.share for moved in alarm.moved[:3])
+    return texts.get("drift.alarm", n=alarm.at, channels=", ".join(names), share=min(share, 1.0))
+
+
+def _channel(texts: Texts, channel: str, direction: str) -> str:
+    if channel == "score":
+        return texts.get("drift.channel_score")
+    if direction == "unseen":
+        return f"{channel} ({texts.get('word.unseen')})"
+    if direction == "missing":
+        return texts.get("drift.channel_missing", field=channel)
+    return texts.get("drift.channel", field=channel)
+
+
+def tell_promise(screen: Screen, texts: Texts, said: Promise) -> None:
+    """What the labels say, in a line a promised figure."""
+    if not said.figures:
+        screen.item("Promise", texts.get("harm.no_labels"), "unsure")
+    for kept in said.figures:
+        screen.item("Promise", kept_line(texts, kept), _TONES[kept.state])
+
+
+def kept_line(texts: Texts, kept: Kept) -> str:
+    """One promised figure with its bounds."""
+    sign = "≤" if kept.figure.name == "false_alarm_rate" else "≥"
+    limit = f"{sign} {texts.numerals.percent(kept.limit)}"
+    return texts.get(
+        f"harm.interval_{kept.state}",
+        figure=texts.get(f"figure.{kept.figure.name}"),
+        value=kept.figure.value,
+        low=kept.figure.low or 0.0,
+        high=1.0 if kept.figure.high is None else kept.figure.high,
+        limit=limit,
+    )
+

@@ -1,0 +1,97 @@
+"""The demo's own workspace and server: a folder that can be looked at, and used, afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from baluarte.apps.demo.events import DemoEvents
+from baluarte.apps.place import DETECTOR_FILE, WORKSPACE_FILE, Place, open_place
+from baluarte.errors import OutsideError
+
+MARK = ".baluarte-demo"  #: a folder that has it was made by the demo and may be made anew
+
+
+def prepare(folder: Path, events: DemoEvents, *, workers: int) -> Place:
+    """A fresh workspace with the demo's detector in it.
+
+    Raises:
+        OutsideError: the folder has something in it that the demo did not make.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise OutsideError(
+            "the folder is not empty and the demo did not make it",
+            where=str(folder),
+            hint="Take another one: baluarte demo --out FOLDER.",
+        )
+    shutil.rmtree(folder / ".baluarte", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text("made by baluarte demo\n", "utf-8")
+    contract = files("baluarte.apps.demo").joinpath(f"{events.key}.toml").read_text("utf-8")
+    name = contract.split('"', 2)[1]
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / DETECTOR_FILE).write_text(contract, "utf-8")
+    (folder / WORKSPACE_FILE).write_text(
+        f"[detectors.{name}]\n"
+        f'path = "{name}"\n'
+        f"events = {json.dumps(str(events.train.resolve()))}\n\n"
+        f'[serve]\naddress = "127.0.0.1:8317"\nworkers = {workers}\n\n'
+        "[watch]\narl = 1_000_000\n",
+        "utf-8",
+    )
+    return open_place(folder / WORKSPACE_FILE, overrides=[])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    token: str
+    workers: int
+    seconds: float
+
+
+@contextmanager
+def server(place: Place, *, port: int) -> Iterator[Running]:
+    """The server of the workspace, as ``baluarte serve`` starts it; stopped on the way out.
+
+    Raises:
+        OutsideError: it did not come up.
+    """
+    words = [sys.executable, "-m", "baluarte.apps.cli.main", "serve", "--json"]
+    process = subprocess.Popen(
+        [*words, "--workspace", str(place.root / WORKSPACE_FILE), "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = process.stdout.readline() if process.stdout else ""
+        try:
+            ready = json.loads(said)
+            running = Running(
+                url=ready["url"],
+                token=ready["token"],
+                workers=ready["workers"],
+                seconds=ready["seconds"],
+            )
+        except (ValueError, KeyError):
+            process.terminate()
+            _, errors = process.communicate(timeout=10)
+            raise OutsideError(f"the server did not come up: {said}{errors[-500:]}") from None
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
