@@ -1,0 +1,167 @@
+"""The page of a plan: what stands in the way, what the contract needs, how the rows are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from baluarte.apps.catalogue import Texts
+from baluarte.apps.charts.rows import bars
+from baluarte.apps.charts.values import Axis, Bar, Tone
+from baluarte.apps.finding_text import cure_text, finding_text, fix_command
+from baluarte.apps.html import Html
+from baluarte.apps.page import (
+    command,
+    facts,
+    figure,
+    notice,
+    page,
+    paragraph,
+    section,
+    table,
+    verdict,
+)
+from baluarte.core.evidence import Finding
+from baluarte.core.findings import finding_name
+from baluarte.stages.plan import Need, PlanResult
+
+TONES: dict[str, Tone] = {"block": "broken", "warn": "unsure", "note": "plain"}
+MOST_FIELDS = 15  #: of the chart of what each field tells
+
+
+def plan_page(result: PlanResult, texts: Texts, *, source: str, footer: str = "") -> Html:
+    """The whole page.
+
+    Args:
+        source: the command that the figures come from.
+        footer: where the page comes from: version, file, date.
+    """
+    sections = [_findings(result, texts), _needs(result, texts), _parts(result, texts, source)]
+    if any(look.auc is not None for look in result.fields):
+        sections.append(_fields(result, texts, source))
+    return page(
+        texts.get("plan.title", detector=result.detector),
+        language=texts.language,
+        eyebrow=texts.get("plan.eyebrow", detector=result.detector),
+        lead=lead(result, texts),
+        sections=sections,
+        footer=footer,
+    )
+
+
+def lead(result: PlanResult, texts: Texts) -> str:
+    """The sentence that matters first: whether anything stands in the way of training."""
+    if result.blocking:
+        return texts.get("plan.lead_blocked", blocks=len(result.blocking))
+    levels = [finding.level for finding in result.findings]
+    return texts.get("plan.lead_ready", warnings=levels.count("warn"), notes=levels.count("note"))
+
+
+def _findings(result: PlanResult, texts: Texts) -> Html:
+    counts, count = result.counts, texts.numerals.count
+    named = [
+        (texts.get("word.events"), count(counts.events)),
+        (texts.get("word.attacks"), count(counts.positives)),
+        (texts.get("word.not_attacks"), count(counts.negatives)),
+        (texts.get("plan.features"), count(counts.features)),
+    ]
+    blocks = [_finding(finding, result, texts) for finding in result.findings]
+    nothing = paragraph(texts.get("plan.nothing"))
+    return section(texts.get("plan.findings"), facts(named), *(blocks or [nothing]))
+
+
+def _finding(finding: Finding, result: PlanResult, texts: Texts) -> Html:
+    reason = result.accepted.get(finding_name(finding))
+    title = texts.get(f"level.{finding.level}")
+    said = paragraph(finding_text(texts, finding))
+    if reason is not None:
+        return notice("plain", title, said, paragraph(texts.get("cure.accepted", reason=reason)))
+    cure = None
+    if finding.fix is not None:
+        cure = command(fix_command(finding))
+    elif finding.level == "block":
+        cure = paragraph(cure_text(texts, finding))
+    return notice(TONES[finding.level], title, said, cure)
+
+
+def _needs(result: PlanResult, texts: Texts) -> Html:
+    rows: dict[tuple[str, str | None], list[Need]] = {}
+    for need in result.needs:
+        rows.setdefault((need.gate, need.by), []).append(need)
+    looks = sorted({need.look for need in result.needs})
+    heads = [
+        texts.get("plan.needs_row_gate"),
+        *(texts.get("plan.needs_row_look", n=look) for look in looks),
+        texts.get("plan.needs_row_there"),
+    ]
+    body = [list(_need_row(gate, by, needs, texts)) for (gate, by), needs in rows.items()]
+    threshold = result.threshold
+    planned = None
+    if threshold is not None and threshold.alpha is not None:
+        planned = paragraph(
+            texts.get(
+                "plan.threshold_planned",
+                alpha=threshold.alpha,
+                budget=threshold.budget,
+                power=threshold.power,
+            )
+        )
+    numeric = range(1, len(looks) + 2)
+    return section(
+        texts.get("plan.needs"),
+        paragraph(texts.get("plan.needs_text")),
+        table(heads, body, numeric=list(numeric)) if body else None,
+        planned,
+    )
+
+
+def _need_row(gate: str, by: str | None, needs: list[Need], texts: Texts) -> Iterator[str]:
+    """The gate, what it needs at each look, and what is there."""
+    key = {"recall": "word.recall", "false_alarms": "word.false_alarms",
+           "precision": "word.precision"}.get(gate)  # fmt: skip
+    name = texts.get(key) if key else gate
+    of_positives = any(need.positives for need in needs)
+    what = texts.get("what.positives" if of_positives else "what.negatives")
+    yield f"{name} ({what})" if by is None else f"{name}, {by} ({what})"
+    for need in needs:
+        n = texts.numerals.count(need.positives or need.negatives)
+        yield verdict("kept" if need.enough else "unsure", n)
+    there = needs[0].positives_there if of_positives else needs[0].negatives_there
+    yield texts.numerals.count(there)
+
+
+def _parts(result: PlanResult, texts: Texts, source: str) -> Html:
+    if result.how is None:
+        return section(texts.get("plan.parts"), paragraph(texts.get("plan.no_split")))
+    there = {part: pair for part, pair in result.parts.items() if part != "unused"}
+    chart = bars(
+        [
+            Bar(label=texts.get(f"part.{part}"), value=positives, other=negatives)
+            for part, (negatives, positives) in there.items()
+        ],
+        x=Axis(label=texts.get("word.events")),
+        names=(texts.get("word.attacks"), texts.get("word.not_attacks")),
+        numerals=texts.numerals,
+    )
+    how = texts.get(f"plan.how_{result.how}")
+    return section(
+        texts.get("plan.parts"),
+        paragraph(texts.get("plan.parts_text", how=how)),
+        figure(chart, caption=texts.get("plan.parts_chart"), source=source),
+    )
+
+
+def _fields(result: PlanResult, texts: Texts, source: str) -> Html:
+    told = sorted(
+        ((look.auc, look.name) for look in result.fields if look.auc is not None), reverse=True
+    )[:MOST_FIELDS]
+    suspects = {finding.field for finding in result.findings if finding.level == "block"}
+    chart = bars(
+        [
+            Bar(label=name, value=auc, tone="broken" if name in suspects else "plain")
+            for auc, name in told
+        ],
+        x=Axis(label=texts.get("plan.auc"), high=1.0),
+        numerals=texts.numerals,
+    )
+    caption = texts.get("plan.tells_chart", n=len(told))
+    return section(texts.get("plan.fields"), figure(chart, caption=caption, source=source))
