@@ -131,7 +131,7 @@ def by_segment(
     Raises:
         ContractError: the rows carry no such field.
     """
-    if gate.by is None:
+    if gate.by is None or n == 0:
         return [(None, np.ones(n, dtype=np.bool_))]
     if gate.by not in segments:
         raise ContractError(

@@ -14,7 +14,8 @@ from baluarte.core.threshold_search import Found, Search, figure_name, labelled,
 from baluarte.errors import DataError
 
 PRECISION_GRID = 200  #: candidate thresholds at most, from the strictest down
-PRECISION_STARTS = 4  #: places of the grid where a sequence of tests starts
+STARTS = (1.5, 3.0, 6.0, 12.0)
+"""Where a sequence of tests starts: expected alerts, in multiples of the fewest that certify."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ def by_precision(search: Search) -> Found:
     Source: Angelopoulos et al., "Learn then test", arXiv 2110.01052, fixed-sequence testing.
     """
     labels = labelled(search)
-    limit, delta = search.budget.value, (1 - search.confidence) / PRECISION_STARTS
+    limit, delta = search.budget.value, (1 - search.confidence) / len(STARTS)
     least = max(1, math.ceil(math.log(delta) / math.log(limit)))
     n = len(labels)
     if n < least:
@@ -48,7 +49,9 @@ def by_precision(search: Search) -> Found:
             hint=f"Bring at least {least - n} more.",
         )
     candidates = tail_candidates(search.grid, least=least / n, size=PRECISION_GRID)
-    tested, best = _tested(search, candidates, labels, delta)
+    share = 1 - search.grid.searchsorted(candidates, side="right") / len(search.grid)
+    starts = (share * n).searchsorted(least * np.array(STARTS))
+    tested, best = _tested(search, candidates, starts, delta)
     if not tested:
         raise DataError(
             f"band {search.band}: no threshold keeps precision {limit:g}; the best lower bound is "
@@ -64,7 +67,7 @@ def by_precision(search: Search) -> Found:
         value=chosen.hits / chosen.alerts,
         low=chosen.low,
         confidence=search.confidence,
-        method=f"clopper-pearson, fixed sequence of {len(candidates)}, {PRECISION_STARTS} starts",
+        method=f"clopper-pearson, fixed sequence of {len(candidates)}, {len(STARTS)} starts",
         n=chosen.alerts,
     )
     planned = Figure(
@@ -78,19 +81,22 @@ def by_precision(search: Search) -> Found:
 
 
 def _tested(
-    search: Search, candidates: NDArray[np.int64], labels: NDArray[np.int8], delta: float
+    search: Search, candidates: NDArray[np.int64], starts: NDArray[np.int64], delta: float
 ) -> tuple[list[_Tested], float]:
-    """The candidates that pass, and the best lower bound met."""
+    """The candidates that pass, and the best lower bound met.
+
+    The candidates and the starts come from the calibration rows, so that no test chose them.
+    """
+    labels = labelled(search)
     n, limit = len(labels), search.budget.value
     attacks = np.sort(search.rows.scores[labels == 1])
     everything = np.sort(search.rows.scores)
     hits = len(attacks) - attacks.searchsorted(candidates, side="right")
     alerts = n - everything.searchsorted(candidates, side="right")
-    starts = np.linspace(0, len(candidates), PRECISION_STARTS, endpoint=False).astype(np.int64)
     tested: dict[int, _Tested] = {}
     best = 0.0
-    for start in starts:
-        for i in range(int(start), len(candidates)):
+    for start in starts.tolist():
+        for i in range(start, len(candidates)):
             k, m = int(hits[i]), int(alerts[i])
             low = clopper_pearson_low(k, m, delta)
             best = max(best, low)

@@ -135,6 +135,14 @@ def challenger(seed: int, *, repetitions: int, pairs: int = 2_000, every: int = 
     )
 
 
+def pairs_until_promoted(seed: int, *, repetitions: int, wins: float = 0.6) -> float:
+    """Median discordant pairs until a challenger that wins this share of them is promoted."""
+    rng, most = np.random.default_rng(seed), 3_000
+    needed = _wins_needed(most, 0.05)
+    reached = np.cumsum(rng.random((repetitions, most)) < wins, axis=1) >= needed
+    return float(np.median(np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, np.inf)))
+
+
 def _wins_needed(pairs: int, alpha: float) -> NDArray[np.int64]:
     """(pairs,) the fewest wins among the first n pairs at which the e-value reaches 1 / alpha."""
     goal, wins, needed = math.log(1 / alpha), 0, []
