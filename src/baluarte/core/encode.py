@@ -142,7 +142,9 @@ class Encoder:
         if f.type in ("text", "ip"):
             measure = _text_parts if f.type == "text" else _ip_parts
             known = {text: measure(text) for text in set(column.tolist())}
-            return np.array([known[text] for text in column.tolist()]).reshape(n, -1)
+            return np.array([known[text] for text in column.tolist()]).reshape(
+                n, len(_PARTS[f.type])
+            )
         return np.clip(column, -FLOAT32_MAX, FLOAT32_MAX).reshape(n, 1)
 
 

@@ -128,7 +128,7 @@ class _ColumnReader:
         elif self.text_cells and self.field.type in ("number", "integer"):
             parsed = _parsed(cells)
             if parsed is not None:
-                return self._numbers(parsed, cells)
+                return self._numbers(_floats(parsed), cells)
         values: list[Any] = cells.tolist() if _plain(cells) else list(cells)
         types = set(map(type, values))
         if types <= {str, type(None)}:
@@ -138,14 +138,14 @@ class _ColumnReader:
                 parsed = np.array([math.nan if v is None else float(v) for v in values])
             except OverflowError:
                 return self._each(values)
-            return self._numbers(parsed, values)
+            return self._numbers(_floats(parsed), values)
         return self._each(values)
 
     def _array(self, cells: NDArray[Any]) -> Column | None:
         """The quick way of an array that has one."""
         kind, wanted = cells.dtype.kind, self.field.type
         if wanted in ("number", "integer") and kind in "fiu":
-            return self._numbers(cells.astype(np.float64), cells)
+            return self._numbers(_floats(cells), cells)
         if wanted == "boolean" and kind in "bfiu":
             return self._truths(cells)
         if wanted == "category" and kind in "bfiu":
@@ -193,15 +193,13 @@ class _ColumnReader:
         return self._canonical([table[text] for text in values])
 
     def _numbers(self, column: NDArray[np.float64], cells: Cells) -> Column:
-        column = column + 0.0  # negative zero becomes zero
-        with np.errstate(invalid="ignore"):
-            bad = np.abs(column) > FLOAT32_MAX
-            if self.field.type == "integer":
-                bad |= (column != np.trunc(column)) & ~np.isnan(column)
+        bad = np.abs(column) > FLOAT32_MAX
+        if self.field.type == "integer":
+            bad |= (column != np.trunc(column)) & ~np.isnan(column)
         return self._again(cells, column, bad) if bad.any() else column
 
     def _truths(self, cells: NDArray[Any]) -> Column:
-        column = cells.astype(np.float64) + 0.0
+        column = _floats(cells)
         bad = ~(np.isnan(column) | (column == 0.0) | (column == 1.0))
         return self._again(cells, column, bad) if bad.any() else column
 
@@ -240,6 +238,13 @@ class _ColumnReader:
 def _plain(cells: Cells) -> TypeGuard[NDArray[Any]]:
     """Whether ``tolist`` keeps what the values are; of times it makes bare integers."""
     return isinstance(cells, np.ndarray) and cells.dtype.kind != "M"
+
+
+def _floats(cells: NDArray[Any]) -> NDArray[np.float64]:
+    """The same numbers as float64, negative zero as zero."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN is missing, like any other
+        floats: NDArray[np.float64] = cells.astype(np.float64) + 0.0
+    return floats
 
 
 def _parsed(cells: Sequence[str]) -> NDArray[np.float64] | None:

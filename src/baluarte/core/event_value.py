@@ -166,7 +166,7 @@ def _finite(value: object, kind: FieldType) -> float:
     try:
         return float(value) + 0.0  # + 0.0: negative zero becomes zero
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _number(field: Field) -> Convert:

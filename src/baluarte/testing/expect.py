@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from baluarte.errors import BaluarteError
+
 
 def same(found: object, expected: object) -> None:
     """Return if both are equal.
@@ -26,3 +28,26 @@ def refused(kind: type[Exception], action: Callable[[], object]) -> None:
     except kind:
         return
     raise AssertionError(f"expected {kind.__name__}, found an answer")
+
+
+def expect(holds: bool, promise: str) -> None:
+    """Return if a promise is kept.
+
+    Raises:
+        AssertionError: it isn't; the message is the promise.
+    """
+    if not holds:
+        raise AssertionError(promise)
+
+
+def refusal(act: Callable[[], object], promise: str) -> BaluarteError:
+    """The error that an act ends with.
+
+    Raises:
+        AssertionError: it ends without one; the message is the promise.
+    """
+    try:
+        act()
+    except BaluarteError as error:
+        return error
+    raise AssertionError(promise)

@@ -1,0 +1,63 @@
+"""Every registered source and sink keeps what its port promises."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from baluarte.ports import Sink, Source
+from baluarte.testing.sinks import SINK_CHECKS, SinkCheck
+from baluarte.testing.sources import SOURCE_CHECKS, Make, Row, SourceCheck
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+
+
+def registered(group: str) -> dict[str, str]:
+    return PROJECT["project"]["entry-points"][f"baluarte.{group}"]
+
+
+def made(target: str):
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+def maker(sink: Sink) -> Make:
+    """Rows to a file, through the sink of the source's own format."""
+    numbers = itertools.count()
+
+    def make(folder: Path, rows: Sequence[Row]) -> str:
+        address = str(folder / f"events{next(numbers)}{sink.suffixes[0]}")
+        sink.write(address, iter([{name: [row[name] for row in rows] for name in rows[0]}]))
+        return address
+
+    return make
+
+
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", registered("sources"))
+def test_every_source_conforms(name: str, check: SourceCheck, tmp_path: Path) -> None:
+    source: Source = made(registered("sources")[name])
+    assert source.name == name
+    check(source, maker(made(registered("sinks")[name])), tmp_path)
+
+
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", registered("sinks"))
+def test_every_sink_conforms(name: str, check: SinkCheck, tmp_path: Path) -> None:
+    sink: Sink = made(registered("sinks")[name])
+    assert sink.name == name
+    for suffix in sink.suffixes:
+        folder = tmp_path / suffix.strip(".")
+        folder.mkdir()
+        check(sink, made(registered("sources")[name]), str(folder / f"out{suffix}"))
+
+
+@pytest.mark.parametrize("group", ["sources", "sinks"])
+def test_no_two_plugins_claim_one_suffix(group: str) -> None:
+    claims = [s for target in registered(group).values() for s in made(target).suffixes]
+    assert len(claims) == len(set(claims))
