@@ -30,9 +30,12 @@ from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
 from baluarte.core.evidence import Evidence
+from baluarte.core.labels import attacks
 from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.split import split_rows
 from baluarte.errors import DataError
 from baluarte.ports import GatePlugin, Matrix, Progress, Version
+from baluarte.stages.plan import PlanResult, plan
 from baluarte.stages.seal import seal
 from baluarte.stages.train import ArmDrift, Provenance, TrainingTools, train, trained_families
 
@@ -54,6 +57,27 @@ def read_events(address: str, contract: Contract, *, batch_rows: int = 65_536) -
     if not batches:
         raise DataError("expected events, found none", where=address)
     return concat(batches)
+
+
+def plan_detector(
+    session: Session, contract: Contract, events: Events, *, progress: Progress | None
+) -> PlanResult:
+    """Run every check, and ask every gate what it needs at the next look."""
+    try:
+        holdout = split_rows(contract, events, attacks(contract, events)).evidence.holdout
+        looks = session.registry.looks(holdout)
+    except DataError:  # no split is possible: plan says why
+        looks = 0
+    return plan(
+        contract,
+        events,
+        checks=[
+            wiring.plugin("checks", name, where="checks") for name in wiring.plugin_names("checks")
+        ],
+        gates=gates_of(contract),
+        looks_spent=looks,
+        progress=progress,
+    )
 
 
 def training_tools(

@@ -91,13 +91,16 @@ class Bar:
         self._shown = False
 
     def step(self, done: int, total: int, note: str = "") -> None:
-        """``done`` of ``total`` steps are complete."""
+        """``done`` of ``total`` steps are complete; a total of 0 is not known."""
         if not self._screen.live:
             return
-        full = 19 * done // max(total, 1)
         took = time.monotonic() - self._started
-        bar = "█" * full + "·" * (19 - full)
-        text = f"  {self._label:<10} {bar} {done}/{total}  {took:.0f} s  {note}"
+        if total:
+            full = 19 * min(done, total) // total
+            bar = f"{'█' * full}{'·' * (19 - full)} {done}/{total}"
+        else:
+            bar = f"{done:,}"
+        text = f"  {self._label:<10} {bar}  {took:.0f} s  {note}"
         sys.stdout.write("\r\x1b[K" + text[:WIDTH])
         sys.stdout.flush()
         self._shown = True

@@ -112,4 +112,3 @@ def kept_line(texts: Texts, kept: Kept) -> str:
         high=1.0 if kept.figure.high is None else kept.figure.high,
         limit=limit,
     )
-

@@ -67,7 +67,7 @@ def server(place: Place, *, port: int) -> Iterator[Running]:
         OutsideError: it did not come up.
     """
     words = [sys.executable, "-m", "baluarte.apps.cli.main", "serve", "--json"]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own program, by its own interpreter
         [*words, "--workspace", str(place.root / WORKSPACE_FILE), "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,105 @@
+"""Look at the data before anyone trains: what they can certify, and what would spoil it."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from baluarte import __version__
+from baluarte.adapters.disk import write_aside
+from baluarte.apps.catalogue import Texts
+from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.finding_text import cure_text, finding_text
+from baluarte.apps.making import plan_detector, read_events
+from baluarte.apps.place import Detector, find_workspace
+from baluarte.apps.plan_page import plan_page
+from baluarte.apps.session import session_of, texts_of
+from baluarte.core.contract_edit import apply_fix
+from baluarte.core.evidence import Finding
+from baluarte.core.findings import finding_name
+from baluarte.stages.plan import PlanResult
+
+_TONES: dict[str, Tone] = {"block": "broken", "warn": "unsure", "note": "plain"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte plan``."""
+    parser.add_argument("detector", nargs="?", help="default: the one of this folder")
+    parser.add_argument("--events", metavar="FILE", help="default: as workspace.toml says")
+    parser.add_argument(
+        "--fix", action="append", default=[], metavar="NAME", help="write this cure into the file"
+    )
+    parser.add_argument("--page", metavar="FILE", help="default: plan.html beside detector.toml")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan; exit 1 where something blocks."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector = place.detector(args.detector)
+    texts = texts_of(args, place)
+    for fix in args.fix:
+        text = apply_fix(detector.text(), fix, where=str(detector.path))
+        write_aside(detector.path, text.encode())
+        screen.item("Fixed", f"{fix}, in {detector.path.name}", "kept")
+    contract = detector.contract()
+    events = read_events(args.events or detector.events_address(), contract)
+    with session_of(args, place) as session, screen.progress("Plan") as bar:
+        result = plan_detector(session, contract, events, progress=bar)
+    tell_plan(screen, texts, result)
+    page = Path(args.page) if args.page else detector.path.parent / "plan.html"
+    write_plan_page(page, texts, result, detector=detector)
+    screen.item(texts.get("plan.page"), str(page))
+    fixes = [f"--fix {f.fix}" for f in blocked(result) if f.fix]
+    screen.next(f"baluarte plan {' '.join(fixes)}" if fixes else "baluarte train")
+    return screen.end(1 if result.blocking else 0)
+
+
+def blocked(result: PlanResult) -> list[Finding]:
+    """The findings that stop training."""
+    return [f for f in result.findings if finding_name(f) in result.blocking]
+
+
+def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
+    """Every finding in a line, the worst first, then what the contract needs."""
+    for finding in result.findings:
+        accepted = result.accepted.get(finding_name(finding))
+        said = finding_text(texts, finding)
+        tone = _TONES[finding.level] if accepted is None else "dim"
+        screen.item(texts.get(f"level.{finding.level}"), said, tone)
+        if accepted is not None:
+            screen.item("", texts.get("cure.accepted", reason=accepted), "dim")
+        elif finding.level == "block" or finding.fix:
+            screen.item("", cure_text(texts, finding))
+    counts = result.counts
+    screen.item(
+        texts.get("plan.data"),
+        texts.get("plan.data_line", n=counts.events, positives=counts.positives),
+    )
+    for need in result.needs:
+        if need.look != result.next_look:
+            continue
+        for what, needed, there in (
+            ("positives", need.positives, need.positives_there),
+            ("negatives", need.negatives, need.negatives_there),
+        ):
+            if needed:
+                screen.item(
+                    "",
+                    f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} ≤ {there:,}"
+                    if needed <= there
+                    else f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} > {there:,}",
+                    "kept" if needed <= there else "unsure",
+                )
+    screen.data(plan=msgspec.to_builtins(result))
+
+
+def write_plan_page(path: Path, texts: Texts, result: PlanResult, *, detector: Detector) -> None:
+    """The plan as one page."""
+    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    footer = f"baluarte {__version__} · {detector.path.name} · {at}"
+    page = plan_page(result, texts, source=f"baluarte plan {detector.name}", footer=footer)
+    write_aside(path, page.encode())

@@ -1,0 +1,74 @@
+"""Score a file of events by the champion; every decision goes into the ledger."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import msgspec
+
+from baluarte import wiring
+from baluarte.apps.batch import score_file
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import named_version, session_of
+from baluarte.errors import DataError
+from baluarte.stages.promote import find_version
+from baluarte.stages.score import Scorer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte score``."""
+    parser.add_argument("events", help="CSV, Parquet or NDJSON")
+    parser.add_argument("--out", help="default: the events' name with -decisions")
+    parser.add_argument("--version", metavar="DETECTOR[@N]", help="default: the champion")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--no-record", action="store_true", help="leave the ledger alone: these decide nothing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    name, number = named_version(args.version) if args.version else (None, None)
+    detector = name or place.detector(None).name
+    source = Path(args.events)
+    out = args.out or str(source.with_name(f"{source.stem}-decisions{source.suffix}"))
+    started = time.monotonic()
+    with session_of(args, place) as session:
+        version = (
+            session.registry.champion(detector)
+            if number is None
+            else find_version(session.registry, detector, number)
+        )
+        if version is None:
+            raise DataError(f"{detector} has no champion", hint="baluarte promote.")
+        scorer = Scorer(session.bundle(version.digest), kernel=wiring.kernel_choice())
+        with screen.progress("Score") as bar:
+            done = score_file(
+                scorer,
+                args.events,
+                out,
+                source=wiring.source_for(args.events),
+                sink=wiring.sink_for(out),
+                clock=session.clock,
+                shard=None if args.no_record else session.shard,
+                batch_rows=place.workspace.limits.batch_rows,
+                threads=args.threads,
+                progress=bar,
+            )
+    took = time.monotonic() - started
+    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in done.outcomes.items())
+    recorded = "every decision in the ledger" if done.recorded else "not recorded"
+    screen.item(
+        "Score",
+        f"{done.rows:,} events by {detector}@{done.version}: {outcomes}; "
+        f"{done.rows / max(took, 1e-9):,.0f} events/s, {recorded}",
+    )
+    screen.item("Wrote", out)
+    screen.data(**msgspec.to_builtins(done), out=out, seconds=took)
+    screen.next("baluarte explain LAST", "baluarte replay --sample 1000")
+    return screen.end()
