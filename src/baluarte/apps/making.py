@@ -36,6 +36,8 @@ from baluarte.core.split import split_rows
 from baluarte.errors import DataError
 from baluarte.ports import GatePlugin, Matrix, Progress, Version
 from baluarte.stages.plan import PlanResult, plan
+from baluarte.stages.prove import Champion, Proof, ProvingTools, prove
+from baluarte.stages.retrain import labelled_events, retrain, retraining_events
 from baluarte.stages.seal import seal
 from baluarte.stages.train import ArmDrift, Provenance, TrainingTools, train, trained_families
 
@@ -48,6 +50,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: str  #: digest in the drafts
     evidence: Evidence | None = None
+    retrained: bool = False  #: whether the ledger's labelled events were added to the file's
 
 
 def read_events(address: str, contract: Contract, *, batch_rows: int = 65_536) -> Events:
@@ -172,12 +175,13 @@ def train_candidate(
     return candidate
 
 
-def keep_candidate(session: Session, candidate: Candidate) -> str:
+def keep_candidate(session: Session, candidate: Candidate, *, retrained: bool = False) -> str:
     """Store a candidate and make it the pending one; its digest."""
     files = candidate_files(candidate)
     digest = candidate_digest(files)
     session.drafts.put(files, digest)
-    keep_pending(session.place, candidate.contract.name, Pending(candidate=digest))
+    pending = Pending(candidate=digest, retrained=retrained)
+    keep_pending(session.place, candidate.contract.name, pending)
     return digest
 
 
@@ -202,6 +206,75 @@ def pending_candidate(session: Session, name: str) -> tuple[Pending, Candidate]:
     """The pending candidate itself."""
     pending = pending_of(session.place, name)
     return pending, candidate_from_files(session.drafts.get(pending.candidate))
+
+
+def prove_pending(session: Session, detector: Detector, events: Events) -> Proof:
+    """Spend a look at the pending candidate's proof rows, and keep what may be kept of it.
+
+    Args:
+        events: those that the candidate was trained from.
+    """
+    pending, candidate = pending_candidate(session, detector.name)
+    champion = session.registry.champion(detector.name)
+    rival = None
+    if champion is not None:
+        sealed = session.bundle(champion.digest)
+        rival = Champion(encoder=sealed.encoder, program=sealed.program, bands=sealed.bands)
+    proof = prove(
+        candidate,
+        events,
+        digest=pending.candidate,
+        actor=session.actor,
+        tools=ProvingTools(
+            gates=gates_of(candidate.contract),
+            registry=session.registry,
+            ledger=session.shard,
+            clock=session.clock,
+            time_events=time_events,
+            rng=np.random.default_rng(candidate.contract.learner.seed),
+        ),
+        champion=rival,
+    )
+    kept = Pending(
+        candidate=pending.candidate, evidence=proof.evidence, retrained=pending.retrained
+    )
+    keep_pending(session.place, detector.name, kept)
+    return proof
+
+
+def new_labelled_events(session: Session, detector: str, contract: Contract) -> Events:
+    """The decided events of the ledger whose labels have arrived."""
+    labels = session.registry.labels(detector)
+    decided = [record for record in session.decisions(detector) if record.role == "champion"]
+    return labelled_events(contract, decided, labels)
+
+
+def training_events(session: Session, detector: Detector, address: str | None = None) -> Events:
+    """The events that the pending candidate was trained from, or would be."""
+    contract = detector.contract()
+    events = read_events(address or detector.events_address(), contract)
+    path = _pending_path(session.place, detector.name)
+    if not (path.exists() and pending_of(session.place, detector.name).retrained):
+        return events
+    return retraining_events(events, new_labelled_events(session, detector.name, contract))
+
+
+def retrain_candidate(
+    session: Session,
+    detector: Detector,
+    old: Events,
+    new: Events,
+    *,
+    progress: Progress | None,
+) -> Candidate:
+    """Train a challenger with new labels, and keep it as the detector's pending candidate."""
+    contract = detector.contract()
+    champion = session.registry.champion(detector.name)
+    provenance = provenance_of(session, parent=champion.digest if champion else None)
+    tools = training_tools(session.place, contract, progress=progress)
+    candidate = retrain(contract, old, new, tools=tools, provenance=provenance)
+    keep_candidate(session, candidate, retrained=True)
+    return candidate
 
 
 def seal_pending(session: Session, name: str) -> Version:

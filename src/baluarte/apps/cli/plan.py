@@ -17,7 +17,7 @@ from baluarte.apps.making import plan_detector, read_events
 from baluarte.apps.place import Detector, find_workspace
 from baluarte.apps.plan_page import plan_page
 from baluarte.apps.session import session_of, texts_of
-from baluarte.core.contract_edit import apply_fix
+from baluarte.core.contract_fix import ignore_field
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import finding_name
 from baluarte.stages.plan import PlanResult
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
     for fix in args.fix:
-        text = apply_fix(detector.text(), fix, where=str(detector.path))
+        text = ignore_field(detector.text(), fix, where=str(detector.path))
         write_aside(detector.path, text.encode())
         screen.item("Fixed", f"{fix}, in {detector.path.name}", "kept")
     contract = detector.contract()

@@ -27,7 +27,7 @@ from baluarte.errors import BaluarteError, ContractError, DataError, OutsideErro
 _POLL_S = 0.01
 _ASK_S = 5.0
 _DRAIN_S = 30  #: after which a worker that still answers is ended
-_HEAD_MS = 10_000  #: in which a request's head must have come
+_HEAD_MS = 30_000  #: in which a request's head must have come; also the longest idle connection
 _HEAD_BYTES = 64 << 10  #: of a request's head; more is refused with 431
 _FAMILIES: dict[str, type[BaluarteError]] = {
     family.__name__: family for family in (ContractError, DataError, TrustError, OutsideError)

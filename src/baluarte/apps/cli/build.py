@@ -1,0 +1,63 @@
+"""Plan, train, prove and seal, one after another; stop at the first no."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from baluarte.apps.cli.plan import blocked, tell_plan, write_plan_page
+from baluarte.apps.cli.prove import tell_proof
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.seal import ensure_key, tell_seal
+from baluarte.apps.cli.train import tell_training
+from baluarte.apps.making import (
+    plan_detector,
+    prove_pending,
+    read_events,
+    seal_pending,
+    train_candidate,
+)
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import add_actor, session_of, texts_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte build``."""
+    parser.add_argument("detector", nargs="?", help="default: the one of this folder")
+    parser.add_argument("--events", metavar="FILE", help="default: as workspace.toml says")
+    add_actor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build; exit 1 at the first no."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector = place.detector(args.detector)
+    texts = texts_of(args, place)
+    contract = detector.contract()
+    events = read_events(args.events or detector.events_address(), contract)
+    with session_of(args, place) as session:
+        ensure_key(session)
+        with screen.progress("Plan") as bar:
+            result = plan_detector(session, contract, events, progress=bar)
+        tell_plan(screen, texts, result)
+        write_plan_page(detector.path.parent / "plan.html", texts, result, detector=detector)
+        if result.blocking:
+            fixes = " ".join(f"--fix {f.fix}" for f in blocked(result) if f.fix)
+            screen.next(f"baluarte plan {fixes}".rstrip())
+            return screen.end(1)
+        started = time.monotonic()
+        with screen.progress("Train") as bar:
+            candidate = train_candidate(session, detector, events, progress=bar)
+        tell_training(screen, candidate, seconds=time.monotonic() - started)
+        proof = prove_pending(session, detector, events)
+        tell_proof(screen, texts, proof)
+        if proof.verdict == "fail":
+            screen.next("baluarte train: debug on tuning rows")
+            return screen.end(1)
+        version = seal_pending(session, detector.name)
+        tell_seal(screen, session, version)
+    screen.next(
+        "label more events, then baluarte build" if version.provisional else "baluarte promote"
+    )
+    return screen.end(1 if version.provisional else 0)

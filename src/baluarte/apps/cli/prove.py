@@ -1,0 +1,83 @@
+"""Spend a look at the sealed proof rows; the answer is pass, fail or not enough data."""
+
+from __future__ import annotations
+
+import argparse
+
+from baluarte.apps.catalogue import Texts
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.train import TONES, tell_gate
+from baluarte.apps.making import pending_candidate, prove_pending, training_events
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import add_actor, session_of, texts_of
+from baluarte.stages.prove import LookCost, Proof, look_cost
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte prove``."""
+    parser.add_argument("detector", nargs="?", help="default: the one of this folder")
+    parser.add_argument("--events", metavar="FILE", help="the file it was trained from")
+    parser.add_argument("--cost", action="store_true", help="only say what a look would cost")
+    add_actor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prove; exit 1 after anything but a pass."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector = place.detector(args.detector)
+    texts = texts_of(args, place)
+    with session_of(args, place) as session:
+        _, candidate = pending_candidate(session, detector.name)
+        cost = look_cost(candidate, session.registry)
+        if args.cost:
+            tell_cost(screen, cost)
+            screen.next("baluarte prove")
+            return screen.end()
+        events = training_events(session, detector, args.events)
+        proof = prove_pending(session, detector, events)
+    tell_proof(screen, texts, proof)
+    after = {"pass": "baluarte seal", "not_enough_data": "baluarte seal (provisional)"}
+    screen.next(after.get(proof.verdict, "baluarte train: debug on tuning rows"))
+    return screen.end(0 if proof.verdict == "pass" else 1)
+
+
+def tell_cost(screen: Screen, cost: LookCost) -> None:
+    """What the next look spends."""
+    screen.item(
+        "Look",
+        f"number {cost.look} of this holdout spends error probability {cost.alpha:.4f}; "
+        f"{cost.spent:.4f} of {cost.total:g} is spent",
+    )
+    screen.data(look=cost.look, alpha=cost.alpha, spent=cost.spent)
+
+
+def tell_proof(screen: Screen, texts: Texts, proof: Proof) -> None:
+    """The verdict, and after a pass every gate with its bound."""
+    said = (
+        texts.get("verdict.not_enough_data_needed", n=proof.needed)
+        if proof.verdict == "not_enough_data"
+        else texts.get(f"verdict.{proof.verdict}")
+    )
+    bits = proof.evidence.faithfulness.get("same_bits", "")
+    rows = proof.evidence.faithfulness.get("same_bits_rows", 0)
+    screen.item(
+        "Prove",
+        f"{said}    look {proof.cost.look} of the holdout, alpha {proof.cost.alpha:.4f}    "
+        f"{bits}{f', {rows:,} rows' if rows else ''}",
+        TONES[proof.verdict],
+    )
+    for gate in proof.evidence.gates:
+        tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
+    if proof.verdict != "pass":
+        screen.item("", texts.get("gate.blind"))
+    screen.data(
+        verdict=proof.verdict,
+        needed=proof.needed,
+        look=proof.cost.look,
+        alpha=proof.cost.alpha,
+        gates=[
+            {"gate": g.gate, "value": g.figure.value, "bound": g.bound, "limit": g.limit}
+            for g in proof.evidence.gates
+        ],
+    )
