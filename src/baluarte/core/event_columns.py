@@ -216,8 +216,10 @@ class _ColumnReader:
     def _categories(self, cells: NDArray[Any]) -> Column:
         distinct, inverse = np.unique(cells, return_inverse=True)
         table = np.empty(len(distinct), dtype=object)
+        # Whole numbers are their digits; there may be millions of them.
+        convert = str if cells.dtype.kind in "iu" else self.convert
         try:
-            table[:] = [self.convert(value) for value in distinct.tolist()]
+            table[:] = [convert(value) for value in distinct.tolist()]
         except ValueRefusedError:
             return self._each(cells.tolist())
         column: Column = table[inverse]

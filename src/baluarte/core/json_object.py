@@ -38,10 +38,14 @@ def decode_object(line: bytes) -> dict[str, Any]:
     except (msgspec.MsgspecError, ValueError) as error:
         raise _refused(line, str(error)) from None
     # Each key has one colon outside strings; colons inside strings only add to the first count.
-    n_keys = _count_keys(found)
-    if line.count(b":") != n_keys and _STRING.sub(b"", line).count(b":") != n_keys:
+    n_colons = line.count(b":")
+    if n_colons != len(found) and _has_repeated(line, n_colons, _count_keys(found)):
         raise ValueRefusedError(f"expected each key once, found {_repeated(line)} more than once")
     return found
+
+
+def _has_repeated(line: bytes, n_colons: int, n_keys: int) -> bool:
+    return n_colons != n_keys and _STRING.sub(b"", line).count(b":") != n_keys
 
 
 def _count_keys(value: Any) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, ClassVar
 
 from baluarte.adapters.event_files import file_digest, numbered_lines, opened
 from baluarte.adapters.profile import profile_values
 from baluarte.core.event import Events
+from baluarte.core.event_columns import read_columns
 from baluarte.core.event_faults import Faults
 from baluarte.core.event_rows import RowReader, from_records
 from baluarte.core.event_value import ValueRefusedError
@@ -49,17 +50,41 @@ class NdjsonSource:
             DataError: all faults of the file by line and field, the first ones in words; nothing
                 is yielded from the first fault on.
         """
-        reader = RowReader(schema, unknown="ignore")
+        to_events = _reader(schema)
         with opened(address) as file:
             lines = _Lines(file, address)
             faults = Faults(lines.place)
             n = 0
             for objects in lines.batches(batch_rows, faults):
-                records = reader.read_records(objects, faults, first_row=n)
+                events = to_events(objects, faults, n)
                 n += len(objects)
                 if not faults.total:
-                    yield from_records(schema, records)
+                    yield events
             faults.raise_any()
+
+
+ToEvents = Callable[[list[dict[str, Any]], Faults, int], Events]
+
+
+def _reader(schema: Schema) -> ToEvents:
+    """How objects become events: by columns where no path is nested, which is quicker."""
+    rows = RowReader(schema, unknown="ignore")
+
+    def by_rows(objects: list[dict[str, Any]], faults: Faults, first_row: int) -> Events:
+        found = rows.read_records(objects, faults, first_row=first_row)
+        return from_records(schema, found) if not faults.total else Events(n=0, columns={})
+
+    def by_columns(objects: list[dict[str, Any]], faults: Faults, first_row: int) -> Events:
+        columns = {}
+        for field in schema.fields:
+            (key,) = field.keys
+            values = [row.get(key) for row in objects]
+            if field.is_feature or field.required or values.count(None) < len(values):
+                columns[key] = values
+        return read_columns(schema, columns, faults, first_row=first_row)
+
+    nested = any(len(field.keys) > 1 for field in schema.fields)
+    return by_rows if nested else by_columns
 
 
 class _Lines:
