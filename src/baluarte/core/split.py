@@ -1,0 +1,239 @@
+"""Split: which rows fit, tune, calibrate, set the threshold and prove; no row does two of these.
+
+By time where the schema has a time field: the oldest rows fit, the newest prove, and rows of one
+instant stay together. By entity where it has an entity: no entity stands on two sides. Otherwise by
+stratum, with exact duplicates kept together. The last two are decided by the rows' content, so the
+order of the rows changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.core.contract import Contract
+from baluarte.core.event import Events
+from baluarte.core.row_keys import Keys, digest, mixed, row_keys
+from baluarte.core.schema import Schema
+from baluarte.core.shares import HELD_OUT, Share, solve_shares
+from baluarte.errors import DataError
+
+How = Literal["time", "entity", "stratum"]
+
+
+class Part(IntEnum):
+    """What a row is for; ``UNUSED`` rows have no label where labels are needed."""
+
+    FIT = 0
+    TUNE = 1
+    CALIBRATE = 2
+    THRESHOLD = 3
+    PROOF = 4
+    UNUSED = 5
+
+
+_PARTS = {"tune": Part.TUNE, "calibrate": Part.CALIBRATE, "threshold": Part.THRESHOLD,
+          "proof": Part.PROOF}  # fmt: skip
+#: A group of more than this share of the rows would distort a held-out part.
+_LARGE: dict[How, float] = {"entity": 0.2, "stratum": 0.02}
+_SALT = np.uint64(0x5EED)  # the same for every contract: a new seed must not buy new proof rows
+
+
+class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """How the rows were split, for the candidate's evidence.
+
+    Attributes:
+        counts: rows a part, as (negatives, positives).
+        large_groups: rows of duplicates or entities too numerous to share out, kept in fit.
+        entities_on_two_sides: entities with fit rows and held-out rows, possible by time only.
+        holdout: digest of all rows given, whatever their order; looks are counted against it.
+    """
+
+    how: How
+    shares: tuple[Share, ...]
+    counts: dict[str, tuple[int, int]]
+    large_groups: int
+    entities_on_two_sides: int
+    holdout: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The part of every row, and how it came about."""
+
+    parts: NDArray[np.uint8]  #: (n,) of :class:`Part`
+    keys: Keys  #: (n,) rows with equal keys are never on two sides, in folds neither
+    contents: Keys  #: (n,) of all that the rows say
+    evidence: SplitEvidence
+
+    def rows(self, *parts: Part) -> NDArray[np.int64]:
+        """Row numbers of these parts, ascending."""
+        return np.flatnonzero(np.isin(self.parts, parts))
+
+
+def split_rows(
+    contract: Contract, events: Events, labels: NDArray[np.int8], *, n_old: int = 0
+) -> Split:
+    """Share the rows out.
+
+    Args:
+        labels: (n,) 1 attack, 0 not, -1 not known. Without a label in the contract all are -1.
+        n_old: the first rows are of an earlier training: they only fit, the later ones are shared
+            out, and no old row is the duplicate of one that is held out.
+
+    Raises:
+        DataError: no row can be used.
+    """
+    usable = labels >= 0 if contract.label is not None else np.ones(events.n, dtype=bool)
+    attack, new = labels == 1, np.arange(events.n) >= n_old
+    shares = solve_shares(
+        contract,
+        n_negatives=int(np.count_nonzero(usable & ~attack & new)),
+        n_positives=int(np.count_nonzero(usable & attack & new)),
+        others_fit=n_old > 0,
+    )
+    how = _how(contract.events, events)
+    keys = _group_keys(contract, events, how)
+    parts = np.full(events.n, Part.UNUSED, dtype=np.uint8)
+    rows = np.flatnonzero(usable & new)
+    kept = 0
+    if how == "time":
+        parts[rows] = _by_time(_times(contract.events, events)[rows], shares)
+    else:
+        parts[rows], kept = _by_groups(keys[rows], attack[rows], shares, large=_LARGE[how])
+    old = usable & ~new
+    parts[old] = Part.FIT
+    held = (parts != Part.FIT) & (parts != Part.UNUSED)
+    parts[old & np.isin(keys, keys[held])] = Part.UNUSED
+    contents = row_keys(events, [field.name for field in contract.events.fields])
+    return Split(
+        parts=parts,
+        keys=keys,
+        contents=contents,
+        evidence=SplitEvidence(
+            how=how,
+            shares=shares,
+            counts={
+                part.name.lower(): (
+                    int(np.count_nonzero((parts == part) & ~attack)),
+                    int(np.count_nonzero((parts == part) & attack)),
+                )
+                for part in Part
+            },
+            large_groups=kept,
+            entities_on_two_sides=_straddling(contract.events, events, parts),
+            holdout=digest(contents),
+        ),
+    )
+
+
+def folds_of(keys: Keys, attack: NDArray[np.bool_], folds: int) -> NDArray[np.int64]:
+    """(n,) the fold of each row, in [0, folds): whole groups, attacks spread evenly."""
+    unique, group = np.unique(keys, return_inverse=True)
+    hits = np.bincount(group, weights=attack, minlength=len(unique))
+    of_group = np.zeros(len(unique), dtype=np.int64)
+    for stratum in (hits > 0, hits == 0):
+        members = np.flatnonzero(stratum)
+        order = np.argsort(mixed(mixed(unique[members])), kind="stable")
+        of_group[members[order]] = np.arange(len(members)) % folds
+    return of_group[group]
+
+
+def _how(schema: Schema, events: Events) -> How:
+    time, entity = schema.by_role("time"), schema.by_role("entity")
+    if time is not None and time.name in events.columns:
+        times = _times(schema, events)
+        # One instant for all rows, or none at all, orders nothing.
+        if len(np.unique(times[~np.isnan(times)])) > 1:
+            return "time"
+    if entity is not None and entity.name in events.columns:
+        return "entity"
+    return "stratum"
+
+
+def _times(schema: Schema, events: Events) -> NDArray[np.float64]:
+    time = schema.by_role("time")
+    assert time is not None  # noqa: S101 - asked for only where there is one
+    return np.asarray(events.columns[time.name], dtype=np.float64)
+
+
+def _by_time(times: NDArray[np.float64], shares: tuple[Share, ...]) -> NDArray[np.uint8]:
+    """The oldest rows fit; a row without a time counts as older than all."""
+    order = np.argsort(np.where(np.isnan(times), -np.inf, times), kind="stable")
+    ordered = times[order]
+    parts = np.empty(len(times), dtype=np.uint8)
+    stop = len(times)
+    for share in reversed(shares):
+        start = max(stop - round(share.share * len(times)), 0)
+        # The cut moves back to the first row of its instant, which then stands on one side.
+        if start < stop:
+            start = int(np.searchsorted(ordered[:stop], ordered[start], side="left"))
+        parts[order[start:stop]] = _PARTS[share.part]
+        stop = start
+    parts[order[:stop]] = Part.FIT
+    if not stop:
+        raise DataError(
+            "expected enough instants to share out by time, found too few",
+            hint="Give events a finer time, or leave the time's role out of the schema.",
+        )
+    return parts
+
+
+def _group_keys(contract: Contract, events: Events, how: How) -> Keys:
+    """Rows with equal keys stay together."""
+    schema = contract.events
+    label = contract.label
+    ignored = {label.field, label.family} if label is not None else set()
+    content = [
+        field.name
+        for field in schema.fields
+        if field.role not in ("id", "label") and field.name not in ignored
+    ]
+    entity = schema.by_role("entity")
+    if how != "entity" or entity is None:
+        return row_keys(events, content)
+    keys = row_keys(events, [entity.name])
+    column = events.columns[entity.name]
+    if column.dtype == object:
+        absent = np.array([value is None for value in column.tolist()], dtype=bool)
+    else:
+        absent = np.isnan(column)
+    # An event without its entity is one of its own.
+    return np.where(absent, row_keys(events, content), keys)
+
+
+def _by_groups(
+    keys: Keys, attack: NDArray[np.bool_], shares: tuple[Share, ...], *, large: float
+) -> tuple[NDArray[np.uint8], int]:
+    """Whole groups in the order of their keys' hashes, attacks and the rest each by its share."""
+    unique, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    hits = np.bincount(group, weights=attack, minlength=len(unique))
+    of_group = np.full(len(unique), Part.FIT, dtype=np.uint8)
+    kept = sizes > max(large * len(keys), 1)
+    for stratum in (hits > 0, hits == 0):
+        members = np.flatnonzero(stratum & ~kept)
+        members = members[np.argsort(mixed(unique[members] ^ _SALT), kind="stable")]
+        reached = np.cumsum(sizes[members])
+        total = float(reached[-1]) if len(members) else 0.0
+        start, goal = 0, 0.0
+        for part in reversed(HELD_OUT):
+            goal += next(share.share for share in shares if share.part == part) * total
+            stop = int(np.searchsorted(reached, goal + 0.5, side="right"))
+            of_group[members[start:stop]] = _PARTS[part]
+            start = stop
+    return of_group[group], int(sizes[kept].sum())
+
+
+def _straddling(schema: Schema, events: Events, parts: NDArray[np.uint8]) -> int:
+    """Entities that stand in fit and in a held-out part."""
+    entity = schema.by_role("entity")
+    if entity is None or entity.name not in events.columns:
+        return 0
+    keys = row_keys(events, [entity.name])
+    held = (parts != Part.FIT) & (parts != Part.UNUSED)
+    return len(np.intersect1d(keys[parts == Part.FIT], keys[held]))

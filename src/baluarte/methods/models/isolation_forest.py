@@ -1,0 +1,99 @@
+"""Isolation forest: without labels, what is isolated by few random cuts is suspicious.
+
+Source: Liu, Ting & Zhou, "Isolation Forest", ICDM 2008; section 3 for the path length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.core.program.draft import Draft
+from baluarte.errors import ContractError
+from baluarte.methods.libraries import library
+from baluarte.methods.sklearn_trees import draft_trees
+from baluarte.ports import FitTask, Fitted, Matrix, Params, Suggest, Target
+
+
+class IsolationForest:
+    """Margin: minus the sum of path lengths over all trees, in cuts; its 2**(-d/c) is monotone."""
+
+    name: ClassVar[str] = "isolation_forest"
+    needs_labels: ClassVar[bool] = False
+
+    def defaults(self) -> Params:
+        """Twice the paper's trees and its sample of 256 rows a tree."""
+        return {"trees": 200, "sample": 256}
+
+    def suggest(self, suggest: Suggest) -> Params:
+        """More trees steady it; larger samples see finer structure."""
+        return {
+            "trees": suggest.integer("trees", 100, 300),
+            "sample": suggest.integer("sample", 128, 2048, log=True),
+        }
+
+    def fit(self, X: Matrix, y: Target, *, params: Params, task: FitTask) -> Fitted:  # noqa: ARG002 - the port's argument; no labels here
+        """Fit on the rows alone.
+
+        Raises:
+            ContractError: a monotone column was asked for, which random cuts can't promise.
+        """
+        if any(task.monotone):
+            raise ContractError(
+                "isolation_forest can't promise a monotone column",
+                hint="Use lightgbm or random_forest where a field must be monotone.",
+            )
+        ensemble = library("sklearn.ensemble")
+        forest = ensemble.IsolationForest(
+            n_estimators=int(params["trees"]),
+            max_samples=min(int(params["sample"]), len(X)),
+            random_state=task.seed,
+            n_jobs=task.threads,
+        )
+        forest.fit(X)
+        return FittedIsolation(forest=forest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedIsolation:
+    """An isolation forest and its compiled form."""
+
+    forest: Any
+
+    def margin(self, X: Matrix) -> NDArray[np.float64]:
+        """(n,) minus the sum of path lengths, from the library's score 2**(-sum / (T·c))."""
+        score = -np.asarray(self.forest.score_samples(X), dtype=np.float64)
+        sample = np.array([float(self.forest.max_samples_)])
+        scale = len(self.forest.estimators_) * float(average_path_length(sample)[0])
+        return np.log2(score) * scale
+
+    def compile(self) -> Draft:
+        """Each leaf gives minus its depth and the mean path length of the rows left in it."""
+        trees = [estimator.tree_ for estimator in self.forest.estimators_]
+        leaves = [
+            -(_depth(tree) + average_path_length(tree.n_node_samples.astype(np.float64)))
+            for tree in trees
+        ]
+        n_features = int(self.forest.n_features_in_)
+        return Draft(n_features=n_features, base=0.0, parts=(draft_trees(trees, leaves),))
+
+
+def average_path_length(n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean path length of an unsuccessful search in a binary tree of ``n`` rows: c(n).
+
+    Source: Liu, Ting & Zhou 2008, equation 1, with c(2) = 1 and c(1) = 0.
+    """
+    many = np.maximum(n, 3.0)
+    length = 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many
+    return np.where(n > 2, length, np.where(n == 2, 1.0, 0.0))
+
+
+def _depth(tree: Any) -> NDArray[np.float64]:
+    """Cuts from the root to each node; scikit-learn numbers a node before its children."""
+    depth = np.zeros(tree.node_count)
+    for node in np.flatnonzero(tree.children_left >= 0):
+        depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1.0
+    return depth

@@ -1,0 +1,1 @@
+"""Searches over learners' parameters: one file each."""

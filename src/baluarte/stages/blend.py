@@ -1,0 +1,66 @@
+"""Blend: the best of each family in one weighted sum, exact because programs add up.
+
+Families disagree where each is unsure, and tomorrow's events are never quite yesterday's. So
+weights come from a fixed grid, compared out of fold, each family in units of its own spread; and
+among sums that are as good as the best, up to one standard error, the most even one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.core.beyond_chance import within_errors
+from baluarte.core.contract import Contract
+from baluarte.core.promise_value import TuningRows, promise_value
+
+_STEPS = 4  #: weights are quarters of the whole
+Margins = NDArray[np.float64]
+
+
+def best_weights(
+    contract: Contract, rows: TuningRows, margins: Mapping[str, Margins], *, blend: bool
+) -> tuple[dict[str, float], float]:
+    """Weights on the families' margins, zeros left out, and the value of the sum.
+
+    Args:
+        margins: (n,) out of fold, by family in the contract's order; at least one.
+        blend: also try sums, not only single families.
+    """
+    names = list(margins)
+    spread = {name: _spread(margins[name]) for name in names}
+    whole = (shares for shares in product(range(_STEPS + 1), repeat=len(names)))
+    grid = [
+        shares for shares in whole if sum(shares) == _STEPS and (blend or max(shares) == _STEPS)
+    ]
+
+    def total(shares: tuple[int, ...]) -> Margins:
+        parts = [
+            share / _STEPS / spread[name] * margins[name]
+            for name, share in zip(names, shares, strict=True)
+            if share
+        ]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+
+    values = {shares: promise_value(contract, rows, total(shares))[0] for shares in grid}
+    best = max(grid, key=lambda shares: values[shares])
+    for shares in sorted(grid, key=lambda shares: (_unevenness(shares), -values[shares])):
+        if within_errors(contract, rows, total(best), total(shares), errors=1.0):
+            best = shares
+            break
+    chosen = [(name, share) for name, share in zip(names, best, strict=True) if share]
+    if len(chosen) == 1:  # alone a family keeps its own scale
+        return {chosen[0][0]: 1.0}, values[best]
+    return {name: share / _STEPS / spread[name] for name, share in chosen}, values[best]
+
+
+def _unevenness(shares: tuple[int, ...]) -> int:
+    return sum(share * share for share in shares)
+
+
+def _spread(margins: Margins) -> float:
+    spread = float(margins.std())
+    return spread if spread > 0.0 else 1.0

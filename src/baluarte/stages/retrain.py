@@ -1,0 +1,101 @@
+"""Retrain: the same road with labels added; what comes next is judged on what came last.
+
+The events of the earlier training only fit. The new ones, whose labels have arrived, are shared
+out: most set the threshold and prove, so no proof row was ever fitted by the champion or by its
+challenger, and both can be compared on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from baluarte.core.candidate import Candidate
+from baluarte.core.contract import Contract, Label
+from baluarte.core.decision import DecisionRecord
+from baluarte.core.event import Events, Values, concat
+from baluarte.core.event_rows import from_records
+from baluarte.core.schema import FieldType
+from baluarte.errors import ContractError, DataError
+from baluarte.ports import LabelRow
+from baluarte.stages.train import Provenance, TrainingTools, train
+
+_TRUTH = {"true": "1", "false": "0"}
+
+
+def retrain(
+    contract: Contract,
+    old: Events,
+    new: Events,
+    *,
+    tools: TrainingTools,
+    provenance: Provenance,
+) -> Candidate:
+    """Train a challenger; prove it with :func:`retraining_events` of the same two.
+
+    Args:
+        old: the events that the champion was trained from.
+        new: labelled events that came after them.
+
+    Raises:
+        ContractError: the contract names no label.
+        DataError: too few new rows, or no threshold keeps a budget on them.
+    """
+    if contract.label is None:
+        raise ContractError("retraining with labels needs a contract that names one", where="label")
+    if new.n == 0:
+        raise DataError(
+            "expected new labelled events, found none", hint="Bring labels: `baluarte label FILE`."
+        )
+    return train(
+        contract,
+        retraining_events(old, new),
+        tools=tools,
+        provenance=provenance,
+        n_old=old.n,
+    )
+
+
+def retraining_events(old: Events, new: Events) -> Events:
+    """The events that a challenger is trained from, in its order."""
+    return concat([old, new])
+
+
+def labelled_events(
+    contract: Contract, decided: Sequence[DecisionRecord], labels: Mapping[str, LabelRow]
+) -> Events:
+    """Events of the ledger whose label is known, with the label in the contract's own field.
+
+    An event that was decided more than once counts once, as it was first seen.
+
+    Raises:
+        ContractError: the contract names no label.
+    """
+    if contract.label is None:
+        raise ContractError("labels need a contract that names their field", where="label")
+    kind = contract.events[contract.label.field].type
+    found: dict[str, Values] = {}
+    for record in decided:
+        row = labels.get(record.event_id)
+        if row is not None and record.event_id not in found:
+            said = label_value(contract.label, kind, attack=row.label == 1)
+            found[record.event_id] = dict(record.event) | {contract.label.field: said}
+    return from_records(contract.events, list(found.values()))
+
+
+def label_value(label: Label, kind: FieldType, *, attack: bool) -> float | int | str:
+    """A value of the label field that means attack, or not, in the field's canonical form.
+
+    >>> label_value(Label(field="kind", negative=("normal",)), "category", attack=True)
+    'attack'
+    """
+    listed = label.positive or label.negative
+    if attack == bool(label.positive):
+        text = listed[0]
+    else:
+        free = ("attack", "attacks") if attack else ("normal", "other")
+        numbers = ("0", "1", "2") if kind != "boolean" else ("false", "true")
+        options = numbers if kind in ("number", "integer", "boolean") else free
+        text = next(option for option in options if option not in listed)
+    if kind in ("number", "integer", "boolean"):
+        return float(_TRUTH.get(text, text))
+    return text

@@ -1,0 +1,122 @@
+"""Trials: candidates compared by k-fold on a sample of the fit rows, always out of fold."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.core.contract import Contract
+from baluarte.core.promise_value import TuningRows, promise_value
+from baluarte.core.row_keys import Keys, mixed
+from baluarte.core.split import folds_of
+from baluarte.errors import DataError
+from baluarte.ports import FitTask, Matrix, Model, Params
+
+TRIAL_ROWS = 8_000  #: enough to rank parameters by, few enough for dozens of trials
+FINAL_ROWS = 24_000  #: for the last choices: what wins on few rows need not win on many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRows:
+    """The sample that trials are compared on.
+
+    Attacks are kept up to half of it: by the rows' weights the figures are estimates for the full
+    mix all the same.
+    """
+
+    X: Matrix  #: (n, d)
+    tuning: TuningRows
+    folds: NDArray[np.int64]  #: (n,)
+
+
+def sample_rows(
+    *, X: Matrix, tuning: TuningRows, keys: Keys, folds: int, seed: int, max_rows: int
+) -> TrialRows:
+    """A fixed sample of the fit rows, and their folds.
+
+    Args:
+        X: (n, d) all fit rows.
+        keys: (n,) rows with equal keys share a fold.
+
+    Raises:
+        DataError: too few attacks or other events for this many folds.
+    """
+    attack, counted = tuning.labels == 1, tuning.weights > 0
+    shuffled = mixed(np.arange(len(X), dtype=np.uint64) + np.uint64(seed << 32))
+    drawn = np.lexsort((shuffled, ~counted))  # rows that don't count only fill the sample up
+    positives, negatives = drawn[attack[drawn]], drawn[~attack[drawn]]
+    half = max_rows // 2
+    n_positives = min(len(positives), max(half, max_rows - len(negatives)))
+    n_negatives = min(len(negatives), max_rows - n_positives)
+    rows = np.sort(np.concatenate([positives[:n_positives], negatives[:n_negatives]]))
+    of_fold = folds_of(keys[rows], attack[rows], folds)
+    for name, mask in (("attacks", attack[rows]), ("other events", ~attack[rows])):
+        if len(np.unique(of_fold[mask & counted[rows]])) < 2:
+            raise DataError(
+                f"expected {name} in at least 2 of {folds} folds of the fit rows, "
+                f"found {int(np.sum(mask & counted[rows]))} in one group",
+                hint="Give more labelled events.",
+            )
+    scale = np.ones(len(rows))
+    for stratum in (attack, ~attack):
+        kept = tuning.weights[rows][stratum[rows]].sum()
+        scale[stratum[rows]] = tuning.weights[stratum].sum() / kept
+    sampled = tuning.take(rows)
+    return TrialRows(
+        X=np.ascontiguousarray(X[rows]),
+        tuning=TuningRows(
+            labels=sampled.labels,
+            weights=sampled.weights * scale,
+            cost_missed=sampled.cost_missed,
+            cost_false_alarm=sampled.cost_false_alarm,
+        ),
+        folds=of_fold,
+    )
+
+
+@dataclass(slots=True)
+class Trials:
+    """Evaluates trials and keeps their out-of-fold margins for those who choose among them."""
+
+    contract: Contract
+    rows: TrialRows
+    task: FitTask
+    _margins: dict[bytes, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        model: Model,
+        params: Params,
+        *,
+        seed: int,  # noqa: ARG002 - the port's; the task has the same
+    ) -> tuple[float, dict[str, float]]:
+        """The promise's value out of fold, as :class:`baluarte.ports.Evaluate` asks."""
+        return promise_value(self.contract, self.rows.tuning, self.margins(model, params))
+
+    def margins(self, model: Model, params: Params) -> NDArray[np.float64]:
+        """(n,) out-of-fold margins; computed once, and again after a search was resumed."""
+        key = msgspec.json.encode((model.name, dict(params)), order="sorted")
+        if key not in self._margins:
+            self._margins[key] = self._out_of_fold(model, params)
+        return self._margins[key]
+
+    def _out_of_fold(self, model: Model, params: Params) -> NDArray[np.float64]:
+        X, y, folds = self.rows.X, self.rows.tuning.labels, self.rows.folds
+        # A fold a thread: on so few rows a learner's own threads mostly wait for one another.
+        task = msgspec.structs.replace(self.task, threads=1)
+
+        def margin(fold: int) -> NDArray[np.float64]:
+            out = folds == fold
+            fitted = model.fit(X[~out], y[~out], params=params, task=task)
+            return fitted.margin(X[out])
+
+        margins = np.zeros(len(X))
+        numbers = np.unique(folds).tolist()
+        with ThreadPoolExecutor(max_workers=self.task.threads) as pool:
+            for fold, own in zip(numbers, pool.map(margin, numbers), strict=True):
+                margins[folds == fold] = own
+        return margins
