@@ -79,10 +79,10 @@ def _check_needs(objective: Objective, label: Label | None, report: Report) -> N
     if label is not None or report.touches("events"):
         return
     if kind != "max_alerts_per_day":
-        message = "can only be certified with labels"
+        message = "can only be certified with labels."
         report.fault(("objective", kind), message, "Name events.label, or use max_alerts_per_day.")
     if objective.min_recall is not None:
-        message = "can only be certified with labels"
+        message = "can only be certified with labels."
         report.fault(("objective", "min_recall"), message, "Name events.label, or leave it out.")
 
 

@@ -84,7 +84,7 @@ def _learner(surface: DetectorFile, *, labelled: bool) -> Learner:
 def _refuse_windows(surface: DetectorFile, report: Report) -> None:
     """What this release can't compute must not be sealed as if it were computed."""
     for name in surface.windows:
-        message = "windowed features are not computed by this release"
+        message = "windowed features are not computed by this release."
         report.fault(("windows", name), message, "Compute it before the event, as a field.")
 
 

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -44,11 +45,11 @@ class Report:
 
     def _origin(self, path: KeyPath) -> str | None:
         """Where a value was set if not in the file, or what created the table that it is in."""
-        for place, origin in self.origins.items():
-            created = path not in self.known and place[: len(path)] == path
-            if created or path[: len(place)] == place:
-                return origin
-        return None
+        within = [place for place in self.origins if path[: len(place)] == place]
+        if within:
+            return self.origins[max(within, key=len)]
+        created = [place for place in self.origins if place[: len(path)] == path]
+        return self.origins[created[0]] if created and path not in self.known else None
 
     def touches(self, *path: str | int) -> bool:
         """Whether a fault has been noted at or under this path."""
@@ -106,8 +107,13 @@ def to_struct(data: Mapping[str, object], kind: type[S], report: Report) -> S:
     ['w.toml:1: workers: expected a whole number; found "two"',
      'w.toml:1: wrokers: unknown key. Did you mean workers?']
     """
-    value: S = _value(data, inspect.type_info(kind), (), report)
+    value: S = _value(data, _shape_of(kind), (), report)  # type: ignore[arg-type]
     return value
+
+
+@cache
+def _shape_of(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 def editor_schema(kind: type) -> dict[str, Any]:
@@ -210,7 +216,10 @@ def _value(value: object, shape: inspect.Type, path: KeyPath, report: Report) ->
         return tuple(kept) if isinstance(shape, inspect.VarTupleType) else kept
     if _fits(value, shape):
         return float(value) if isinstance(shape, inspect.FloatType) else value  # type: ignore[arg-type]
-    report.fault(path, f"expected {expected(full)}; found {_shown(value)}", _hint(value, shape))
+    # Text where a table belongs may be a secret that was pasted: it is not repeated.
+    tables = isinstance(shape, inspect.StructType | inspect.DictType)
+    shown = "text" if tables and isinstance(value, str) else _shown(value)
+    report.fault(path, f"expected {expected(full)}; found {shown}", _hint(value, shape))
     return _ABSENT
 
 

@@ -1,0 +1,101 @@
+"""baluarte.core.contract_fix: one cure, every other byte as it was."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baluarte.core.contract_fix import ignore_field
+from baluarte.core.contract_toml import parse_contract
+from baluarte.errors import ContractError
+
+HEAD = 'name = "a"\npurpose = "p"\nowner = "o"\n'
+TAIL = """\
+[types]
+number = ["x", "y", "é \\" z"]  # kept
+integer = ["l"]
+[objective]
+max_fpr = 0.01
+"""
+TABLE = '[events]  # roles\nlabel = "l"\npositive = [1]\n'
+
+FORMS = {
+    "a table": HEAD + TABLE + TAIL,
+    "a table at the end, no newline": HEAD + TAIL + TABLE.rstrip("\n"),
+    "a list": HEAD + TABLE + 'ignored = ["x"]  # seen\n' + TAIL,
+    "an empty list": HEAD + TABLE + "ignored = [ ]\n" + TAIL,
+    "a list over lines": HEAD + TABLE + 'ignored = [\n  "x",  # why\n  # because\n]\n' + TAIL,
+    "an inline table": HEAD + 'events = { label = "l", positive = [1] }\n' + TAIL,
+    "dotted keys": HEAD + 'events.label = "l"\nevents.positive = [1]\n' + TAIL,
+    "windows lines": (HEAD + TABLE + TAIL).replace("\n", "\r\n"),
+    "no events at all": HEAD
+    + TAIL.replace('integer = ["l"]\n', "").replace(
+        "max_fpr = 0.01", "max_alerts_per_day = 1\nevents_per_day = 9"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("field", ["y", 'é " z'])
+def test_a_field_is_ignored_and_nothing_else_moves(form: str, field: str) -> None:
+    text = FORMS[form]
+    fixed = ignore_field(text, field, where="detector.toml")
+    before, after = (parse_contract(each, where="detector.toml").events for each in (text, fixed))
+    assert after[field].role == "ignored"
+    assert [each.role for each in after.fields if each.name != field] == [
+        each.role for each in before.fields if each.name != field
+    ]
+    inserted = len(fixed) - len(text)
+    cut = next((i for i in range(len(text)) if text[i] != fixed[i]), len(text))
+    assert inserted > 0
+    if form != "an empty list":
+        assert any(
+            fixed[:at] + fixed[at + inserted :] == text
+            for at in range(max(cut - inserted, 0), cut + 1)
+        )
+
+
+def test_an_ignored_field_stays_as_it_is() -> None:
+    assert ignore_field(FORMS["a list"], "x", where="d") == FORMS["a list"]
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("absent", "no field absent is declared"), ("l", "l has the role label")],
+)
+def test_what_is_no_feature_is_refused(field: str, reason: str) -> None:
+    with pytest.raises(ContractError, match=reason):
+        ignore_field(FORMS["a table"], field, where="d")
+
+
+def test_the_last_feature_is_kept() -> None:
+    text = HEAD + TABLE + '[types]\nnumber = ["x"]\ninteger = ["l"]\n[objective]\nmax_fpr = 0.01\n'
+    with pytest.raises(ContractError, match="no feature"):
+        ignore_field(text, "x", where="d")
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    names=st.lists(
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=("C",), exclude_characters="."),
+            min_size=1,
+            max_size=5,
+        ),
+        min_size=3,
+        max_size=6,
+        unique=True,
+    ),
+    layout=st.sampled_from(["[events]\n", "[events]\nignored=[]\n", "events = {}\n", ""]),
+)
+def test_fields_of_any_name_can_be_ignored_one_after_another(names: list[str], layout: str) -> None:
+    from baluarte.stages.infer import quoted
+
+    listed = ", ".join(quoted(name) for name in names)
+    objective = "[objective]\nmax_alerts_per_day = 1\nevents_per_day = 9\n"
+    text = f"{HEAD}{layout}[types]\nnumber = [{listed}]\n{objective}"
+    for name in names[1:]:
+        text = ignore_field(text, name, where="d")
+    schema = parse_contract(text, where="d").events
+    assert [field.name for field in schema.features] == [names[0]]

@@ -1,0 +1,166 @@
+"""baluarte.core.workspace: an empty file is enough; overrides are typed and name their origin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from baluarte.core.workspace import (
+    DetectorEntry,
+    Secret,
+    Workspace,
+    parse_overrides,
+    parse_workspace,
+    workspace_json_schema,
+)
+from baluarte.errors import ContractError
+
+ROOT = Path(__file__).parents[2]
+
+
+def faults(text: str, **given: dict[str, str]) -> list[str]:
+    with pytest.raises(ContractError) as refused:
+        parse_workspace(text, where="workspace.toml", **given)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def test_an_empty_file_is_a_complete_workspace_on_loopback() -> None:
+    workspace = parse_workspace("", where="workspace.toml")
+    assert workspace == Workspace()
+    assert workspace.serve.address == "127.0.0.1:8317"
+    assert workspace.serve.durability == "commit"
+    assert workspace.approvals == 0
+
+
+def test_many_detectors_stand_side_by_side() -> None:
+    text = (
+        '[detectors.flows]\npath = "flows"\nevents = "flows.parquet"\n'
+        '[detectors.cards]\npath = "cards"\nholdout = "later.parquet"\nlabels = "chargebacks.csv"\n'
+    )
+    detectors = parse_workspace(text, where="workspace.toml").detectors
+    assert detectors["flows"] == DetectorEntry(path="flows", events="flows.parquet")
+    assert detectors["cards"].labels == "chargebacks.csv"
+
+
+def test_set_is_stronger_than_the_environment_and_that_than_the_file() -> None:
+    text = "[serve]\nworkers = 2\n[watch]\nbatch = 100\n[limits]\nmax_rows = 5\n"
+    workspace = parse_workspace(
+        text,
+        where="workspace.toml",
+        overrides={"serve.workers": "8"},
+        environment={
+            "BALUARTE_SERVE__WORKERS": "4",
+            "BALUARTE_WATCH__BATCH": "500",
+            "BALUARTE_DETECTORS__CARDS__PATH": "cards",
+        },
+    )
+    assert (workspace.serve.workers, workspace.watch.batch, workspace.limits.max_rows) == (
+        8,
+        500,
+        5,
+    )
+    assert workspace.detectors == {"cards": DetectorEntry(path="cards")}
+
+
+def test_text_stays_text_whatever_it_looks_like() -> None:
+    workspace = parse_workspace(
+        "",
+        where="w",
+        overrides={"stores.bundles": "2", "detectors.a.path": "true", "language": "es"},
+    )
+    assert workspace.stores.bundles == "2"
+    assert workspace.detectors["a"].path == "true"
+    assert workspace.language == "es"
+
+
+def test_a_secret_is_set_by_reference() -> None:
+    workspace = parse_workspace("", where="w", overrides={"serve.token": '{env = "TOKEN"}'})
+    assert workspace.serve.token == Secret(env="TOKEN")
+
+
+def test_other_variables_of_the_environment_are_left_alone() -> None:
+    environment = {
+        "BALUARTE_DATA": "/data",
+        "BALUARTE_KERNEL": "c",
+        "HOME": "/",
+        "SERVE__WORKERS": "9",
+    }
+    assert parse_workspace("", where="w", environment=environment) == Workspace()
+
+
+def test_all_faults_come_at_once_each_with_its_origin() -> None:
+    found = faults(
+        '[serve]\nworkers = 0\nadress = "x:1"\n[keys]\nsigning = { env = "A", file = "b" }\n',
+        overrides={"limits.max_rows": "many", "serve.address": "8317"},
+        environment={"BALUARTE_LANGUAGE": "fr", "BALUARTE_SERV__X": "1"},
+    )
+    assert sorted(found) == [
+        '--set limits.max_rows: limits.max_rows: expected a whole number ≥ 1; found "many"',
+        (
+            "--set serve.address: serve.address: expected host and port, "
+            'such as "127.0.0.1:8317"; found "8317"'
+        ),
+        'BALUARTE_LANGUAGE: language: expected one of en, es; found "fr"',
+        "BALUARTE_SERV__X: serv: unknown key. Did you mean serve?",
+        "workspace.toml:2: serve.workers: expected a whole number in [1, 1024]; found 0",
+        "workspace.toml:3: serve.adress: unknown key. Did you mean address?",
+        'workspace.toml:5: keys.signing: expected one of {env = "NAME"} and {file = "PATH"}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "approvals = 3",
+            "workspace.toml:1: approvals: expected a whole number in [0, 2]; found 3",
+        ),
+        (
+            '[keys]\nsigning = "hunter2"',
+            "workspace.toml:2: keys.signing: expected a table; found text",
+        ),
+        (
+            "[serve.token]",
+            'workspace.toml:1: serve.token: expected one of {env = "NAME"} and {file = "PATH"}',
+        ),
+        (
+            "[detectors.a]",
+            "workspace.toml:1: detectors.a.path: missing; expected text that is not empty",
+        ),
+        (
+            '[detectors."a/b"]\npath = "x"',
+            (
+                "workspace.toml:1: detectors.a/b: the name must be a name: a lower-case letter, "
+                "then at most 62 of a-z, 0-9, - and _"
+            ),
+        ),
+        (
+            '[serve]\ndurability = "never"',
+            'workspace.toml:2: serve.durability: expected one of commit, interval; found "never"',
+        ),
+        ("[watch]\narl = 0", "workspace.toml:2: watch.arl: expected a number > 0; found 0"),
+    ],
+)
+def test_a_faulty_workspace_says_where_and_what(text: str, fault: str) -> None:
+    assert faults(text) == [fault]
+
+
+def test_a_setting_without_a_value_is_refused() -> None:
+    assert parse_overrides(["serve.workers=2", "a.b=c=d"]) == {"serve.workers": "2", "a.b": "c=d"}
+    with pytest.raises(ContractError, match="expected key=value"):
+        parse_overrides(["serve.workers"])
+
+
+def test_a_setting_under_a_plain_value_is_refused() -> None:
+    assert faults("", overrides={"language": "en", "language.x": "1"}) == [
+        "--set language.x: language.x: there is no table of that name to set it in"
+    ]
+
+
+def test_the_schema_for_editors_is_the_one_committed() -> None:
+    committed = json.loads((ROOT / "docs/reference/workspace.schema.json").read_text("utf-8"))
+    assert committed == json.loads(msgspec.json.encode(workspace_json_schema()))
+    assert "null" not in json.dumps(committed)
