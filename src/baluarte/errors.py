@@ -17,7 +17,8 @@ class Fault:
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        cure = f" {self.hint}" if self.hint else ""
+        stop = "" if self.message.endswith((".", "?", "!", ":")) else "."
+        cure = f"{stop} {self.hint}" if self.hint else ""
         return f"{place}{self.message}{cure}"
 
 

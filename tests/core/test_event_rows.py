@@ -179,7 +179,7 @@ def test_paths_are_found_in_objects_and_as_flattened_keys(row: dict[str, object]
     [
         (
             {"flow": {"stats": {"bytes": 1, "byte": 2}}},
-            "events[0].flow.stats.byte: unknown field Did you mean",
+            "events[0].flow.stats.byte: unknown field. Did you mean",
         ),
         ({"flow": {"stats": 5}}, "events[0].flow.stats: expected an object, found 5"),
         ({"flow": {"stats": {"bytes": 1}}, "flow.stats.bytes": 1}, "given twice"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -59,8 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _workspace(path: Path, found: Inferred, folder: Path) -> str:
     """The workspace's text with this detector in it; what stood there stays as it was."""
+    beside = f'path = "{DETECTOR_FILE}"'
     entry = found.workspace_text.replace(
-        f'path = "{found.contract.name}"', f'path = "{os.path.relpath(folder, path.parent)}"'
+        beside, f"path = {json.dumps(os.path.relpath(folder, path.parent))}"
     )
     if not path.exists():
         return entry

@@ -1,0 +1,109 @@
+"""The whole story of one decision: event, reasons, threshold, version, evidence, replay, proof."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from baluarte.apps.catalogue import Texts
+from baluarte.apps.cli.screen import WIDTH, Screen, Tone
+from baluarte.apps.decision_page import decision_page
+from baluarte.apps.gate_words import TONES, gate_sentence
+from baluarte.apps.place import find_workspace
+from baluarte.apps.scoring.answer import Reason
+from baluarte.apps.session import session_of, texts_of
+from baluarte.apps.story import Story, document, story_of
+from baluarte.apps.story_words import (
+    about_line,
+    encoded_text,
+    outcome_line,
+    proof_line,
+    replay_line,
+    signed_count,
+    sum_line,
+    value_text,
+    version_lines,
+)
+
+_MOST = 12  #: reasons that the terminal shows one by one; --all shows every one
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte explain``."""
+    parser.add_argument("id", metavar="ID", help="a decision's id, or LAST")
+    parser.add_argument("--page", metavar="FILE", help="write it as a page that can be printed")
+    parser.add_argument("--all", action="store_true", help="every reason, not the largest only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain; exit 1 where reasons don't add up or the replay comes out otherwise."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    texts = texts_of(args, place)
+    with session_of(args, place) as session:
+        record = session.last_decision() if args.id == "LAST" else session.decision(args.id)
+        story = story_of(session, record, texts)
+    tell(screen, texts, story, most=len(story.reasons) if args.all else _MOST)
+    screen.data(**document(story))
+    if args.page:
+        Path(args.page).write_text(decision_page(story, texts), "utf-8")
+        screen.item(texts.get("plan.page"), args.page)
+        screen.data(page=args.page)
+    proof = "baluarte ledger checkpoint" if story.checkpoint is None else "baluarte ledger proof"
+    screen.next(
+        proof if story.checkpoint is None else f"{proof} {record.id}",
+        f"baluarte replay {record.id}",
+    )
+    holds = story.adds_up and story.replayed.difference is None
+    return screen.end(0 if holds else 1)
+
+
+def tell(screen: Screen, texts: Texts, story: Story, *, most: int) -> None:
+    """The story in lines of at most 100 columns."""
+    screen.item(texts.get("decision.label_decision"), about_line(texts, story))
+    screen.item(texts.get("decision.label_outcome"), outcome_line(texts, story))
+    event = [f"{f.name} {value_text(texts, f.value)}" for f in story.event]
+    screen.item(texts.get("decision.label_event"), " · ".join(event))
+    encoded = [f"{f.name} {encoded_text(texts, f)}" for f in story.event if f.encoded is not None]
+    if encoded:
+        screen.item(texts.get("decision.label_encoded"), " · ".join(encoded))
+    _tell_reasons(screen, texts, story, most)
+    tone: Tone = "kept" if story.adds_up else "broken"
+    screen.item(texts.get("decision.label_sum"), sum_line(texts, story), tone)
+    label = texts.get("decision.label_version")
+    for line in version_lines(texts, story):
+        screen.item(label, line)
+        label = ""
+    label = texts.get("decision.label_evidence")
+    for gate in story.bundle.evidence.gates:
+        screen.item(label, gate_sentence(texts, gate), TONES[gate.verdict])
+        label = ""
+    replayed: Tone = "broken" if story.replayed.difference else "kept"
+    screen.item(texts.get("decision.label_replay"), replay_line(texts, story), replayed)
+    covered: Tone = "kept" if story.checkpoint else "unsure"
+    screen.item(texts.get("decision.label_proof"), proof_line(texts, story), covered)
+
+
+def _tell_reasons(screen: Screen, texts: Texts, story: Story, most: int) -> None:
+    label = texts.get("decision.reasons")
+    if story.computed_now:
+        screen.item(label, texts.get("decision.computed_now"), "dim")
+        label = ""
+    shown, rest = story.reasons[:most], story.reasons[most:]
+    wide = max((len(signed_count(texts, r.score)) for r in shown), default=0)
+    for reason in shown:
+        _tell_reason(screen, texts, reason, label, wide)
+        label = ""
+    if rest:
+        units = signed_count(texts, sum(reason.score for reason in rest))
+        screen.line(f"{'':<10} {units:>{wide}}          {texts.get('decision.rest', n=len(rest))}")
+
+
+def _tell_reason(screen: Screen, texts: Texts, reason: Reason, label: str, wide: int) -> None:
+    share = texts.numerals.percent(reason.share, 2)
+    head = f"{label:<10} {signed_count(texts, reason.score):>{wide}} {share:>8} "
+    lines = textwrap.wrap(reason.text, WIDTH - 2 - len(head)) or [""]
+    screen.line(head + lines[0])
+    for line in lines[1:]:
+        screen.line(" " * len(head) + line)
