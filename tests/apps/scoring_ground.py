@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -21,11 +23,40 @@ from baluarte.adapters.system import SystemClock
 from baluarte.apps.scoring.guard import Token, make_token
 from baluarte.apps.scoring.settings import Limits, ServeSettings
 from baluarte.core.bundle import BundleParts
+from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.ports import Version
 from baluarte.stages.promote import promote
 from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts
+
+
+class CountsKept:
+    """Figures in lists."""
+
+    def __init__(self) -> None:
+        self.champions: list[tuple[str, int]] = []
+        self.refused_champions: list[str] = []
+        self.writable: list[bool] = []
+
+    def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None: ...
+
+    def answered(self, seconds: float) -> None: ...
+
+    def refused(self, code: str) -> None: ...
+
+    def ledger(self, *, waiting: int, lag_s: float | None, writable: bool) -> None:
+        self.writable.append(writable)
+
+    def champion(self, detector: str, version: int) -> None:
+        self.champions.append((detector, version))
+
+    def champion_refused(self, error: str) -> None:
+        self.refused_champions.append(error)
+
+    def page(self) -> bytes:
+        return b""
+
 
 _RUN = """
 import sys, msgspec
@@ -129,15 +160,20 @@ class Server:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            assert self.process.stderr is not None
-            raise AssertionError(self.process.stderr.read().decode())
+            _, said = self.process.communicate()
+            raise AssertionError(said.decode())
         self.serving: dict[str, Any] = json.loads(line)
         self.port = int(self.serving["url"].rsplit(":", 1)[1])
         self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
 
     def connection(self) -> http.client.HTTPConnection:
+        last, self._local.used = getattr(self._local, "used", 0.0), time.monotonic()
+        if self._local.used - last > 10:  # the server closes what is idle for long
+            self._local.__dict__.pop("connection", None)
         if not hasattr(self._local, "connection"):
             self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            self._connections.append(self._local.connection)
         return self._local.connection  # type: ignore[no-any-return]
 
     def ask(
@@ -159,8 +195,9 @@ class Server:
         except (http.client.HTTPException, OSError):
             connection.close()
             raise
-        if "json" in (response.headers["Content-Type"] or "") and "ndjson" not in (
-            response.headers["Content-Type"]
+        if (
+            "json" in (response.headers["Content-Type"] or "")
+            and "ndjson" not in (response.headers["Content-Type"])
         ):
             return response.status, json.loads(content)
         return response.status, content
@@ -185,7 +222,7 @@ class Server:
         _, said = self.process.communicate(timeout=wait_s)
         return self.process.returncode, said.decode()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,6 +230,11 @@ class Server:
             self.stop()
         finally:
             self.process.kill()
+            for connection in self._connections:
+                connection.close()
+            for pipe in (self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
 def on_the_wire(record: Values) -> dict[str, Any]:

@@ -144,9 +144,9 @@ class Door:
         size = 0
         async for part in protocol:
             size += len(part)
-            if size > limit:
-                raise _too_large(limit)
             parts.append(part)
+            if size > limit or len(parts) > self._limits.max_body_parts:
+                raise _too_large(limit)
         return b"".join(parts)
 
     # --- what there is ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import multiprocessing
@@ -68,7 +69,8 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         watch.start()
         try:
             loader = cast("Callable[..., Any]", functools.partial(load, settings))
-            server.serve(target_loader=loader, wrap_loader=False)
+            with contextlib.suppress(SystemExit):  # how Granian says that workers failed
+                server.serve(target_loader=loader, wrap_loader=False)
         finally:
             stopping.set()
             watch.join()

@@ -16,6 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one request, and all that is waiting, may ask for."""
 
     max_body_bytes: int = 8 << 20
+    max_body_parts: int = 2_048  #: of a body in chunks: tiny ones cost more than they carry
     max_rows: int = 10_000  #: events of one request
     max_waiting_rows: int = 40_000  #: events of one worker that wait for their record
     max_inflight: int = 1_024  #: requests of one worker that are being answered
