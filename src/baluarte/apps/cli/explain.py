@@ -50,10 +50,9 @@ def run(args: argparse.Namespace) -> int:
         Path(args.page).write_text(decision_page(story, texts), "utf-8")
         screen.item(texts.get("plan.page"), args.page)
         screen.data(page=args.page)
-    proof = "baluarte ledger checkpoint" if story.checkpoint is None else "baluarte ledger proof"
+    covered = story.checkpoint is not None
     screen.next(
-        proof if story.checkpoint is None else f"{proof} {record.id}",
-        f"baluarte replay {record.id}",
+        f"baluarte ledger proof {record.id}" if covered else "baluarte ledger checkpoint",
     )
     holds = story.adds_up and story.replayed.difference is None
     return screen.end(0 if holds else 1)
@@ -63,7 +62,7 @@ def tell(screen: Screen, texts: Texts, story: Story, *, most: int) -> None:
     """The story in lines of at most 100 columns."""
     screen.item(texts.get("decision.label_decision"), about_line(texts, story))
     screen.item(texts.get("decision.label_outcome"), outcome_line(texts, story))
-    event = [f"{f.name} {value_text(texts, f.value)}" for f in story.event]
+    event = [f"{f.name}={value_text(texts, f.value)}" for f in story.event]
     screen.item(texts.get("decision.label_event"), " · ".join(event))
     encoded = [f"{f.name} {encoded_text(texts, f)}" for f in story.event if f.encoded is not None]
     if encoded:
