@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from baluarte.core.bounds import chosen_alpha, fewest_negatives, look_alpha
-from baluarte.core.contract import Contract
+from baluarte.core.contract import Budget, Contract
 from baluarte.core.contract_surface import NAME_PATTERN
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.nearest import did_you_mean
@@ -23,7 +25,6 @@ from baluarte.stages.infer_roles import QUESTIONS, Guess, guess
 
 MAX_LINES = 40
 WIDTH = 100
-CONFIDENCE = 0.95
 BUDGETS = (0.01, 0.05, 0.1)  #: from the usual one to the loosest worth promising
 TIGHTER = 0.001  #: what is said about the next tighter budget
 GUESSED_RECALL = 0.5
@@ -221,43 +222,58 @@ def _positives(guessed: Guess, n_rows: int) -> int | None:
 
 def _budget(text: list[str], n_rows: int, n_positives: int) -> BudgetChoice:
     """The usual budget if the split's threshold and proof rows can certify it, else a looser."""
+    lines = [*text, "[objective]", f"max_fpr = {BUDGETS[0]}"]
+    contract = parse_contract("\n".join(lines), where="detector.toml")
     negatives = n_rows - n_positives
-
-    def certifies(max_fpr: float, n_negatives: int) -> bool:
-        lines = [*text, "[objective]", f"max_fpr = {max_fpr!r}"]
-        contract = parse_contract("\n".join(lines), where="detector.toml")
-        if not n_negatives:
-            return False
-        shares = solve_shares(contract, n_negatives=n_negatives, n_positives=n_positives)
-        rows = {share.part: int(share.share * n_negatives) for share in shares}
-        alpha = look_alpha(1 - CONFIDENCE, 1)
-        try:
-            return (
-                chosen_alpha(
-                    max_fpr=max_fpr,
-                    n_cal=rows["threshold"],
-                    n_proof=rows["proof"],
-                    confidence=CONFIDENCE,
-                    alpha_gate=alpha,
-                )
-                is not None
-            )
-        except DataError:
-            return False
-
-    chosen = next((budget for budget in BUDGETS if certifies(budget, negatives)), None)
-    missing = 0
-    if not certifies(TIGHTER, negatives):
-        enough = max(negatives, fewest_negatives(TIGHTER, CONFIDENCE))
-        while not certifies(TIGHTER, enough):
-            enough = round(enough * 1.05)
-        missing = enough - negatives
+    chosen = next((b for b in BUDGETS if _certifies(contract, b, negatives, n_positives)), None)
     return BudgetChoice(
         max_fpr=chosen or BUDGETS[-1],
         certifiable=chosen is not None,
         tighter=TIGHTER,
-        tighter_missing=missing,
+        tighter_missing=_missing(contract, TIGHTER, negatives, n_positives),
     )
+
+
+def _certifies(contract: Contract, max_fpr: float, negatives: int, positives: int) -> bool:
+    """Whether train's own split would give rows enough to set and prove this budget."""
+    if not negatives:
+        return False
+    budget = Budget(kind="max_fpr", value=max_fpr)
+    asked = replace(
+        contract,
+        objective=replace(contract.objective, budget=budget),
+        bands=(contract.bands[0], replace(contract.bands[1], budget=budget)),
+    )
+    shares = solve_shares(asked, n_negatives=negatives, n_positives=positives)
+    rows = {share.part: int(share.share * negatives) for share in shares}
+    try:
+        chosen = chosen_alpha(
+            max_fpr=max_fpr,
+            n_cal=rows["threshold"],
+            n_proof=rows["proof"],
+            confidence=contract.objective.confidence,
+            alpha_gate=look_alpha(1 - contract.objective.confidence, 1),
+        )
+    except DataError:
+        return False
+    return chosen is not None
+
+
+def _missing(contract: Contract, max_fpr: float, negatives: int, positives: int) -> int:
+    """Negatives that are missing to certify a budget, to within 2 %; 0 if none are."""
+    if _certifies(contract, max_fpr, negatives, positives):
+        return 0
+    few = negatives
+    enough = max(negatives, fewest_negatives(max_fpr, contract.objective.confidence))
+    while not _certifies(contract, max_fpr, enough, positives):
+        few, enough = enough, 2 * enough
+    while enough - few > enough // 50:
+        middle = (few + enough) // 2
+        if _certifies(contract, max_fpr, middle, positives):
+            enough = middle
+        else:
+            few = middle
+    return enough - negatives
 
 
 def _unlabelled_objective(columns: Sequence[RawColumn], guessed: Guess, n_rows: int) -> list[str]:
