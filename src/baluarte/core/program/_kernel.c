@@ -179,7 +179,7 @@ static void leave(const Environment *environment) {
 static double cut_of(double t, int strict) {
     const double to_infinity = 0x1.ffffffp127; /* from here on x rounds to infinity */
     float last;                                /* the largest float32 that goes left */
-    if (isinf(t) && (t > 0) != strict) return strict ? (double)NAN : t; /* none, all go left */
+    if (isinf(t) && t > 0 && !strict) return t;
     if (t > (double)FLT_MAX) {
         last = FLT_MAX;
     } else if (t < -(double)FLT_MAX) {
@@ -204,7 +204,8 @@ INLINE int goes_left_plain(const Node *node, double x) {
 
 static int in_set(const Node *node, const uint32_t *words, double x) {
     if (!(x > -1.0) || !(x < (double)node->u.set.n_bits)) return 0;
-    uint32_t code = (uint32_t)(int64_t)x;
+    uint32_t code = (uint32_t)(int64_t)x; /* -0.5 is code 0 */
+    if (code >= node->u.set.n_bits) return 0;
     return (words[node->u.set.start + (code >> 5)] >> (code & 31u)) & 1u;
 }
 
@@ -989,6 +990,7 @@ static int make_node(Node *node, const Raw *raw, uint32_t i, int rule, uint32_t 
         else if (!(flags & MISSING_NAN)) /* NaN is compared as 0.0 */
             node->bits = (uint32_t)column | (0.0 <= threshold ? NAN_LEFT : 0);
     } else {
+        if (rule == XGBOOST && isinf(threshold) && threshold < 0) return -1; /* nothing is below */
         node->u.cut = cut_of(threshold, rule == XGBOOST);
     }
     return 0;

@@ -134,6 +134,10 @@ def _ranges(name: str, starts: NDArray[np.int32], n_ranges: int, n_items: int) -
         raise ValueError(f"{name}: expected starts ascending from 0 to {n_items}")
 
 
+def _too_large(values: NDArray[np.int64]) -> bool:
+    return bool(((values > MAX_SUM) | (values < -MAX_SUM)).any())
+
+
 def _tree_faults(part: TreePart, n_features: int) -> Iterator[str]:
     if part.rule not in _FLAGS:
         raise ValueError(f"rule: expected one of {sorted(_FLAGS)}, found {part.rule!r}")
@@ -148,10 +152,21 @@ def _tree_faults(part: TreePart, n_features: int) -> Iterator[str]:
     if (shape.leaf_at != np.arange(len(part.leaf))).any():
         raise ValueError("leaves are not in canonical order (left to right)")
     yield from _work_faults(shape, n_features)
+    yield from _node_faults(part, n_features)
+    for name, cover in (("node_cover", part.node_cover), ("leaf_cover", part.leaf_cover)):
+        if not ((cover > 0) & (cover <= MAX_COVER)).all():
+            yield f"{name}: expected numbers in (0, 2**1000]"
+    if _too_large(part.leaf):
+        yield f"leaf: expected values within {MAX_SUM}"
+
+
+def _node_faults(part: TreePart, n_features: int) -> Iterator[str]:
     if ((part.feature < 0) | (part.feature >= n_features)).any():
         yield f"feature: expected columns in [0, {n_features})"
     if np.isnan(part.threshold).any():
         yield "threshold: expected numbers, found NaN"
+    if part.rule == "xgboost" and (part.threshold == -np.inf).any():
+        yield "threshold: nothing is below -inf"
     if not np.isin(part.flags, list(_FLAGS[part.rule])).all():
         yield f"flags: found a combination that rule {part.rule} does not have"
     categorical = (part.flags & model.CATEGORICAL) != 0
@@ -161,11 +176,6 @@ def _tree_faults(part: TreePart, n_features: int) -> Iterator[str]:
         yield f"set_index: expected [0, {n_sets}) where categorical and -1 elsewhere"
     if part.threshold[categorical].view(np.int64).any():
         yield "threshold: expected 0.0 where categorical"
-    for name, cover in (("node_cover", part.node_cover), ("leaf_cover", part.leaf_cover)):
-        if not ((cover > 0) & (cover <= MAX_COVER)).all():
-            yield f"{name}: expected numbers in (0, 2**1000]"
-    if (np.abs(part.leaf.astype(np.float64)) > float(MAX_SUM)).any():
-        yield f"leaf: expected values within {MAX_SUM}"
 
 
 def _work_faults(shape: Shape, n_features: int) -> Iterator[str]:
@@ -198,7 +208,7 @@ def _linear_faults(part: LinearPart, n_features: int) -> Iterator[str]:
     if not (part.low <= part.high).all():
         yield "low: expected low <= high"
     for name in ("missing", "mean", "table_value", "table_missing", "table_other", "table_mean"):
-        if (np.abs(getattr(part, name).astype(np.float64)) > float(MAX_SUM)).any():
+        if _too_large(getattr(part, name)):
             yield f"{name}: expected values within {MAX_SUM}"
     yield from _cut_faults(part)
 
@@ -208,7 +218,7 @@ def _cut_faults(part: LinearPart) -> Iterator[str]:
     n_values = np.diff(part.table_start)
     if ((n_cuts > 0) & (n_values != n_cuts + 1)).any():
         yield "table_start: expected one value more than there are cuts"
-    rising = np.diff(part.cut) > 0
+    rising = part.cut[1:] > part.cut[:-1]
     inner = np.ones(len(rising), bool)
     ends_at = part.cut_start[1:-1]
     inner[ends_at[(ends_at > 0) & (ends_at < len(part.cut))] - 1] = False

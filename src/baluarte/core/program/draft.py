@@ -141,7 +141,8 @@ def _largest(part: DraftTrees | DraftLinear) -> float:
     if isinstance(part, DraftTrees):
         tree_of_leaf = _tree_of_leaf(part)
         largest = np.zeros(len(part.root))
-        np.maximum.at(largest, tree_of_leaf, np.abs(part.leaf))
+        with np.errstate(invalid="ignore"):  # NaN stays NaN, which seal refuses
+            np.maximum.at(largest, tree_of_leaf, np.abs(part.leaf))
         return float(largest.sum())
     with np.errstate(all="ignore"):
         ends = [np.abs((x - part.center) / part.scale * part.weight) for x in (part.low, part.high)]

@@ -93,7 +93,7 @@ def _in_set(part: TreePart, nodes: Nodes, x: Rows) -> Mask:
     """Whether the category int(x) is in the node's set; NaN and codes below 0 never are."""
     start = part.set_start[part.set_index[nodes]].astype(np.int64)
     end = part.set_start[part.set_index[nodes] + 1].astype(np.int64)
-    inside = (x > -1.0) & (x < (end - start) * 32.0)
+    inside = (x > -1.0) & (x < (end - start) * 32.0) & (end > start)  # -0.5 is code 0
     code = np.where(inside, x, 0.0).astype(np.int64)
     words = np.append(part.set_bits, np.uint32(0))
     word = words[np.where(inside, start + (code >> 5), len(part.set_bits))]
