@@ -6,6 +6,10 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.values import Interval, Tone
 from baluarte.core.evidence import Figure, GateResult, Verdict
 
+_RATES = frozenset(
+    {"recall", "false_alarm_rate", "precision", "alert_rate", "accuracy", "recall_at_fpr"}
+)
+
 TONES: dict[Verdict, Tone] = {"pass": "kept", "fail": "broken", "not_enough_data": "unsure"}
 
 
@@ -28,10 +32,11 @@ def outcome_name(texts: Texts, outcome: str) -> str:
 
 
 def amount(texts: Texts, name: str, value: float) -> str:
-    """A figure's value: milliseconds, or a share of one in percent."""
-    if name.endswith("_ms"):
+    """A figure's value: milliseconds, a rate in percent, or a plain number."""
+    plain = name.partition(".")[0]
+    if plain.endswith("_ms"):
         return f"{texts.numerals.number(value, 3)} ms"
-    return texts.numerals.percent(value, 4)
+    return texts.numerals.percent(value) if plain in _RATES else texts.numerals.number(value)
 
 
 def interval_text(texts: Texts, figure: Figure) -> str:
@@ -82,7 +87,7 @@ def gate_sentence(texts: Texts, result: GateResult) -> str:
 def gate_interval(texts: Texts, result: GateResult) -> Interval:
     """A gate as a row of the chart of intervals."""
     figure = result.figure
-    timed = figure.name.endswith("_ms")
+    plain = figure.name.partition(".")[0]
     return Interval(
         label=gate_name(texts, result),
         value=figure.value,
@@ -92,6 +97,6 @@ def gate_interval(texts: Texts, result: GateResult) -> Interval:
         keep="below" if keeps_below(result) else "above",
         tone=TONES[result.verdict],
         verdict=texts.get(f"verdict.{result.verdict}"),
-        percent=not timed,
-        unit="ms" if timed else "",
+        percent=plain in _RATES,
+        unit="ms" if plain.endswith("_ms") else "",
     )

@@ -11,7 +11,6 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
-from baluarte.apps.watch_page import write_watch_page
 from baluarte.apps.watching import Watch
 from baluarte.core.drift import Alarm
 from baluarte.stages.watch import Kept, Promise, Seen
@@ -45,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
         said = watch.promise(detector.contract())
         tell_promise(screen, texts, said)
         if args.page:
+            from baluarte.apps.watch_page import (  # noqa: PLC0415 - only where asked for
+                write_watch_page,
+            )
+
             write_watch_page(args.page, session, detector.name, seen=seen, said=said, texts=texts)
             screen.item("Page", args.page)
     screen.data(

@@ -19,8 +19,8 @@ from baluarte.errors import OutsideError
 MARK = ".baluarte-demo"  #: a folder that has it was made by the demo and may be made anew
 
 
-def prepare(folder: Path, events: DemoEvents, *, workers: int) -> Place:
-    """A fresh workspace with the demo's detector in it.
+def claim(folder: Path) -> None:
+    """Take a folder for the demo: a new or empty one, or one that it made before.
 
     Raises:
         OutsideError: the folder has something in it that the demo did not make.
@@ -31,9 +31,13 @@ def prepare(folder: Path, events: DemoEvents, *, workers: int) -> Place:
             where=str(folder),
             hint="Take another one: baluarte demo --out FOLDER.",
         )
-    shutil.rmtree(folder / ".baluarte", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text("made by baluarte demo\n", "utf-8")
+
+
+def prepare(folder: Path, events: DemoEvents, *, workers: int) -> Place:
+    """A fresh workspace with the demo's detector in a claimed folder."""
+    shutil.rmtree(folder / ".baluarte", ignore_errors=True)
     contract = files("baluarte.apps.demo").joinpath(f"{events.key}.toml").read_text("utf-8")
     name = contract.split('"', 2)[1]
     (folder / name).mkdir(exist_ok=True)
