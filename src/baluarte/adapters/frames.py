@@ -63,10 +63,12 @@ def profile_of(table: Any) -> list[RawColumn]:
             for name, array in arrow.items()
             if parquet_tables.is_plain(array.type)
         ]
-    return [
-        profile_values(name, Counter(v for v in cells if not _is_missing(v)), n=len(cells))
-        for name, cells in _plain_columns(table).items()
-    ]
+    out = []
+    for name, cells in _plain_columns(table).items():
+        values = cells.tolist() if isinstance(cells, np.ndarray) else cells
+        counts = Counter(value for value in values if not _is_missing(value))
+        out.append(profile_values(name, counts, n=len(values)))
+    return out
 
 
 def _arrow_arrays(table: Any) -> dict[str, Any] | None:
