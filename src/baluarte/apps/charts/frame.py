@@ -18,6 +18,8 @@ from baluarte.apps.numerals import Numerals
 WIDTH, HEIGHT = 720.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 20.0, 34.0, 46.0
 CHARACTER = 6.4  #: estimated width of a character of a label
+LOG_FLOOR = 1e-200  #: what a logarithmic axis takes for zero
+NARROW = 1e-9  #: a range so narrow, beside its values, is that of one value
 ENGLISH = Numerals("en")
 
 
@@ -110,14 +112,15 @@ def canvas(height: float, title: str, parts: Sequence[Html]) -> Html:
 
 def span_of(axis: Axis, values: NDArray[np.float64]) -> tuple[float, float]:
     """The axis' range: as stated, or that of the finite values, never empty."""
-    finite = values[np.isfinite(values) & ((values > 0) | (not axis.log))]
+    finite = values[np.isfinite(values) & ((values > LOG_FLOOR) | (not axis.log))]
     fallback = (1e-3, 1.0) if axis.log else (0.0, 1.0)
     low = float(finite.min()) if len(finite) else fallback[0]
     high = float(finite.max()) if len(finite) else fallback[1]
     low = axis.low if axis.low is not None else low
     high = axis.high if axis.high is not None else high
-    if high <= low:
-        return (low / 2, low * 2) if axis.log else (low - 0.5, low + 0.5)
+    if high - low <= NARROW * max(abs(low), abs(high)):
+        room = max(abs(low) / 20, 0.5)
+        return (low / 2, low * 2) if axis.log else (low - room, low + room)
     return low, high
 
 
@@ -125,7 +128,7 @@ def _share(value: float, limits: tuple[float, float], *, log: bool) -> float:
     """Where a value stands between the limits, 0 to 1; what lies outside stays on the edge."""
     low, high = limits
     if log:
-        value, low, high = (math.log(max(v, 1e-300)) for v in (value, low, high))
+        value, low, high = (math.log(max(v, LOG_FLOOR)) for v in (value, low, high))
     return min(max((value - low) / (high - low), 0.0), 1.0)
 
 

@@ -12,6 +12,7 @@ from baluarte.apps.charts.frame import (
     ENGLISH,
     HEIGHT,
     LEFT,
+    LOG_FLOOR,
     RIGHT,
     WIDTH,
     Frame,
@@ -37,7 +38,7 @@ def histogram(
 ) -> Html:
     """The share of each sample in each of ``bins`` equal steps of x (of its logarithm if log)."""
     kept = [np.asarray(s.values, dtype=np.float64) for s in samples]
-    kept = [values[np.isfinite(values) & ((values > 0) | (not x.log))] for values in kept]
+    kept = [values[np.isfinite(values) & ((values > LOG_FLOOR) | (not x.log))] for values in kept]
     every = np.concatenate([*kept, [mark.at for mark in marks if mark.axis == "x"]])
     low, high = span_of(x, every)
     edges = np.geomspace(low, high, bins + 1) if x.log else np.linspace(low, high, bins + 1)
