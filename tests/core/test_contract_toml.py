@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -186,6 +187,16 @@ def test_learners_and_gates_are_held_against_the_known_ones() -> None:
         "detector.toml:33: learner.families[0]: no learner lightgmb. Did you mean lightgbm?",
         "detector.toml:34: gates.recal: no gate recal. Did you mean recall?",
     ]
+
+
+def test_the_guide_shows_a_contract_that_is_valid() -> None:
+    guide = (ROOT / "docs/guides/detector-toml.md").read_text("utf-8")
+    contract = parsed("\n".join(re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)))
+    assert [band.name for band in contract.bands] == ["approve", "review", "decline"]
+    roles = {field.role for field in contract.events.fields}
+    assert roles == {
+        "feature", "label", "id", "time", "entity", "ignored", "sensitive", "legacy_score",
+    }  # fmt: skip
 
 
 def test_the_schema_for_editors_is_the_one_committed() -> None:

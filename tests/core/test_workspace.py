@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -158,6 +160,19 @@ def test_a_setting_under_a_plain_value_is_refused() -> None:
     assert faults("", overrides={"language": "en", "language.x": "1"}) == [
         "--set language.x: language.x: there is no table of that name to set it in"
     ]
+
+
+def test_the_guide_shows_a_workspace_with_every_default_named() -> None:
+    guide = (ROOT / "docs/guides/workspace-toml.md").read_text("utf-8")
+    shown = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)[0]
+    workspace = parse_workspace(shown, where="guide")
+    plain = msgspec.structs.replace(
+        workspace, detectors={}, serve=msgspec.structs.replace(workspace.serve, token=None)
+    )
+    assert plain == Workspace()
+    for section in ("stores", "keys", "limits", "watch", "serve"):
+        keys = set(msgspec.structs.asdict(getattr(Workspace(), section)))
+        assert keys == set(tomllib.loads(shown)[section])
 
 
 def test_the_schema_for_editors_is_the_one_committed() -> None:
