@@ -18,7 +18,7 @@ from baluarte.apps.scoring.answer import encode_answers
 from baluarte.apps.scoring.body import form_of, parse_body
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.guard import Guard
-from baluarte.apps.scoring.openapi import DetectorInfo, Readiness, openapi
+from baluarte.apps.scoring.openapi import DetectorInfo, Readiness, openapi_bytes
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
@@ -59,7 +59,7 @@ class Door:
         self._clock = clock
         self._reader = reader
         self._n_open = 0  # requests for decisions that are being answered
-        self._openapi = msgspec.json.format(msgspec.json.encode(openapi()), indent=2)
+        self._openapi = openapi_bytes()
         self._open_routes: dict[str, Callable[[], _Reply]] = {
             "/healthz": lambda: (200, _JSON, b'{"status":"alive"}'),
             "/readyz": self._readyz,

@@ -41,6 +41,11 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     registry: Literal["followed", "away"]
 
 
+def openapi_bytes() -> bytes:
+    """The document as it is served, and as ``docs/reference/openapi.json`` keeps it."""
+    return msgspec.json.format(msgspec.json.encode(openapi()), indent=2) + b"\n"
+
+
 _EVENT = {
     "type": "object",
     "description": "One event: the fields of the detector's schema, as `GET /v1/detectors/{name}` "
@@ -61,9 +66,9 @@ def openapi() -> dict[str, Any]:
             "title": "Baluarte data plane",
             "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Events in, decisions out. Every decision is recorded before it is "
-            "answered; with no room to record there is no decision. Problems carry one of the "
-            f"codes: {', '.join(CODES)}.",
+            "description": "Events in, decisions out. Every decision is recorded; with durability "
+            "`commit` its record is durable before it is answered, and with no room to record "
+            f"there is no decision. A problem carries one of the codes {', '.join(CODES)}.",
         },
         "security": [{"token": []}],
         "paths": {

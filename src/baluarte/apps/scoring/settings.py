@@ -28,8 +28,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a data plane finds its stores and how it answers; wiring opens what is named here.
 
     ``durability``: with ``commit`` an answer leaves after its record is durable on disk; with
-    ``interval`` after its record is written, and records are made durable every ``interval_ms``:
-    a power cut may take the last of them.
+    ``interval`` when its record is queued, and records are made durable every ``interval_ms``: a
+    crash, a power cut or a full disk may take the last of them.
     """
 
     registry: str  #: address of the registry
