@@ -1,4 +1,4 @@
-"""The page of a version's evidence: what was proved of it, on which rows, and where it comes from."""
+"""The page of a version's evidence: what was proved, on which rows, and where it comes from."""
 
 from __future__ import annotations
 

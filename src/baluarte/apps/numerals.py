@@ -8,6 +8,7 @@ from typing import Literal
 
 Language = Literal["en", "es"]
 THIN_SPACE = "\u202f"  #: between the digits of thousands in Spanish (RAE), narrow and unbroken
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")  #: digits of an exponent
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class Numerals:
     >>> en, es = Numerals("en"), Numerals("es")
     >>> en.count(125973), en.number(0.01034), en.percent(0.1034)
     ('125,973', '0.01034', '10.3 %')
-    >>> es.number(0.01034), es.percent(0.1034)
-    ('0,01034', '10,3 %')
+    >>> es.number(0.01034), es.percent(0.1034), es.number(1.5e-11)
+    ('0,01034', '10,3 %', '1,5·10⁻¹¹')
     """
 
     language: Language = "en"
@@ -49,5 +50,5 @@ class Numerals:
     def _localised(self, text: str) -> str:
         mantissa, e, exponent = text.replace("-", "−", text.startswith("-")).partition("e")
         if e:
-            return f"{self._localised(mantissa)}·10^{int(exponent)}"
+            return f"{self._localised(mantissa)}·10{str(int(exponent)).translate(RAISED)}"
         return mantissa.replace(".", ",") if self.language == "es" else mantissa
