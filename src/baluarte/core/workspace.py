@@ -66,9 +66,6 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trusted: Annotated[Said, Meta(description="folder of the public keys believed")] = (
         ".baluarte/keys/trusted"
     )
-    revoked: Annotated[Said, Meta(description="list of revoked keys")] = (
-        ".baluarte/keys/revoked.json"
-    )
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +98,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_inflight: Annotated[
         Count, Meta(description="requests at a time and worker; more is 429")
     ] = 64
-    max_faults: Annotated[Count, Meta(description="faults of a file that are listed")] = 50
     batch_rows: Annotated[Count, Meta(description="rows of a file in memory at a time")] = 65_536
 
 
