@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from baluarte.apps.catalogue import LANGUAGES, Texts, load, placeholders
@@ -100,3 +103,42 @@ def test_words_inside_a_finding_are_translated() -> None:
 def test_a_finding_of_somebody_elses_check_speaks_by_its_values() -> None:
     finding = Finding(check="theirs", level="note", field="x", values={"n": 3})
     assert finding_text(Texts("en"), finding) == "theirs_x: n 3"
+
+
+SOURCE = Path(__file__).parents[2] / "src" / "baluarte"
+
+
+def asked() -> dict[str, set[str]]:
+    """Keys and beginnings of keys that the code asks a catalogue for, with where."""
+    found: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if not called or node.func.attr != "get" or not node.args:
+                continue
+            if not ast.unparse(node.func.value).lower().endswith("texts"):
+                continue
+            for key in literals(node.args[0]):
+                found.setdefault(key, set()).add(path.name)
+    return found
+
+
+def literals(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return literals(node.body) + literals(node.orelse)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [node.value]
+    if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+        return [str(node.values[0].value) + "…"]
+    return []
+
+
+def test_every_key_that_the_code_asks_for_is_in_the_catalogue() -> None:
+    keys = load("en")
+    missing = {
+        key: places
+        for key, places in asked().items()
+        if not any(each.startswith(key[:-1]) if key.endswith("…") else each == key for each in keys)
+    }
+    assert missing == {}
+    assert len(asked()) > 50
