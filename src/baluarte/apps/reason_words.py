@@ -61,6 +61,8 @@ def reason_words(bundle: SealedBundle, language: Language) -> SayReason:
                 return texts.get("reason.category", field=field, value=value, share=share)
         elif of is not None and of.span is not None:
             low, high = of.span
+            if low == high:
+                return texts.get("reason.number_one", field=field, value=value, usual=low)
             return texts.get("reason.number", field=field, value=value, low=low, high=high)
         return texts.get("reason.plain", field=field, value=value)
 

@@ -12,6 +12,7 @@ from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.baseline_bins import FieldBins, as_rows, baseline_bins, compared, placed
 from baluarte.apps.catalogue import Texts
+from baluarte.apps.channel_words import channel_name
 from baluarte.apps.charts.rows import bars, intervals
 from baluarte.apps.charts.timeline import timeline
 from baluarte.apps.charts.values import Axis, Bar, Interval, Moment, Span, Tone
@@ -21,7 +22,7 @@ from baluarte.apps.session import Session
 from baluarte.apps.story_words import spoken_instant
 from baluarte.apps.watched import Watched, watched_of
 from baluarte.core.bundle import SealedBundle
-from baluarte.core.drift import MAHALANOBIS, RESIDUAL, SCORE, Alarm, Moved, ViewValue
+from baluarte.core.drift import SCORE, Alarm, Moved, ViewValue
 from baluarte.stages.watch import Kept, Promise, Seen
 
 MOST_FIELDS = 4  #: with a chart of their own
@@ -97,14 +98,6 @@ def _promise_lead(texts: Texts, said: Promise) -> str:
 
 
 # --- words ---------------------------------------------------------------------------------------
-
-
-def channel_name(texts: Texts, channel: str) -> str:
-    """A channel as a person calls it: a field's name, or words for what is no field."""
-    keys = {SCORE: "score", MAHALANOBIS: "mahalanobis", RESIDUAL: "residual"}
-    if channel in keys:
-        return texts.get(f"drift.channel_{keys[channel]}")
-    return texts.get("drift.channel", field=channel)
 
 
 def carried(alarms: Sequence[Alarm]) -> list[tuple[str, float]]:

@@ -7,6 +7,7 @@ import argparse
 import msgspec
 
 from baluarte.apps.catalogue import Texts
+from baluarte.apps.channel_words import channel_name
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import session_of, texts_of
@@ -109,11 +110,13 @@ def inputs_line(texts: Texts, standing: Standing) -> str:
     if not standing.alarms:
         return texts.get("status.quiet", n=standing.events_watched)
     alarm = standing.last_alarm
+    moved = "" if alarm is None else str(alarm.details.get("channels") or "")
+    names = [channel_name(texts, channel) for channel in moved.split(", ") if channel]
     return texts.get(
         "status.alarms",
         n=standing.alarms,
         at="–" if alarm is None else spoken_instant(alarm.at),
-        channels="–" if alarm is None else str(alarm.details.get("channels", "–")),
+        channels=", ".join(names) or "–",
     )
 
 

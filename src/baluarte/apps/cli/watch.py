@@ -8,6 +8,7 @@ import time
 import msgspec
 
 from baluarte.apps.catalogue import Texts
+from baluarte.apps.channel_words import channel_name
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
@@ -86,13 +87,11 @@ def alarm_line(texts: Texts, alarm: Alarm) -> str:
 
 
 def _channel(texts: Texts, channel: str, direction: str) -> str:
-    if channel == "score":
-        return texts.get("drift.channel_score")
     if direction == "unseen":
         return f"{channel} ({texts.get('word.unseen')})"
     if direction == "missing":
         return texts.get("drift.channel_missing", field=channel)
-    return texts.get("drift.channel", field=channel)
+    return channel_name(texts, channel)
 
 
 def tell_promise(screen: Screen, texts: Texts, said: Promise) -> None:
