@@ -79,22 +79,39 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, *, verb: bool = False) -> None:
+    """Arguments of every command; of a verb again, where they only override what stood before."""
+    absent = argparse.SUPPRESS if verb else None
     group = parser.add_argument_group("everywhere")
-    group.add_argument("--json", action="store_true", help="one JSON document instead of text")
     group.add_argument(
-        "--lang", choices=("en", "es"), help="language of texts (default: workspace)"
+        "--json",
+        action="store_true",
+        default=absent or False,
+        help="one JSON document instead of text",
     )
     group.add_argument(
-        "--workspace", metavar="FILE", help="workspace.toml (default: searched upwards)"
+        "--lang",
+        choices=("en", "es"),
+        default=absent,
+        help="language of texts (default: workspace)",
+    )
+    group.add_argument(
+        "--workspace",
+        metavar="FILE",
+        default=absent,
+        help="workspace.toml (default: searched upwards)",
     )
     group.add_argument(
         "--set",
         action="append",
-        default=[],
+        default=absent or [],
         metavar="KEY=VALUE",
         help="override a key of workspace.toml, such as serve.workers=4",
     )
+    for action in parser._actions:  # noqa: SLF001 - argparse keeps no other list of the verbs
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
+            for under in action.choices.values():
+                _common(under, verb=True)
 
 
 def parser_of(command: Command) -> argparse.ArgumentParser:
