@@ -55,7 +55,9 @@ if __name__ == "__main__":
 """
 
 
-def load(port: int, requests: list[bytes], *, connections: int, seconds: float) -> tuple[float, float]:
+def load(
+    port: int, requests: list[bytes], *, connections: int, seconds: float
+) -> tuple[float, float]:
     """Requests per second, and the 99th percentile of their times in ms."""
     poll = select.epoll()
     sockets = {}
@@ -132,14 +134,24 @@ def main() -> None:
         workplace = Workplace(folder)
         workplace.promote(workplace.seal())
         print(f"{os.cpu_count()} cores, {args.workers} workers; median of {args.rounds} rounds")
-        print(f"{'':<10} {'conn':>5} {'ours/s':>8} {'p99 ms':>7} {'bare/s':>8} {'p99 ms':>7} {'ratio':>6}")
+        heads = (
+            ("conn", 5),
+            ("ours/s", 8),
+            ("p99 ms", 7),
+            ("bare/s", 8),
+            ("p99 ms", 7),
+            ("ratio", 6),
+        )
+        print(f"{'':<10}", *[f"{text:>{width}}" for text, width in heads])
         with bare_granian(folder, args.workers) as bare:
             for durability, connections in (("interval", 1), ("interval", 32), ("commit", 256)):
                 with Server(workplace, workers=args.workers, durability=durability) as ours:
                     requests = requests_for(ours.token, "/v1/detectors/flows/decisions")
                     rounds = []
                     for _ in range(args.rounds):
-                        mine = load(ours.port, requests, connections=connections, seconds=args.seconds)
+                        mine = load(
+                            ours.port, requests, connections=connections, seconds=args.seconds
+                        )
                         peer = load(bare, requests, connections=connections, seconds=args.seconds)
                         rounds.append((mine[0] / peer[0], mine, peer))
                     ratio = statistics.median(each[0] for each in rounds)

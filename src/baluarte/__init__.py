@@ -8,21 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from baluarte.apps.estimator import Detector
-    from baluarte.apps.sdk import LoadedDetector, load
+    from baluarte.apps.sdk import Detector, LoadedDetector, load
 
 __version__ = "0.1.0"
 __all__ = ["Detector", "LoadedDetector", "__version__", "load"]
 
 
 def __getattr__(name: str) -> object:
-    # PEP 562: importing the package costs nothing, deciding costs nothing that only training needs.
-    if name in {"LoadedDetector", "load"}:
-        from baluarte.apps import sdk  # noqa: PLC0415 - see above
+    if name in {"Detector", "LoadedDetector", "load"}:
+        from baluarte.apps import sdk  # noqa: PLC0415 - PEP 562: importing the package costs nothing
 
         return getattr(sdk, name)
-    if name == "Detector":
-        from baluarte.apps.estimator import Detector  # noqa: PLC0415 - see above
-
-        return Detector
     raise AttributeError(f"module 'baluarte' has no attribute {name!r}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +19,10 @@ from baluarte.core.evidence import Finding, GateResult
 from baluarte.core.keys import PublicKey
 from baluarte.core.program.draft import Draft
 from baluarte.core.proof_rows import ProofRows
+from baluarte.core.raw_column import RawColumn
+from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.core.schema import Schema
+from baluarte.core.search import FitTask, SearchBudget, Trial
 
 Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
 Target = NDArray[np.int8]  #: (n,) 1 attack, 0 not
@@ -75,16 +77,6 @@ class Suggest(Protocol):
         ...
 
 
-class FitTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is fitted with, beside the rows."""
-
-    categorical: tuple[bool, ...]  #: (d,) whether a column holds category codes
-    monotone: tuple[int, ...]  #: (d,) 1 rising, -1 falling, 0 free
-    seed: int
-    threads: int
-    class_weight: Literal["none", "balanced"]
-
-
 class Fitted(Protocol):
     """A fitted model: the library's own output, and its compiled form."""
 
@@ -128,25 +120,6 @@ class Search(Protocol):
             key: what the trials are made on; trials kept under another key are not resumed.
         """
         ...
-
-
-class SearchBudget(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a search may go."""
-
-    trials: int
-    seed: int
-    max_minutes: float | None = None
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One completed trial."""
-
-    number: int
-    model: str
-    params: dict[str, int | float | str | bool]
-    value: float  #: higher is better
-    seconds: float
-    figures: dict[str, float] = {}
 
 
 class Evaluate(Protocol):
@@ -268,20 +241,6 @@ class DriftView(Protocol):
 
 
 # --- the world ---------------------------------------------------------------------------------
-
-
-class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of a file as it stands, before any schema: what ``init`` infers from."""
-
-    name: str
-    physical: Literal["float", "integer", "boolean", "text", "time"]
-    n: int  #: values looked at
-    n_missing: int
-    n_distinct: int
-    examples: tuple[str, ...]  #: the most frequent values in canonical text, most frequent first
-    counts: tuple[int, ...] = ()  #: how often each of the examples occurs
-    low: float | None = None
-    high: float | None = None
 
 
 class Source(Protocol):
@@ -446,47 +405,6 @@ class BundleStore(Protocol):
             DataError: there is no such bundle.
         """
         ...
-
-
-class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One sealed version of a detector, as the registry knows it."""
-
-    detector: str
-    version: int
-    digest: str
-    epoch: int  #: monotonic; a promotion never goes to a lower epoch but by an explicit rollback
-    sealed_at: int
-    sealed_by: str
-    provisional: bool
-    trained_by: str = ""
-
-
-class Promotion(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of champion: who, when, why."""
-
-    detector: str
-    version: int
-    at: int
-    actor: str
-    reason: str
-    kind: Literal["promote", "rollback"]
-
-
-class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one source said about one event."""
-
-    event_id: str
-    label: Literal[0, 1]  #: 1 attack, 0 not
-    at: int  #: when the source said so, microseconds of UTC
-    source: str
-
-
-class LabelIntake(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery of labels changed; a row that says nothing new is in none of these."""
-
-    new: int  #: events that had no label
-    corrections: int  #: rows by which a source changed its mind
-    conflicts: int  #: rows that contradict another source; both are kept
 
 
 class Registry(Protocol):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from baluarte.adapters.stores.sqlite import SqliteRegistry
+from baluarte.core.registry import LabelRow, Promotion, Version
 from baluarte.errors import DataError, OutsideError
-from baluarte.ports import LabelRow, Promotion, Version
 
 
 def version(number: int, detector: str = "flows", epoch: int = 0) -> Version:

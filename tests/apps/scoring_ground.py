@@ -25,7 +25,7 @@ from baluarte.apps.scoring.settings import Limits, ServeSettings
 from baluarte.core.bundle import BundleParts
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
-from baluarte.ports import Version
+from baluarte.core.registry import Version
 from baluarte.stages.promote import promote
 from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts

@@ -7,8 +7,8 @@ from scoring_ground import CountsKept
 
 from baluarte.apps.scoring.champions import Champions
 from baluarte.core.event import Values
+from baluarte.core.registry import Promotion, Version
 from baluarte.errors import OutsideError
-from baluarte.ports import Promotion, Version
 from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts
 from baluarte.testing.clock import FixedClock

@@ -21,13 +21,23 @@ def test_the_token_is_let_in(header: str) -> None:
 @pytest.mark.parametrize(
     "header",
     [None, "", "Bearer", "Bearer ", TOKEN.text, f"Basic {TOKEN.text}", f"Bearer {TOKEN.text}x",
-     f"Bearer {TOKEN.text[:-1]}", "Bearer \u00e9\ud7ff", make_token(now_us=NOW).text],
+     f"Bearer {TOKEN.text[:-1]}", "Bearer \u00e9\ud7ff", "Bearer \udcff",
+     make_token(now_us=NOW).text],
 )  # fmt: skip
 def test_anything_else_is_401(header: str | None) -> None:
     with pytest.raises(Refusal) as caught:
         GUARD.check_token(header, now_us=NOW)
     assert caught.value.status == 401
     assert ("www-authenticate", "Bearer") in caught.value.headers
+
+
+def test_after_the_token_was_let_in_others_still_are_not() -> None:
+    for _ in range(2):
+        GUARD.check_token(f"Bearer {TOKEN.text}", now_us=NOW)
+        with pytest.raises(Refusal):
+            GUARD.check_token(f"Bearer {TOKEN.text} x", now_us=NOW)
+        with pytest.raises(Refusal):
+            GUARD.check_token("", now_us=NOW)
 
 
 def test_a_token_holds_for_a_day() -> None:

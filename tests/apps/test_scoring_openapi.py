@@ -20,7 +20,9 @@ def references(value: Any) -> set[str]:
 
 
 def test_the_kept_document_is_the_generated_one() -> None:
-    assert KEPT.read_bytes() == openapi_bytes(), "run: make reference"
+    assert KEPT.read_bytes() == openapi_bytes(), (
+        "run: python -m baluarte.apps.scoring.openapi > docs/reference/openapi.json"
+    )
 
 
 def test_every_reference_leads_to_a_schema() -> None:

@@ -23,8 +23,8 @@ from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.format import loads
+from baluarte.core.registry import Version
 from baluarte.methods.drift.e_detector import EDetector
-from baluarte.ports import Version
 from baluarte.stages.promote import approve, promote
 from baluarte.stages.score import Scorer
 from baluarte.stages.seal import seal

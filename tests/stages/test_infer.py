@@ -14,9 +14,9 @@ from baluarte.adapters.profile import profile_values
 from baluarte.adapters.sources.parquet import ParquetSource
 from baluarte.core.contract_surface import NAME_PATTERN
 from baluarte.core.contract_toml import parse_contract
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.workspace import parse_workspace
 from baluarte.errors import ContractError, DataError
-from baluarte.ports import RawColumn
 from baluarte.stages.infer import Inferred, infer, plain_name
 from baluarte.stages.infer_roles import QUESTIONS, guess
 

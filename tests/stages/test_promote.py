@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from baluarte.core.decision import ActRecord
+from baluarte.core.registry import Promotion
 from baluarte.errors import DataError, OutsideError, TrustError
-from baluarte.ports import Promotion
 from baluarte.stages.promote import approve, find_version, promote, rollback
 from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts

@@ -10,8 +10,8 @@ import pytest
 from baluarte.core.bundle import BundleParts
 from baluarte.core.decision import ActRecord
 from baluarte.core.evidence import Verdict
+from baluarte.core.registry import Version
 from baluarte.errors import DataError, OutsideError, TrustError
-from baluarte.ports import Version
 from baluarte.stages.seal import seal
 from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import sample_parts

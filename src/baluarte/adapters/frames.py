@@ -17,9 +17,9 @@ import numpy as np
 
 from baluarte.adapters.profile import profile_values
 from baluarte.core.event_columns import Cells
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import Schema
 from baluarte.errors import DataError
-from baluarte.ports import RawColumn
 
 
 def is_table(value: object) -> bool:

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from baluarte.adapters.event_files import opened
 from baluarte.adapters.profile import profile_values
 from baluarte.core.event_columns import Cells
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import MAX_PATH_DEPTH, Field
 from baluarte.errors import DataError
-from baluarte.ports import RawColumn
 
 
 class ParquetTable:

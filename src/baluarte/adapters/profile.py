@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from baluarte.core.event_value import ValueRefusedError, time_us
-from baluarte.ports import RawColumn
+from baluarte.core.raw_column import RawColumn
 
 MAX_EXAMPLES = 10  #: most frequent values that a profile keeps
 

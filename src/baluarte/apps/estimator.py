@@ -23,9 +23,9 @@ from baluarte.core.contract import Budget, Contract, Label
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.event import Events
 from baluarte.core.event_columns import Cells, from_columns
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.workspace import Workspace
 from baluarte.errors import ContractError, DataError
-from baluarte.ports import RawColumn
 from baluarte.stages.infer import infer, plain_name
 from baluarte.stages.score import Scorer
 from baluarte.stages.train import Provenance, train

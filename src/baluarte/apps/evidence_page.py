@@ -26,7 +26,7 @@ from baluarte.core.bounds import look_alpha
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract import Budget
 from baluarte.core.evidence import Evidence, Figure, Verdict
-from baluarte.ports import Version
+from baluarte.core.registry import Version
 
 _LEADS: dict[Verdict, str] = {"pass": "lead_pass", "fail": "lead_fail",
                               "not_enough_data": "lead_open"}  # fmt: skip

@@ -32,9 +32,10 @@ from baluarte.core.event import Events, concat
 from baluarte.core.evidence import Evidence
 from baluarte.core.labels import attacks
 from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.registry import Version
 from baluarte.core.split import split_rows
 from baluarte.errors import DataError
-from baluarte.ports import GatePlugin, Matrix, Progress, Version
+from baluarte.ports import GatePlugin, Matrix, Progress
 from baluarte.stages.plan import PlanResult, plan
 from baluarte.stages.prove import Champion, Proof, ProvingTools, prove
 from baluarte.stages.retrain import labelled_events, retrain, retraining_events

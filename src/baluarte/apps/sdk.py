@@ -18,6 +18,7 @@ from baluarte.adapters.frames import columns_of, is_table
 from baluarte.adapters.stores.folder import read_folder
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.catalogue import Texts
+from baluarte.apps.estimator import Detector
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Language
 from baluarte.apps.reason_words import SayReason, reason_words
@@ -30,6 +31,8 @@ from baluarte.core.event_rows import RowReader
 from baluarte.core.evidence import Evidence
 from baluarte.errors import DataError, TrustError
 from baluarte.stages.score import Decisions, Reasons, Scorer
+
+__all__ = ["Detector", "LoadedDetector", "Result", "Results", "load", "read_events"]
 
 _SHOWN = 10  #: rows that a notebook shows
 

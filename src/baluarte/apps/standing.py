@@ -14,8 +14,9 @@ from baluarte.apps.watching import Watch
 from baluarte.core.bounds import look_alpha
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import ActRecord, Record
+from baluarte.core.registry import Promotion, Version
 from baluarte.errors import BaluarteError, DataError, Fault
-from baluarte.ports import LedgerReader, Promotion, Version
+from baluarte.ports import LedgerReader
 
 State = Literal[
     "none", "candidate", "proved", "failed", "sealed", "waiting", "provisional", "live", "broken"

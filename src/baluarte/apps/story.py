@@ -19,7 +19,7 @@ from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Value
 from baluarte.core.ids import RecordId, parse_id
 from baluarte.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
-from baluarte.ports import Promotion, Version
+from baluarte.core.registry import Promotion, Version
 from baluarte.stages.replay import Replayed, replay
 from baluarte.stages.score import Scorer
 from baluarte.stages.verify import verify_note

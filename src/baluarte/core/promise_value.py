@@ -1,7 +1,7 @@
 """How well scores keep the contract's promise: what trials are compared by, higher is better.
 
-Half is what the promise itself says (recall under the budget), half the average precision: the
-first alone moves in steps too coarse to choose by, the second alone looks at the wrong place.
+Half is what the promise itself says (recall under the budget, and under half and twice of it, since
+one point of the curve is mostly chance), half the average precision over the whole curve.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
+
+_FACTORS = (0.5, 1.0, 2.0)  #: of the budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,22 +72,27 @@ def _cuts(rows: TuningRows, scores: NDArray[np.float64]) -> Cuts:
 
 
 def under_budget(contract: Contract, cuts: Cuts) -> float:
-    """Recall under the contract's budget; under ``max_cost`` the share of the cost that is saved.
+    """Recall about the contract's budget; under ``max_cost`` the share of the cost that is saved.
 
     Budgets are read from the rows as they are: certifying them is the threshold's work.
     """
     objective = contract.objective
     limit, hits, false = objective.budget.value, cuts.hits, cuts.false
     if objective.budget.kind == "max_cost":
+        if not cuts.saved[-1]:
+            return 0.0
         return float(max(np.max(cuts.saved - cuts.spent) / cuts.saved[-1], 0.0))
-    if objective.budget.kind == "max_fpr":
-        kept = false <= limit * false[-1]
-    elif objective.budget.kind == "min_precision":
-        kept = hits >= limit * (hits + false)
-    else:
-        a_day = objective.events_per_day or 1.0
-        kept = hits + false <= limit / a_day * (hits[-1] + false[-1])
-    return float(np.max(hits[kept], initial=0.0) / hits[-1])
+    recalls = []
+    for factor in _FACTORS:
+        if objective.budget.kind == "max_fpr":
+            kept = false <= factor * limit * false[-1]
+        elif objective.budget.kind == "min_precision":
+            kept = false <= factor * (1.0 - limit) * (hits + false)
+        else:
+            rate = factor * limit / (objective.events_per_day or 1.0)
+            kept = hits + false <= rate * (hits[-1] + false[-1])
+        recalls.append(np.max(hits[kept], initial=0.0) / hits[-1])
+    return float(np.mean(recalls))
 
 
 def average_precision(cuts: Cuts) -> float:

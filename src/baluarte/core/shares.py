@@ -13,10 +13,10 @@ from baluarte.errors import DataError
 
 HELD_OUT = ("tune", "calibrate", "threshold", "proof")  #: in the order of time; fit comes before
 
-#: Largest share of the rows that a held-out part may take, so that fit keeps 70 in 100 or nearly.
-_CAPS = {"tune": 0.03, "calibrate": 0.03, "threshold": 0.09, "proof": 0.15}
+#: Largest share of the rows that a held-out part may take, so that fit keeps three quarters or nearly.
+_CAPS = {"tune": 0.02, "calibrate": 0.025, "threshold": 0.07, "proof": 0.1}
 #: The same where the budget can't be certified anyway: fewer rows are lost to that proof.
-_SMALL_CAPS = {"tune": 0.03, "calibrate": 0.03, "threshold": 0.06, "proof": 0.08}
+_SMALL_CAPS = {"tune": 0.02, "calibrate": 0.025, "threshold": 0.06, "proof": 0.08}
 #: The same for new rows of a retraining, where old rows fit as well.
 _CAPS_OF_NEW_ROWS = {"tune": 0.04, "calibrate": 0.04, "threshold": 0.26, "proof": 0.30}
 _THRESHOLD_FLOOR = 0.3  #: share that the threshold may take where it can't be set with fewer rows
@@ -67,15 +67,20 @@ def solve_shares(
         least = _ROOM * math.log(delta) / math.log1p(-rate)
         caps["threshold"] = max(caps["threshold"], min(least / n_negatives, _THRESHOLD_FLOOR))
     if caps["proof"] == _CAPS["proof"]:
-        alpha = look_alpha(1.0 - contract.objective.confidence, 1)
-        least = _ROOM * rate_needed(rate, alpha=alpha, below=True)
-        if least / n_negatives <= _PROOF_REACH:
-            caps["proof"] = max(caps["proof"], least / n_negatives)
+        negatives, positives = _proof_needed(contract, rate, look=1)
+        for least, n in ((negatives, n_negatives), (positives, n_positives)):
+            share = _ROOM * least / n if n else 0.0
+            if share <= _PROOF_REACH:
+                caps["proof"] = max(caps["proof"], share)
+    proof_negatives, proof_positives = _proof_needed(contract, rate, look=_PLANNED_LOOK)
     wanted = {
         "tune": _TUNE,
         "calibrate": _CALIBRATE,
         "threshold": (round(_THRESHOLD_PER_RATE / rate), 0),
-        "proof": _proof_wanted(contract, rate),
+        "proof": (
+            max(proof_negatives, round(_PROOF_PER_RATE / rate)),
+            max(proof_positives, _FIGURES),
+        ),
     }
     shares = []
     for part in HELD_OUT:
@@ -131,10 +136,9 @@ def _certifiable(contract: Contract, rate: float, n_negatives: int) -> bool:
     return chosen is not None
 
 
-def _proof_wanted(contract: Contract, rate: float) -> tuple[int, int]:
-    """Negatives and positives with which the proof's gates have power at the planned look."""
-    alpha = look_alpha(1.0 - contract.objective.confidence, _PLANNED_LOOK)
+def _proof_needed(contract: Contract, rate: float, *, look: int) -> tuple[int, int]:
+    """Negatives and positives with which the proof's gates have power at a look."""
+    alpha = look_alpha(1.0 - contract.objective.confidence, look)
     recall = contract.objective.min_recall
-    positives = _FIGURES if recall is None else max(rate_needed(recall, alpha=alpha), _FIGURES)
-    negatives = max(rate_needed(rate, alpha=alpha, below=True), round(_PROOF_PER_RATE / rate))
-    return negatives, positives
+    positives = 0 if recall is None else rate_needed(recall, alpha=alpha)
+    return rate_needed(rate, alpha=alpha, below=True), positives

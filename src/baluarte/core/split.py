@@ -21,7 +21,6 @@ from baluarte.core.event import Events
 from baluarte.core.row_keys import Keys, digest, mixed, row_keys
 from baluarte.core.schema import Schema
 from baluarte.core.shares import HELD_OUT, Share, solve_shares
-from baluarte.errors import DataError
 
 How = Literal["time", "entity", "stratum"]
 
@@ -163,24 +162,24 @@ def _times(schema: Schema, events: Events) -> NDArray[np.float64]:
 
 
 def _by_time(times: NDArray[np.float64], shares: tuple[Share, ...]) -> NDArray[np.uint8]:
-    """The oldest rows fit; a row without a time counts as older than all."""
-    order = np.argsort(np.where(np.isnan(times), -np.inf, times), kind="stable")
-    ordered = times[order]
-    parts = np.empty(len(times), dtype=np.uint8)
+    """The oldest rows fit; a row without a time counts as older than all.
+
+    A cut moves to the nearest place between two instants, but never before the first one's end, so
+    something always fits.
+    """
+    known = np.where(np.isnan(times), -np.inf, times)
+    order = np.argsort(known, kind="stable")
+    ordered = known[order]
+    parts = np.full(len(times), Part.FIT, dtype=np.uint8)
     stop = len(times)
     for share in reversed(shares):
-        start = max(stop - round(share.share * len(times)), 0)
-        # The cut moves back to the first row of its instant, which then stands on one side.
-        if start < stop:
-            start = int(np.searchsorted(ordered[:stop], ordered[start], side="left"))
-        parts[order[start:stop]] = _PARTS[share.part]
-        stop = start
-    parts[order[:stop]] = Part.FIT
-    if not stop:
-        raise DataError(
-            "expected enough instants to share out by time, found too few",
-            hint="Give events a finer time, or leave the time's role out of the schema.",
-        )
+        wanted = max(stop - round(share.share * len(times)), 0)
+        if wanted < stop:
+            before = int(np.searchsorted(ordered, ordered[wanted], side="left"))
+            after = min(int(np.searchsorted(ordered, ordered[wanted], side="right")), stop)
+            start = before if 0 < before and wanted - before <= after - wanted else after
+            parts[order[start:stop]] = _PARTS[share.part]
+            stop = start
     return parts
 
 

@@ -2,7 +2,7 @@
 
 Families disagree where each is unsure, and tomorrow's events are never quite yesterday's. So
 weights come from a fixed grid, compared out of fold, each family in units of its own spread; and
-among sums that are as good as the best, up to one standard error, the most even one is taken.
+among sums that nothing tells from the best, the most even one is taken.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.promise_value import TuningRows, promise_value
 
 _STEPS = 4  #: weights are quarters of the whole
+_ERRORS = 0.25  #: standard errors that count as nothing: hedging is free only where all are alike
 Margins = NDArray[np.float64]
 
 
@@ -48,7 +49,7 @@ def best_weights(
     values = {shares: promise_value(contract, rows, total(shares))[0] for shares in grid}
     best = max(grid, key=lambda shares: values[shares])
     for shares in sorted(grid, key=lambda shares: (_unevenness(shares), -values[shares])):
-        if within_errors(contract, rows, total(best), total(shares), errors=1.0):
+        if within_errors(contract, rows, total(best), total(shares), errors=_ERRORS):
             best = shares
             break
     chosen = [(name, share) for name, share in zip(names, best, strict=True) if share]

@@ -18,11 +18,12 @@ from baluarte.core.program.draft import add, seal
 from baluarte.core.program.model import Program
 from baluarte.core.promise_value import TuningRows
 from baluarte.core.row_keys import Keys
-from baluarte.ports import FitTask, Fitted, Matrix, Model, Params, Search, SearchBudget, Trial
+from baluarte.core.search import FitTask, SearchBudget, Trial
+from baluarte.ports import Fitted, Matrix, Model, Params, Search
 from baluarte.stages.blend import best_weights
 from baluarte.stages.trials import FINAL_ROWS, TRIAL_ROWS, Trials, sample_rows
 
-_ERRORS = 2.0  #: standard errors by which a trial must be better than the defaults
+_ERRORS = 1.0  #: standard errors by which a trial must be better than the defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

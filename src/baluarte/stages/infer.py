@@ -17,10 +17,10 @@ from baluarte.core.contract import Budget, Contract
 from baluarte.core.contract_surface import NAME_PATTERN
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.nearest import did_you_mean
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import FieldType
 from baluarte.core.shares import solve_shares
 from baluarte.errors import ContractError, DataError
-from baluarte.ports import RawColumn
 from baluarte.stages.infer_roles import QUESTIONS, Guess, guess
 
 MAX_LINES = 40

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import FieldType, TimeUnit
-from baluarte.ports import RawColumn
 
 MAX_CATEGORIES = 1_000  #: distinct texts up to which a column is a category
 MIN_CODES = 4  #: distinct whole numbers from which a code is no yes, no or unknown

@@ -7,16 +7,9 @@ from typing import Literal
 import msgspec
 
 from baluarte.core.decision import ActRecord
+from baluarte.core.registry import Promotion, Version
 from baluarte.errors import DataError
-from baluarte.ports import (
-    BundleStore,
-    Clock,
-    LedgerShard,
-    Promotion,
-    Registry,
-    Verifier,
-    Version,
-)
+from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Verifier
 from baluarte.stages.verify import open_version
 
 

@@ -19,10 +19,10 @@ from baluarte.core.contract import Contract, Label
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Events, Values, concat
 from baluarte.core.event_rows import from_records
+from baluarte.core.registry import LabelRow
 from baluarte.core.row_keys import mixed, row_keys
 from baluarte.core.schema import FieldType
 from baluarte.errors import ContractError, DataError
-from baluarte.ports import LabelRow
 from baluarte.stages.train import Provenance, TrainingTools, train
 
 _OLD_PER_NEW = 0.5

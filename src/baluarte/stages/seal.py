@@ -6,9 +6,10 @@ import msgspec
 
 from baluarte.core.bundle import BundleParts, bundle_digest, pack
 from baluarte.core.decision import ActRecord
+from baluarte.core.registry import Version
 from baluarte.core.statement import SIGNATURE_FILE, envelope, signed_bytes
 from baluarte.errors import DataError
-from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Signer, Verifier, Version
+from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Signer, Verifier
 from baluarte.stages.verify import open_version
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from baluarte.core.contract import Contract
 from baluarte.core.promise_value import TuningRows, promise_value
 from baluarte.core.row_keys import Keys, mixed
+from baluarte.core.search import FitTask
 from baluarte.core.split import folds_of
 from baluarte.errors import DataError
-from baluarte.ports import FitTask, Matrix, Model, Params
+from baluarte.ports import Matrix, Model, Params
 
 TRIAL_ROWS = 8_000  #: enough to rank parameters by, few enough for dozens of trials
 FINAL_ROWS = 24_000  #: for the last choices: what wins on few rows need not win on many

@@ -21,8 +21,9 @@ from baluarte.core.checkpoint import (
 from baluarte.core.decision import DecisionRecord, Record
 from baluarte.core.ids import parse_id
 from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from baluarte.core.registry import Version
 from baluarte.errors import BaluarteError, Fault, TrustError
-from baluarte.ports import BundleStore, LedgerReader, Progress, Verifier, Version
+from baluarte.ports import BundleStore, LedgerReader, Progress, Verifier
 
 _BATCH = 4096
 _MAX_FAULTS = 100  #: named of one shard; the rest are counted

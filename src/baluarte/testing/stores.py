@@ -6,17 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from baluarte.core.merkle import Frontier, leaf_hash, root_of
+from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.errors import DataError, OutsideError, TrustError
-from baluarte.ports import (
-    BundleStore,
-    LabelIntake,
-    LabelRow,
-    LedgerReader,
-    LedgerShard,
-    Promotion,
-    Registry,
-    Version,
-)
+from baluarte.ports import BundleStore, LedgerReader, LedgerShard, Registry
 from baluarte.testing.expect import refused, same
 
 

@@ -15,9 +15,9 @@ from baluarte.adapters.profile import profile_values, typed_cells
 from baluarte.core.event import Events
 from baluarte.core.event_columns import check_columns, read_columns
 from baluarte.core.event_faults import Faults
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import Schema
 from baluarte.errors import DataError
-from baluarte.ports import RawColumn
 
 SEPARATORS = ",;\t|"
 

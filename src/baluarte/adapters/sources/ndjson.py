@@ -14,9 +14,9 @@ from baluarte.core.event_faults import Faults
 from baluarte.core.event_rows import RowReader, from_records
 from baluarte.core.event_value import ValueRefusedError
 from baluarte.core.json_object import decode_object
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import MAX_PATH_DEPTH, Schema
 from baluarte.errors import DataError
-from baluarte.ports import RawColumn
 
 
 class NdjsonSource:

@@ -10,9 +10,9 @@ from baluarte.adapters.event_files import file_digest
 from baluarte.core.event import Events
 from baluarte.core.event_columns import check_columns, read_columns
 from baluarte.core.event_faults import Faults
+from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import Schema
 from baluarte.errors import DataError, OutsideError
-from baluarte.ports import RawColumn
 
 
 class ParquetSource:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.errors import DataError, OutsideError
-from baluarte.ports import LabelIntake, LabelRow, Promotion, Version
 
 _BUSY_S = 10.0
 

@@ -15,8 +15,8 @@ from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, add_actor, session_of, texts_of
 from baluarte.core.contract import Contract
 from baluarte.core.decision import ActRecord
+from baluarte.core.registry import LabelRow
 from baluarte.errors import DataError, Fault, OutsideError
-from baluarte.ports import LabelRow
 
 _MAX_FAULTS = 20
 _TRUE, _FALSE = {"1", "true", "yes", "attack"}, {"0", "false", "no"}

@@ -12,8 +12,8 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, named_version, session_of, texts_of
+from baluarte.core.registry import Version
 from baluarte.errors import ContractError, DataError
-from baluarte.ports import Version
 
 _WHICH = "evidence: what was proved of a version · guarantee: simulate every bound, in seconds"
 _NAME, _NUMBER = 46, 9  #: widths of the table's columns

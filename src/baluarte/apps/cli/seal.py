@@ -8,7 +8,7 @@ from baluarte.apps.cli.screen import Screen
 from baluarte.apps.making import seal_pending
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, add_actor, session_of
-from baluarte.ports import Version
+from baluarte.core.registry import Version
 
 _DAY_US = 86_400_000_000
 

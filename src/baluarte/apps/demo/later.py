@@ -12,7 +12,7 @@ import numpy as np
 from baluarte import wiring
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events, concat, records
-from baluarte.core.labels import attacks, families
+from baluarte.core.labels import as_text, attacks, families
 
 Label = Literal[0, 1]
 
@@ -47,8 +47,17 @@ def read_later(address: str, contract: Contract, *, seed: int) -> LaterEvents:
         rows=_rows(events, contract, ids),
         ids=ids,
         labels=labels,
-        families=families(contract, events),
+        families=_kinds(contract, events),
     )
+
+
+def _kinds(contract: Contract, events: Events) -> list[str | None]:
+    """The kind of each attack: the family field, or the label's own words where these name it."""
+    label = contract.label
+    if label is None or label.family is not None or not label.negative:
+        return families(contract, events)
+    said = as_text(events.columns[label.field], contract.events[label.field].type)
+    return [None if text in label.negative else text for text in said]
 
 
 def _rows(events: Events, contract: Contract, ids: list[str]) -> list[Mapping[str, object]]:

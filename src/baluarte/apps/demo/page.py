@@ -86,7 +86,7 @@ def _happened(story: Story, texts: Texts) -> Html:
     ]
     moments = [
         Moment(at=float(at), label=texts.get("demo.drift"), tone="broken")
-        for at, _, _ in story.alarms[:3]
+        for at, _, _ in story.alarms[:1]
     ]
     if story.first_promise is not None:
         broken = story.first_promise.broken

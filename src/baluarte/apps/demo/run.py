@@ -29,8 +29,8 @@ from baluarte.core.drift import Alarm
 from baluarte.core.event import Events
 from baluarte.core.evidence import Figure
 from baluarte.core.findings import finding_name
+from baluarte.core.registry import LabelRow, Version
 from baluarte.errors import DataError
-from baluarte.ports import LabelRow, Version
 from baluarte.stages.checkpoint import checkpoint
 from baluarte.stages.plan import PlanResult
 from baluarte.stages.promote import promote

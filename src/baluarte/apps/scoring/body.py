@@ -46,7 +46,6 @@ def form_of(content_type: str | None) -> Form:
         raise Refusal(
             "unsupported_media_type",
             "expected application/json or application/x-ndjson, in UTF-8",
-            close=True,
         )
     return form
 
@@ -92,9 +91,7 @@ def _check_rows(n: int, limits: Limits) -> None:
     if n == 0:
         raise Refusal("wrong_shape", "expected at least one event, found none")
     if n > limits.max_rows:
-        raise Refusal(
-            "too_many_rows", f"expected at most {limits.max_rows} events, found {n}", close=True
-        )
+        raise Refusal("too_many_rows", f"expected at most {limits.max_rows} events, found {n}")
 
 
 def _refused(body: bytes, error: Exception, limits: Limits, root: str) -> Refusal:
@@ -139,7 +136,11 @@ def _n_keys(value: Any, left: int) -> int:
     """Keys of all objects within a value."""
     if left < 0:
         raise _TooDeepError
-    if isinstance(value, dict):
-        inner = [v for v in value.values() if isinstance(v, dict | list)]
-        return len(value) + sum(_n_keys(v, left - 1) for v in inner)
-    return sum(_n_keys(v, left - 1) for v in value if isinstance(v, dict | list))
+    n, inner = 0, value
+    if type(value) is dict:
+        n, inner = len(value), value.values()
+    for below in inner:
+        kind = type(below)  # the decoder makes no others
+        if kind is dict or kind is list:
+            n += _n_keys(below, left - 1)
+    return n

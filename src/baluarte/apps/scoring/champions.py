@@ -16,8 +16,9 @@ from baluarte.apps.numerals import Language
 from baluarte.apps.reason_words import SayReason, reason_words
 from baluarte.apps.scoring.counts import Counts
 from baluarte.core.event_rows import RowReader
+from baluarte.core.registry import Version
 from baluarte.errors import BaluarteError, OutsideError, TrustError
-from baluarte.ports import BundleStore, Clock, Registry, Verifier, Version
+from baluarte.ports import BundleStore, Clock, Registry, Verifier
 from baluarte.stages.score import Kernel, Scorer
 from baluarte.stages.verify import open_version
 

@@ -73,12 +73,12 @@ class Door:
             status, headers, body = await self._reply(scope, protocol)
         except Refusal as refusal:
             self._counts.refused(refusal.code)
-            status, headers, body = refusal.status, refusal.headers, refusal.body()
+            status, headers, body = refusal.status, refusal.head(), refusal.body()
         except Exception:  # our bug: the log has it, the caller learns nothing of the inside
             LOG.exception("a request failed")
             self._counts.refused("internal")
-            failure = Refusal("internal", close=True)
-            status, headers, body = failure.status, failure.headers, failure.body()
+            failure = Refusal("internal")
+            status, headers, body = failure.status, failure.head(), failure.body()
         protocol.response_bytes(status, headers, body)
 
     async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> _Reply:
@@ -118,13 +118,17 @@ class Door:
 
     async def _decide(self, name: str, scope: Scope, protocol: HTTPProtocol) -> _Reply:
         if self._n_open > self._limits.max_inflight:
-            raise Refusal("overloaded", "try again", retry_after_s=1, close=True)
+            raise Refusal("overloaded", "try again", retry_after_s=1)
         reasons = _reasons_of(scope.query_string)
         form = form_of(scope.headers.get("content-type"))
         self._plane.champion(name)
         body = await self._body(scope, protocol)
-        rows, shape = parse_body(body, form, self._limits)
-        answers = await self._plane.decide(name, rows, reasons)
+        try:
+            rows, shape = parse_body(body, form, self._limits)
+            answers = await self._plane.decide(name, rows, reasons)
+        except Refusal as refusal:
+            refusal.body_read = True
+            raise
         content, content_type = encode_answers(answers, shape)
         return 200, [("content-type", content_type)], content
 
@@ -132,9 +136,7 @@ class Door:
         """The body, if it stays within the limit; of a longer one no more than that is kept."""
         headers, limit = scope.headers, self._limits.max_body_bytes
         if headers.get("content-encoding") not in (None, "identity"):
-            raise Refusal(
-                "unsupported_media_type", "expected a body without content coding", close=True
-            )
+            raise Refusal("unsupported_media_type", "expected a body without content coding")
         length = headers.get("content-length")
         if length is not None:
             if not length.isdecimal() or int(length) > limit:
@@ -203,7 +205,7 @@ class Door:
 
 def _require(method: str, allowed: str) -> None:
     if method != allowed:
-        raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed, close=True)
+        raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed)
 
 
 def _reasons_of(query: str) -> Reasons:
@@ -216,4 +218,4 @@ def _reasons_of(query: str) -> Reasons:
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal("body_too_large", f"expected at most {limit} bytes", close=True)
+    return Refusal("body_too_large", f"expected at most {limit} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 
 import msgspec
@@ -194,3 +195,7 @@ def _ref(name: str) -> dict[str, Any]:
 
 def _array(name: str) -> dict[str, Any]:
     return {"type": "array", "items": _ref(name)}
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(openapi_bytes())

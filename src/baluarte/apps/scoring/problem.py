@@ -63,7 +63,6 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
 
     Args:
         code: one of :data:`CODES`.
-        close: whether the connection ends with the answer, because the body wasn't read.
         retry_after_s: when the same request may succeed.
     """
 
@@ -73,12 +72,12 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
         detail: str = "",
         *,
         faults: Sequence[ProblemFault] = (),
-        close: bool = False,
         retry_after_s: int | None = None,
         allow: str = "",
     ) -> None:
         super().__init__(code)
         self.code = code
+        self.body_read = False  # what follows an unread body on the connection can't be trusted
         self.status, title = CODES[code]
         self.problem = Problem(
             type=f"urn:baluarte:problem:{code}",
@@ -89,14 +88,16 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
             faults=tuple(faults),
         )
         self.headers: list[tuple[str, str]] = [("content-type", CONTENT_TYPE)]
-        if close:
-            self.headers.append(("connection", "close"))
         if retry_after_s is not None:
             self.headers.append(("retry-after", str(retry_after_s)))
         if allow:
             self.headers.append(("allow", allow))
         if self.status == 401:
             self.headers.append(("www-authenticate", "Bearer"))
+
+    def head(self) -> list[tuple[str, str]]:
+        """The answer's headers; the connection ends with it unless the body was read."""
+        return self.headers if self.body_read else [*self.headers, ("connection", "close")]
 
     def body(self) -> bytes:
         """The problem as JSON."""

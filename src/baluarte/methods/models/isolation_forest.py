@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft
+from baluarte.core.search import FitTask
 from baluarte.errors import ContractError
 from baluarte.methods.libraries import library
 from baluarte.methods.sklearn_trees import draft_trees
-from baluarte.ports import FitTask, Fitted, Matrix, Params, Suggest, Target
+from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 
 class IsolationForest:

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft, DraftTrees
 from baluarte.core.program.model import CATEGORICAL, MISSING_LEFT, MISSING_NAN, MISSING_ZERO
+from baluarte.core.search import FitTask
 from baluarte.methods.libraries import library
-from baluarte.ports import FitTask, Fitted, Matrix, Params, Suggest, Target
+from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _CATEGORICAL_BIT, _DEFAULT_LEFT_BIT = 1, 2  # decision_type, LightGBM include/LightGBM/tree.h
+_ZERO = float(np.float32(1e-35))  # kZeroThreshold, LightGBM include/LightGBM/meta.h
+_PARALLEL_ROWS = 20_000  #: below this, threads spend their time waiting for one another
 _MISSING_FLAGS = (0, MISSING_ZERO, MISSING_NAN)  # decision_type bits 2-3, in this order
 
 
@@ -55,12 +58,13 @@ class LightGBM:
     def fit(self, X: Matrix, y: Target, *, params: Params, task: FitTask) -> Fitted:
         """Fit by rows, with fixed threads and seeds: the same model every time."""
         lgb = library("lightgbm")
+        threads = task.threads if len(X) >= _PARALLEL_ROWS else 1
         options: dict[str, Any] = {
             **params,
             "objective": "binary",
             "bagging_freq": 1,
             "seed": task.seed,
-            "num_threads": task.threads,
+            "num_threads": threads,
             "deterministic": True,
             "force_row_wise": True,
             "verbose": -1,
@@ -81,7 +85,7 @@ class LightGBM:
             categorical_feature=[j for j, category in enumerate(task.categorical) if category],
             params={"verbose": -1, "min_data_in_bin": 1 if len(X) < 5_000 else 3},
         )
-        return FittedLightGBM(booster=lgb.train(options, rows, rounds), threads=task.threads)
+        return FittedLightGBM(booster=lgb.train(options, rows, rounds), threads=threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +177,7 @@ def _one_tree(tree: Mapping[str, str]) -> dict[str, NDArray[Any]]:
     missing = np.array(_MISSING_FLAGS)[(kind >> 2) & 3]
     return {
         "feature": integers("split_feature"),
-        "threshold": np.where(categorical, 0.0, threshold),
+        "threshold": np.where(categorical, 0.0, _past_zero(threshold)),
         "left": integers("left_child"),
         "right": integers("right_child"),
         "flags": np.where(categorical, CATEGORICAL, missing | (missing_left * MISSING_LEFT)),
@@ -185,6 +189,18 @@ def _one_tree(tree: Mapping[str, str]) -> dict[str, NDArray[Any]]:
         "node_cover": np.maximum(numbers("internal_count"), 1.0),
         "leaf_cover": np.maximum(numbers("leaf_count"), 1.0),
     }
+
+
+def _past_zero(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Thresholds that send what the library reads as zero the way that it sends zero.
+
+    It drops values up to ``_ZERO`` when it reads a row, so they are compared as zero at every node.
+
+    Source: LightGBM src/c_api.cpp, RowPairFunctionFromDenseMatric.
+    """
+    below = (threshold >= -_ZERO) & (threshold < 0.0)
+    above = (threshold >= 0.0) & (threshold < _ZERO)
+    return np.where(below, np.nextafter(-_ZERO, -np.inf), np.where(above, _ZERO, threshold))
 
 
 def _constant(leaf: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

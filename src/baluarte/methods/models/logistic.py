@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft
+from baluarte.core.search import FitTask
 from baluarte.errors import ContractError
 from baluarte.methods.libraries import library
 from baluarte.methods.linear_terms import Terms, terms_of
-from baluarte.ports import FitTask, Fitted, Matrix, Params, Suggest, Target
+from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _MAX_ROWS = 50_000  #: a linear fit gains nothing from more
 _MAX_ITERATIONS = 150

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft
+from baluarte.core.search import FitTask
 from baluarte.methods.libraries import library
 from baluarte.methods.sklearn_trees import draft_trees
-from baluarte.ports import FitTask, Fitted, Matrix, Params, Suggest, Target
+from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _TREES = 100  #: the library's default; more cost time in every decision and change little
 _MOST_ROWS = 100_000  #: drawn for one tree: more make it slower, hardly better

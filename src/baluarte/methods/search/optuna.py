@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from baluarte.core.search import SearchBudget, Trial
 from baluarte.errors import OutsideError
 from baluarte.methods.libraries import library
-from baluarte.ports import Evaluate, Model, Params, Progress, SearchBudget, Suggest, Trial
+from baluarte.ports import Evaluate, Model, Params, Progress, Suggest
 
 _STARTUP = 4  #: trials of a family that are drawn at random before the estimator has a say
 

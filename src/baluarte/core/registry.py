@@ -1,0 +1,48 @@
+"""What the registry keeps: versions, changes of champion, labels."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One sealed version of a detector, as the registry knows it."""
+
+    detector: str
+    version: int
+    digest: str
+    epoch: int  #: monotonic; a promotion never goes to a lower epoch but by an explicit rollback
+    sealed_at: int
+    sealed_by: str
+    provisional: bool
+    trained_by: str = ""
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of champion: who, when, why."""
+
+    detector: str
+    version: int
+    at: int
+    actor: str
+    reason: str
+    kind: Literal["promote", "rollback"]
+
+
+class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source said about one event."""
+
+    event_id: str
+    label: Literal[0, 1]  #: 1 attack, 0 not
+    at: int  #: when the source said so, microseconds of UTC
+    source: str
+
+
+class LabelIntake(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery of labels changed; a row that says nothing new is in none of these."""
+
+    new: int  #: events that had no label
+    corrections: int  #: rows by which a source changed its mind
+    conflicts: int  #: rows that contradict another source; both are kept
