@@ -66,12 +66,10 @@ def test_all_that_was_measured_is_on_the_page(tmp_path: Path, language: str) -> 
         texts.numerals.number(0.9712),
         texts.get("evidence.pairs", wins=31, losses=4),
         texts.get("evidence.same_bits", n=900),
-        texts.get("gate.kept", figure=texts.get("figure.recall"), value=texts.numerals.percent(0.95),
-                  bound=f"≥ {texts.numerals.percent(0.91)}", limit=f"≥ {texts.numerals.percent(0.9)}",
-                  confidence=0.95),
+        gate_sentence(texts, full().gates[0]),
         "sha256:" + "1" * 64,
         "eve",
-    ):  # fmt: skip
+    ):
         assert said in html
 
 

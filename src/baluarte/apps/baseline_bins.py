@@ -235,6 +235,8 @@ def _step_label(edges: tuple[float, ...], first: int, last: int, texts: Texts, s
     if from_edge and low == high:
         return f"= {said(high)}"
     below = last + 1 < len(edges) and _next(high) == edges[last + 1]
+    if below:  # this bin ends just below the next edge
+        high = edges[last + 1]
     if low is None:
         return f"{'<' if below else '≤'} {said(high)}"
     return f"{said(low)} … {'< ' if below else ''}{said(high)}"

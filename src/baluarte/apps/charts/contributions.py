@@ -26,13 +26,13 @@ def contributions(items: Sequence[Bar], *, x: Axis, numerals: Numerals = ENGLISH
     high = max((item.value for item in items), default=0.0)
     low, high = min(low, 0.0), max(high, 0.0)
     start = left + (room if low < 0 else 0.0)
-    scale = (WIDTH - start - (room if high > 0 else 0.0)) / ((high - low) or 1.0)
-    zero = start - low * scale
+    long, span = WIDTH - start - (room if high > 0 else 0.0), (high - low) or 1.0
+    zero = start - low / span * long
     bottom = TOP + len(items) * ROW
     parts: list[Html] = []
     for position, item in enumerate(items):
         middle = TOP + position * ROW + ROW / 2
-        reach = abs(item.value) * scale
+        reach = abs(item.value) / span * long
         adds = item.value >= 0
         end = zero + reach if adds else zero - reach
         parts += [
