@@ -10,6 +10,7 @@ from pathlib import Path
 
 from baluarte import errors, ports
 from baluarte.apps.cli.main import COMMANDS, parser_of
+from baluarte.apps.scoring.openapi import openapi_bytes
 
 _HELP_WIDTH = "96"
 
@@ -87,6 +88,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands_page(),
         "ports.md": ports_page(),
         "errors.md": errors_page(),
+        "openapi.json": openapi_bytes().decode(),
     }
 
 

@@ -96,8 +96,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_body_bytes: Count = 8 * 2**20
     max_rows: Annotated[Count, Meta(description="events of one request")] = 10_000
     max_inflight: Annotated[
-        Count, Meta(description="requests at a time and worker; more is 429")
-    ] = 64
+        Count, Meta(description="requests at a time and worker; more is 503")
+    ] = 1_024
     batch_rows: Annotated[Count, Meta(description="rows of a file in memory at a time")] = 65_536
 
 

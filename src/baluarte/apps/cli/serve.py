@@ -101,10 +101,9 @@ def _tell(screen: Screen, serving: Serving, token: Token, place: Place) -> None:
     names = sorted(place.workspace.detectors) or ["NAME"]
     screen.line(f"token for a day: {token.text}")
     screen.line("Try it:")
-    screen.line(
-        f"curl -s {serving.url}/v1/detectors/{names[0]}/decisions "
-        f"-H 'Authorization: Bearer {token.text}' -d '{{…}}'"
-    )
+    screen.line(f"curl -s {serving.url}/v1/detectors/{names[0]}/decisions \\")
+    screen.line(f"  -H 'Authorization: Bearer {token.text}' \\")
+    screen.line("  -H 'Content-Type: application/json' -d '{…}'")
     screen.data(
         url=serving.url,
         workers=serving.workers,
