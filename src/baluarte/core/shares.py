@@ -13,7 +13,7 @@ from baluarte.errors import DataError
 
 HELD_OUT = ("tune", "calibrate", "threshold", "proof")  #: in the order of time; fit comes before
 
-#: Largest share of the rows that a held-out part may take, so that fit keeps three quarters or nearly.
+#: Largest share of the rows that a held-out part may take, so that fit keeps most of them.
 _CAPS = {"tune": 0.02, "calibrate": 0.025, "threshold": 0.07, "proof": 0.1}
 #: The same where the budget can't be certified anyway: fewer rows are lost to that proof.
 _SMALL_CAPS = {"tune": 0.02, "calibrate": 0.025, "threshold": 0.06, "proof": 0.08}

@@ -177,7 +177,7 @@ def _by_time(times: NDArray[np.float64], shares: tuple[Share, ...]) -> NDArray[n
         if wanted < stop:
             before = int(np.searchsorted(ordered, ordered[wanted], side="left"))
             after = min(int(np.searchsorted(ordered, ordered[wanted], side="right")), stop)
-            start = before if 0 < before and wanted - before <= after - wanted else after
+            start = before if before > 0 and wanted - before <= after - wanted else after
             parts[order[start:stop]] = _PARTS[share.part]
             stop = start
     return parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import msgspec
@@ -107,17 +106,9 @@ class Trials:
 
     def _out_of_fold(self, model: Model, params: Params) -> NDArray[np.float64]:
         X, y, folds = self.rows.X, self.rows.tuning.labels, self.rows.folds
-        # A fold a thread: on so few rows a learner's own threads mostly wait for one another.
-        task = msgspec.structs.replace(self.task, threads=1)
-
-        def margin(fold: int) -> NDArray[np.float64]:
-            out = folds == fold
-            fitted = model.fit(X[~out], y[~out], params=params, task=task)
-            return fitted.margin(X[out])
-
         margins = np.zeros(len(X))
-        numbers = np.unique(folds).tolist()
-        with ThreadPoolExecutor(max_workers=self.task.threads) as pool:
-            for fold, own in zip(numbers, pool.map(margin, numbers), strict=True):
-                margins[folds == fold] = own
+        for fold in np.unique(folds):
+            out = folds == fold
+            fitted = model.fit(X[~out], y[~out], params=params, task=self.task)
+            margins[out] = fitted.margin(X[out])
         return margins

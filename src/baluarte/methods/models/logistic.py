@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,6 @@ from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _MAX_ROWS = 50_000  #: a linear fit gains nothing from more
 _MAX_ITERATIONS = 150
-_FILTERS = Lock()  #: the filters of warnings are the whole process's, and folds fit in threads
 
 
 class Logistic:
@@ -65,7 +63,7 @@ class Logistic:
             max_iter=_MAX_ITERATIONS,
             tol=1e-3,
         )
-        with _FILTERS, warnings.catch_warnings():
+        with warnings.catch_warnings():
             # Stopping at the iterations' end is part of the model, the same every time.
             warnings.simplefilter("ignore", library("sklearn.exceptions").ConvergenceWarning)
             model.fit(design, y[step])
