@@ -249,6 +249,9 @@ class Demo:
         """Replay the first events, watching as they come."""
         texts = self._texts
         watch = Watch(session, story.detector.name)
+        self._screen.item(
+            texts.get("demo.replay"), texts.get("demo.replay_start", n=len(story.later))
+        )
         with self._screen.progress(texts.get("demo.replay")) as bar:
             for start in range(0, _ALL_LABELS, _STEP):
                 rows = story.later.rows[start : min(start + _STEP, _ALL_LABELS)]
@@ -259,7 +262,7 @@ class Demo:
                     self._first_labels(session, story, watch, bar)
         self._labels(session, story, 0, _ALL_LABELS)
         rate = len(story.answers) / max(story.sent_seconds, 1e-9)
-        self._screen.item(texts.get("demo.replay"), texts.get("demo.replay_line", rate=round(rate)))
+        self._screen.item("", texts.get("demo.replay_line", rate=round(rate)))
         self._screen.item("", texts.get("demo.labels_arrive", n=_ALL_LABELS))
 
     def _send(self, story: Story, client: Client, rows: list[object] | object) -> Sent:
@@ -277,7 +280,7 @@ class Demo:
             if len(story.alarms) == 1:
                 if bar is not None:
                     bar.clear()
-                self._screen.item(self._texts.get("demo.drift"), line, "broken")
+                self._screen.item("", f"{self._texts.get('demo.drift')}  {line}", "broken")
 
     def _first_labels(self, session: Session, story: Story, watch: Watch, bar: Bar) -> None:
         """The first labels arrive: is what was promised still true?"""
@@ -294,8 +297,8 @@ class Demo:
             return
         key = "demo.contract_broken" if said.broken else "demo.contract_kept"
         self._screen.item(
-            texts.get("demo.after", n=n),
-            f"{texts.get(key)}  "
+            "",
+            f"{texts.get('demo.after', n=n)}  {texts.get(key)}  "
             + texts.get(
                 "demo.promise_line",
                 fpr=fpr.figure.value,
