@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -78,7 +77,8 @@ def type_(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) ->
         if request.param == "json":
             document = json.loads(said.out)
             assert said.out.count("\n") == 1
-            assert document["next"] and all(isinstance(word, str) for word in document["next"])
+            assert document["next"]
+            assert all(isinstance(one, str) for one in document["next"])
             return Said(got, said.out, document)
         lines = said.out.splitlines()
         assert lines[-1].startswith("  Next: ")
