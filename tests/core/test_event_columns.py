@@ -190,7 +190,7 @@ TWO = Schema(
 def test_an_absent_feature_is_a_fault_that_names_the_nearest_column() -> None:
     with pytest.raises(DataError) as caught:
         from_columns(TWO, {"flow_bytes": [1], "who": ["x"]})
-    assert "rows.flow.bytes: expected a column, found none Did you mean flow_bytes?" in str(
+    assert "rows.flow.bytes: expected a column, found none. Did you mean flow_bytes?" in str(
         caught.value
     )
 

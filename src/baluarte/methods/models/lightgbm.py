@@ -114,7 +114,7 @@ def draft_of_text(text: str) -> Draft:
     blocks[-1] = blocks[-1].split("\nend of trees")[0]
     trees = [dict(_pairs(block)) for block in blocks]
     head = dict(_pairs(header))
-    part = _joined(trees, averaged="average_output" in header.split("\n"))
+    part = _joined(trees)
     return Draft(n_features=int(head["max_feature_idx"]) + 1, base=0.0, parts=(part,))
 
 
@@ -123,7 +123,7 @@ def _pairs(block: str) -> list[tuple[str, str]]:
     return [(key, value) for key, equals, value in lines if equals]
 
 
-def _joined(trees: list[dict[str, str]], *, averaged: bool) -> DraftTrees:
+def _joined(trees: list[dict[str, str]]) -> DraftTrees:
     """All trees in flat arrays, nodes and leaves renumbered by what came before them."""
     parts = [_one_tree(tree) for tree in trees]
     n_nodes = np.array([len(part["feature"]) for part in parts])
@@ -153,7 +153,7 @@ def _joined(trees: list[dict[str, str]], *, averaged: bool) -> DraftTrees:
         set_index=set_index.astype(np.int32),
         set_start=np.concatenate([[0], np.cumsum(all_of("set_sizes", np.int64))]).astype(np.int32),
         set_bits=all_of("set_bits", np.uint32),
-        leaf=all_of("leaf", np.float64) / (len(trees) if averaged else 1.0),
+        leaf=all_of("leaf", np.float64),
         node_cover=all_of("node_cover", np.float64),
         leaf_cover=all_of("leaf_cover", np.float64),
     )
