@@ -1,0 +1,201 @@
+"""baluarte.core.split: no row does two things, and no duplicate or entity stands on two sides."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baluarte.core.contract import (
+    Band,
+    Budget,
+    Contract,
+    Label,
+    Learner,
+    Objective,
+    Points,
+)
+from baluarte.core.event import Events
+from baluarte.core.schema import Field, Role, Schema
+from baluarte.core.shares import HELD_OUT, solve_shares
+from baluarte.core.split import Part, Split, folds_of, split_rows
+from baluarte.errors import DataError
+
+HELD = (Part.TUNE, Part.CALIBRATE, Part.THRESHOLD, Part.PROOF)
+
+
+def contract(
+    *roles: tuple[str, Role], max_fpr: float = 0.05, min_recall: float | None = None
+) -> Contract:
+    kinds = {"time": "time", "entity": "category"}
+    budget = Budget(kind="max_fpr", value=max_fpr)
+    return Contract(
+        name="split",
+        purpose="",
+        owner="",
+        events=Schema(
+            fields=(
+                Field(name="id", type="text", role="id"),
+                Field(name="x", type="number"),
+                *(Field(name=name, type=kinds[role], role=role) for name, role in roles),  # type: ignore[arg-type]
+            )
+        ),
+        label=Label(field="y", positive=("1",)),
+        objective=Objective(budget=budget, min_recall=min_recall),
+        bands=(Band(name="pass"), Band(name="alert", budget=budget)),
+        points=Points(),
+        learner=Learner(),
+        gates=(),
+    )
+
+
+def rows(n: int, *, seed: int = 0, values: int | None = None, **columns: np.ndarray) -> Events:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n) if values is None else rng.integers(0, values, n).astype(np.float64)
+    ids = np.array([str(i) for i in range(n)], dtype=object)
+    return Events(n=n, columns={"id": ids, "x": x} | columns)
+
+
+def labels(n: int, *, share: float = 0.2, seed: int = 1) -> np.ndarray:
+    return (np.random.default_rng(seed).random(n) < share).astype(np.int8)
+
+
+def sides(split: Split, of: np.ndarray) -> dict[object, set[int]]:
+    found: dict[object, set[int]] = {}
+    for value, part in zip(of.tolist(), split.parts.tolist(), strict=True):
+        found.setdefault(value, set()).add(part)
+    return found
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(1, 400), values=st.integers(1, 300), seed=st.integers(0, 99))
+def test_duplicates_never_straddle_and_every_row_has_one_part(
+    n: int, values: int, seed: int
+) -> None:
+    events = rows(n, seed=seed, values=values)
+    split = split_rows(contract(), events, labels(n, seed=seed))
+    assert all(len(parts) == 1 for parts in sides(split, events.columns["x"]).values())
+    assert sum(sum(counts) for counts in split.evidence.counts.values()) == n
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(2, 300), seed=st.integers(0, 99))
+def test_the_order_of_the_rows_changes_nothing(n: int, seed: int) -> None:
+    events, y = rows(n, seed=seed, values=200), labels(n, seed=seed)
+    order = np.random.default_rng(seed).permutation(n)
+    one, two = (split_rows(contract(), *pair) for pair in (
+        (events, y), (events.take(order), y[order]),
+    ))  # fmt: skip
+    np.testing.assert_array_equal(two.parts, one.parts[order])
+    assert two.evidence.holdout == one.evidence.holdout
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(2, 400), entities=st.integers(1, 80), seed=st.integers(0, 99))
+def test_no_entity_stands_on_two_sides(n: int, entities: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    card = np.array([f"c{i}" for i in rng.integers(0, entities, n)], dtype=object)
+    split = split_rows(contract(("card", "entity")), rows(n, card=card), labels(n, seed=seed))
+    assert split.evidence.how == "entity"
+    assert all(len(parts) == 1 for parts in sides(split, card).values())
+    assert split.evidence.entities_on_two_sides == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(3, 400), instants=st.integers(2, 200), seed=st.integers(0, 99))
+def test_by_time_the_oldest_fit_the_newest_prove_and_an_instant_stays_whole(
+    n: int, instants: int, seed: int
+) -> None:
+    at = np.random.default_rng(seed).integers(0, instants, n).astype(np.float64)
+    at[:2] = 0.0, float(instants)
+    split = split_rows(contract(("at", "time")), rows(n, at=at), labels(n, seed=seed))
+    assert split.evidence.how == "time"
+    present = [part for part in (Part.FIT, *HELD) if (split.parts == part).any()]
+    for earlier, later in itertools.pairwise(present):
+        assert at[split.parts == earlier].max() < at[split.parts == later].min()
+
+
+def test_a_time_that_never_moves_orders_nothing() -> None:
+    events = rows(200, at=np.zeros(200))
+    assert split_rows(contract(("at", "time")), events, labels(200)).evidence.how == "stratum"
+
+
+def test_every_part_has_the_natural_mix_of_classes() -> None:
+    n = 40_000
+    split = split_rows(contract(), rows(n), labels(n, share=0.05))
+    for part in (Part.FIT, *HELD):
+        negatives, positives = split.evidence.counts[part.name.lower()]
+        assert positives / (positives + negatives) == pytest.approx(0.05, rel=0.1)
+
+
+def test_rows_without_a_label_do_nothing() -> None:
+    y = labels(1_000)
+    y[::4] = -1
+    split = split_rows(contract(), rows(1_000), y)
+    assert (split.parts[::4] == Part.UNUSED).all()
+    assert not (np.delete(split.parts, np.arange(0, 1_000, 4)) == Part.UNUSED).any()
+
+
+def test_old_rows_only_fit_and_none_repeats_a_held_out_one() -> None:
+    events, y = rows(3_000, values=1_500), labels(3_000)
+    split = split_rows(contract(), events, y, n_old=1_000)
+    assert set(split.parts[:1_000].tolist()) == {Part.FIT, Part.UNUSED}
+    held = np.isin(split.parts, HELD)
+    fit = split.parts == Part.FIT
+    assert not set(events.columns["x"][held].tolist()) & set(events.columns["x"][fit].tolist())
+
+
+def test_a_repeated_row_that_would_fill_a_part_stays_in_fit() -> None:
+    x = np.concatenate([np.full(5_000, 7.0), np.arange(5_000.0) + 10])
+    events = Events(n=10_000, columns={"x": x})
+    split = split_rows(contract(), events, labels(10_000, share=0.0))
+    assert split.evidence.large_groups == 5_000
+    assert (split.parts[:5_000] == Part.FIT).all()
+
+
+@pytest.mark.parametrize("budget", [0.001, 0.01, 0.05, 0.1])
+@pytest.mark.parametrize("n", [300, 3_000, 30_000, 3_000_000])
+def test_fit_always_keeps_more_than_half_and_shares_only_fall_with_more_rows(
+    n: int, budget: float
+) -> None:
+    of = contract(max_fpr=budget, min_recall=0.9)
+    shares = solve_shares(of, n_negatives=n, n_positives=n // 10)
+    assert [share.part for share in shares] == list(HELD_OUT)
+    assert sum(share.share for share in shares) <= 0.5
+    more = solve_shares(of, n_negatives=100 * n, n_positives=10 * n)
+    if all(share.enough for share in shares):
+        assert all(b.share <= a.share for a, b in zip(shares, more, strict=True))
+
+
+def test_enough_rows_get_what_the_contract_must_certify() -> None:
+    shares = {
+        share.part: share
+        for share in solve_shares(
+            contract(max_fpr=0.01, min_recall=0.95), n_negatives=1_000_000, n_positives=100_000
+        )
+    }
+    assert all(share.enough for share in shares.values())
+    proof = shares["proof"]
+    assert proof.share * 1_000_000 >= 5_450  # the budget at the second look
+    assert proof.share * 100_000 >= 1_059  # recall at the second look
+
+
+def test_no_rows_at_all_are_said_so() -> None:
+    with pytest.raises(DataError, match="none"):
+        split_rows(contract(), rows(3), np.full(3, -1, dtype=np.int8))
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(6, 300), folds=st.integers(2, 5), seed=st.integers(0, 50))
+def test_folds_keep_groups_whole_and_spread_both_classes(n: int, folds: int, seed: int) -> None:
+    keys = np.random.default_rng(seed).integers(0, 2**60, n, dtype=np.uint64)
+    keys = np.concatenate([keys, keys[:3]])
+    attack = np.concatenate([labels(n, share=0.4, seed=seed), labels(n, share=0.4, seed=seed)[:3]])
+    of = folds_of(keys, attack == 1, folds)
+    assert (of[n:] == of[:3]).all()
+    for stratum in (attack[:n] == 1, attack[:n] == 0):
+        sizes = np.bincount(of[:n][stratum], minlength=folds)
+        assert sizes.max() - sizes.min() <= 1
