@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trust = verbs.add_parser("trust", help="trust the public key in a file")
     trust.add_argument("file", help="a public record, as in the folder of trusted keys")
     revoke = verbs.add_parser("revoke", help="take trust back, for good")
-    revoke.add_argument("name")
+    revoke.add_argument("name", help="as keys list shows it")
 
 
 def run(args: argparse.Namespace) -> int:

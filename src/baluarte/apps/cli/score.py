@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("events", help="CSV, Parquet or NDJSON")
     parser.add_argument("--out", help="default: the events' name with -decisions")
     parser.add_argument("--version", metavar="DETECTOR[@N]", help="default: the champion")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of the evaluator (default: 1)")
     parser.add_argument(
         "--no-record", action="store_true", help="leave the ledger alone: these decide nothing"
     )
