@@ -21,20 +21,20 @@ LATER_FRAUDS = ("mule_transfer", "refund_ring")
 
 def _harmless(n: int, rng: np.random.Generator, *, season: bool) -> Columns:
     usual = np.exp(rng.normal(3.2, 0.6, n))  # what this card usually pays
-    mood = 0.55 if season else 0.25
+    mood = 0.8 if season else 0.25
     shop_share = np.array([0.3, 0.14, 0.2, 0.12, 0.08, 0.06, 0.06, 0.04])
     shop = rng.choice(np.array(SHOPS, dtype=object), n, p=shop_share)
     if season:
         newcomer = rng.random(n) < 0.08
         shop[newcomer] = rng.choice(np.array(SEASON_SHOPS, dtype=object), int(newcomer.sum()))
-    online = rng.random(n) < (0.5 if season else 0.3)
+    online = rng.random(n) < (0.6 if season else 0.3)
     return {
         "amount": np.round(usual * np.exp(rng.normal(mood, 0.7, n)), 2),
         "usual_amount": np.round(usual, 2),
         "shop": shop,
         "online": online,
         "km_from_home": np.round(np.where(online, 0, rng.exponential(12, n)), 1),
-        "payments_24h": rng.poisson(2.6 if season else 1.6, n).astype(np.float64),
+        "payments_24h": rng.poisson(3.4 if season else 1.6, n).astype(np.float64),
         "minutes_since_last": np.round(rng.exponential(700, n), 1),
         "device_age_days": np.round(rng.exponential(300, n), 1),
         "wrong_pins": rng.poisson(0.02, n).astype(np.float64),

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,31 +72,39 @@ def server(place: Place, *, port: int) -> Iterator[Running]:
         OutsideError: it did not come up.
     """
     words = [sys.executable, "-m", "baluarte.apps.cli.main", "serve", "--json"]
-    process = subprocess.Popen(  # noqa: S603 - our own program, by its own interpreter
-        [*words, "--workspace", str(place.root / WORKSPACE_FILE), "--port", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with (
+        tempfile.TemporaryFile() as errors,  # a pipe that nobody reads would fill and stop it
+        subprocess.Popen(  # noqa: S603 - our own program, by its own interpreter
+            [*words, "--workspace", str(place.root / WORKSPACE_FILE), "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            said = process.stdout.readline() if process.stdout else ""
+            try:
+                ready = json.loads(said)
+                running = Running(
+                    url=ready["url"],
+                    token=ready["token"],
+                    workers=ready["workers"],
+                    seconds=ready["seconds"],
+                )
+            except (ValueError, KeyError):
+                _stop(process)
+                errors.seek(0)
+                told = errors.read()[-500:].decode(errors="replace")
+                raise OutsideError(f"the server did not come up: {said}{told}") from None
+            yield running
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
     try:
-        said = process.stdout.readline() if process.stdout else ""
-        try:
-            ready = json.loads(said)
-            running = Running(
-                url=ready["url"],
-                token=ready["token"],
-                workers=ready["workers"],
-                seconds=ready["seconds"],
-            )
-        except (ValueError, KeyError):
-            process.terminate()
-            _, errors = process.communicate(timeout=10)
-            raise OutsideError(f"the server did not come up: {said}{errors[-500:]}") from None
-        yield running
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
