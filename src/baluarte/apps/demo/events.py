@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +50,16 @@ NSL_KDD_HEADER = (
 ).replace(" ", ",")
 
 
+Key = Literal["nsl_kdd", "flows", "payments"]
+Origin = Literal["local", "downloaded", "simulated"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoEvents:
     """Two files of events, and what to call them."""
 
-    key: str  #: ``nsl_kdd``, ``flows`` or ``payments``: names the contract
-    title: str  #: what a person is told they are
-    origin: str  #: where they come from
+    key: Key  #: names the contract, and the title in the catalogue
+    origin: Origin  #: where they come from, likewise
     train: Path
     later: Path
 
@@ -69,7 +72,7 @@ def find(folder: Path, *, fraud: bool, seed: int) -> DemoEvents:
             "train": payments(80_000, later=False, seed=seed),
             "later": payments(24_000, later=True, seed=seed),
         }
-        return _simulated(folder, "payments", "simulated card payments", columns)
+        return _simulated(folder, "payments", columns)
     return _local() or _downloaded(folder) or _simulated_flows(folder, seed)
 
 
@@ -82,9 +85,7 @@ def _local() -> DemoEvents | None:
     )
     if not (train.exists() and later.exists()):
         return None
-    return DemoEvents(
-        key="nsl_kdd", title="NSL-KDD", origin="from BALUARTE_DATA", train=train, later=later
-    )
+    return DemoEvents(key="nsl_kdd", origin="local", train=train, later=later)
 
 
 def _downloaded(folder: Path) -> DemoEvents | None:
@@ -99,9 +100,7 @@ def _downloaded(folder: Path) -> DemoEvents | None:
             aside.write_bytes((NSL_KDD_HEADER + "\n").encode() + text)
             aside.replace(path)
         paths.append(path)
-    return DemoEvents(
-        key="nsl_kdd", title="NSL-KDD", origin="downloaded", train=paths[0], later=paths[1]
-    )
+    return DemoEvents(key="nsl_kdd", origin="downloaded", train=paths[0], later=paths[1])
 
 
 def _fetch(address: str, digest: str) -> bytes | None:
@@ -130,11 +129,11 @@ def _simulated_flows(folder: Path, seed: int) -> DemoEvents:
         "train": flows(100_000, later=False, seed=seed),
         "later": flows(22_000, later=True, seed=seed),
     }
-    return _simulated(folder, "flows", "simulated network flows", columns)
+    return _simulated(folder, "flows", columns)
 
 
 def _simulated(
-    folder: Path, key: str, title: str, columns: Mapping[str, Mapping[str, NDArray[Any]]]
+    folder: Path, key: Key, columns: Mapping[str, Mapping[str, NDArray[Any]]]
 ) -> DemoEvents:
     import pyarrow as pa  # noqa: PLC0415 - comes with the extra `train`
     import pyarrow.parquet as pq  # noqa: PLC0415 - likewise
@@ -149,8 +148,7 @@ def _simulated(
         pq.write_table(pa.table(table), paths[part])
     return DemoEvents(
         key=key,
-        title=title,
-        origin="made by the project's simulator: no real traffic",
+        origin="simulated",
         train=paths["train"],
         later=paths["later"],
     )

@@ -39,7 +39,7 @@ def demo_page(story: Story, texts: Texts) -> Html:
     return page(
         texts.get("demo.title"),
         language=texts.language,
-        eyebrow=texts.get("demo.eyebrow", data=story.events.title),
+        eyebrow=texts.get("demo.eyebrow", data=_data(story, texts)),
         lead=texts.get(
             key,
             n=story.first_promise.n_labelled if story.first_promise else 0,
@@ -55,8 +55,16 @@ def demo_page(story: Story, texts: Texts) -> Html:
             _promises(story, texts),
             section(texts.get("demo.how_to_read"), paragraph(texts.get("demo.how_to_read_text"))),
         ],
-        footer=f"baluarte {__version__} · {story.events.title}, {story.events.origin}",
+        footer=f"baluarte {__version__} · {_data(story, texts)}, {_origin(story, texts)}",
     )
+
+
+def _data(story: Story, texts: Texts) -> str:
+    return texts.get(f"demo.data_{story.events.key}")
+
+
+def _origin(story: Story, texts: Texts) -> str:
+    return texts.get(f"demo.origin_{story.events.origin}")
 
 
 def _rates(said: Promise | None) -> dict[str, float]:
@@ -109,7 +117,7 @@ def _happened(story: Story, texts: Texts) -> Html:
         x=Axis(label=texts.get("watch.x_events"), low=0.0, high=float(len(story.answers))),
         numerals=texts.numerals,
     )
-    said = [texts.get("demo.story", data=story.events.title, source=story.events.origin)]
+    said = [texts.get("demo.story", data=_data(story, texts), source=_origin(story, texts))]
     if trained:
         said.append(texts.get("demo.kinds", n=len(trained)))
     return section(

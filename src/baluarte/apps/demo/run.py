@@ -134,10 +134,10 @@ class Demo:
             texts.get("demo.events"),
             texts.get(
                 "demo.events_line",
-                data=story.events.title,
+                data=texts.get(f"demo.data_{story.events.key}"),
                 train=base.n,
                 replay=len(story.later),
-                source=story.events.origin,
+                source=texts.get(f"demo.origin_{story.events.origin}"),
             ),
         )
         self._plan(session, story, base)
