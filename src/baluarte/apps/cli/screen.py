@@ -50,6 +50,7 @@ class Screen:
             return
         import textwrap  # noqa: PLC0415 - only for a person
 
+        text = text.replace(" %", "\u00a0%")  # a number and its unit stay on one line
         rows = textwrap.wrap(text, WIDTH - 4 - max(10, len(label)), break_long_words=False) or [""]
         print(f"  {label:<10} {self.paint(rows[0], tone)}", flush=True)
         for row in rows[1:]:
