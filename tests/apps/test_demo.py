@@ -26,6 +26,8 @@ from baluarte.errors import OutsideError
 from baluarte.testing.simulate_flows import KNOWN_CAMPAIGNS, LATER_CAMPAIGNS, flows
 from baluarte.testing.simulate_payments import payments
 
+pytestmark = pytest.mark.xdist_group("demo")  # one run of the demo serves all of them
+
 SHRINK = 5  #: how many times smaller than the demo itself
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
