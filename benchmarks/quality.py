@@ -59,6 +59,7 @@ class Scored:
     """One split's test scores of each contestant, as ranks."""
 
     y: NDArray[np.int8]
+    rows: NDArray[np.int64]  #: number of each test row in its set
     ranks: dict[str, NDArray[np.int64]]
 
 
@@ -173,13 +174,16 @@ def compare(scored: list[Scored], seed: int = 0) -> int:
         [[figures(s.y, s.ranks[c], np.ones(len(s.y))) for c in contestants] for s in scored], axis=0
     )
     drawn = np.zeros((REPETITIONS, len(contestants), len(METRICS)))
-    for s in scored:
-        classes = [np.flatnonzero(s.y == label) for label in (0, 1)]
-        for r in range(REPETITIONS):
-            weights = np.zeros(len(s.y))
-            for rows in classes:  # each class keeps its size: the test's mix is its protocol
-                weights[rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)))
-            drawn[r] += [figures(s.y, s.ranks[c], weights) for c in contestants]
+    known = {row: y for s in scored for row, y in zip(s.rows.tolist(), s.y.tolist(), strict=True)}
+    label = np.full(max(known) + 1, -1)
+    label[list(known)] = list(known.values())
+    classes = [np.flatnonzero(label == value) for value in (0, 1)]
+    for r in range(REPETITIONS):
+        weights = np.zeros(len(label))
+        for rows in classes:  # each class keeps its size: the test's mix is its protocol
+            weights[rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)))
+        for s in scored:  # a row that several splits test is drawn as often in all of them
+            drawn[r] += [figures(s.y, s.ranks[c], weights[s.rows]) for c in contestants]
     drawn /= len(scored)
     short = 0
     for m, metric in enumerate(METRICS):
@@ -217,7 +221,7 @@ def main() -> int:
             print(f"  {split.name}: {chose}; {seconds:.0f} s ({used:.0f} CPU s){late}", flush=True)
             contestants = {"ours": own} | peers(split)
             ranks = {c: np.unique(-s, return_inverse=True)[1] for c, s in contestants.items()}
-            scored.append(Scored(y=split.test.y, ranks=ranks))
+            scored.append(Scored(y=split.test.y, rows=split.test_rows, ranks=ranks))
         short += compare(scored)
     print(f"{short} cells short" if short else "every cell passes")
     return min(short, 1)

@@ -43,6 +43,7 @@ class Split:
     name: str
     train: Table
     test: Table
+    test_rows: NDArray[np.int64]  #: (n,) number of each test row in its set, the same in all splits
 
 
 def table(frame: pd.DataFrame, y: pd.Series, *, time: str | None = None) -> Table:
@@ -79,7 +80,11 @@ def _network(folder: Path, train: str, test: str, normal: str) -> Iterator[Split
         frame = pd.read_parquet(folder / file)
         features = frame.drop(columns=["label", "difficulty"], errors="ignore")
         tables.append(table(features, frame["label"] != normal))
-    yield Split(name="published", train=tables[0], test=tables[1])
+    yield _published(*tables)
+
+
+def _published(train: Table, test: Table) -> Split:
+    return Split(name="published", train=train, test=test, test_rows=np.arange(test.events.n))
 
 
 def _nsl_kdd(data: Path) -> Iterator[Split]:
@@ -118,7 +123,7 @@ def _card_fraud(data: Path) -> Iterator[Split]:
         *[c for c in frame.columns if c.startswith(("CUSTOMER_ID_", "TERMINAL_ID_"))],
     ]  # fmt: skip
     a, b = (table(part[features], part["TX_FRAUD"] == 1) for part in (train, test))
-    yield Split(name="published", train=a, test=b)
+    yield _published(a, b)
 
 
 def _adult(data: Path) -> Iterator[Split]:
@@ -132,7 +137,7 @@ def _adult(data: Path) -> Iterator[Split]:
                 text = features[name].astype(object).str.strip()
                 features[name] = text.where(text != "?", None)
         tables.append(table(features, target))
-    yield Split(name="published", train=tables[0], test=tables[1])
+    yield _published(*tables)
 
 
 def _seeded(frame: pd.DataFrame, y: pd.Series) -> Iterator[Split]:
@@ -145,7 +150,12 @@ def _seeded(frame: pd.DataFrame, y: pd.Series) -> Iterator[Split]:
         for label in (0, 1):
             rows = rng.permutation(np.flatnonzero(whole.y == label))
             test[rows[: round(TEST_SHARE * len(rows))]] = True
-        yield Split(name=f"seed {seed}", train=whole.take(~test), test=whole.take(test))
+        yield Split(
+            name=f"seed {seed}",
+            train=whole.take(~test),
+            test=whole.take(test),
+            test_rows=np.flatnonzero(test),
+        )
 
 
 def _phishing(data: Path) -> Iterator[Split]:
