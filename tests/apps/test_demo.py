@@ -128,8 +128,8 @@ class Opened(HTMLParser):
 
 def test_the_demo_lives_through_train_break_drift_and_retrain(run: Run) -> None:
     story = run.story
-    assert story.events.key == "flows"
-    assert "no real traffic" in story.events.origin
+    assert (story.events.key, story.events.origin) == ("flows", "simulated")
+    assert "no real traffic" in run.said
     assert [version.version for version in story.versions] == [1, 2]
     assert [proof.verdict for proof in story.proofs] == ["pass", "pass"]
     assert story.alarms, "campaigns that training never saw raise no alarm"
@@ -202,9 +202,9 @@ def test_what_comes_from_data_is_text_in_the_report_and_never_markup(
     families = [None if f is None else hostile for f in story.later.families]
     marked = replace(
         story,
-        events=replace(story.events, title=hostile, origin=hostile),
         later=replace(story.later, families=families),
         alarms=[(n, alarm, hostile) for n, alarm, _ in story.alarms],
+        checks=[replace(check, command=hostile) for check in story.checks],
     )
     page = str(demo_page(marked, Texts(language)))
     assert "<script" not in page
@@ -245,9 +245,9 @@ def test_without_data_and_network_the_simulator_is_used_and_said(
 ) -> None:
     small(monkeypatch)
     found = find(tmp_path / "data", fraud=False, seed=3)
-    assert (found.key, found.title) == ("flows", "simulated network flows")
+    assert (found.key, found.origin) == ("flows", "simulated")
     paid = find(tmp_path / "data", fraud=True, seed=3)
-    assert (paid.key, paid.title) == ("payments", "simulated card payments")
+    assert (paid.key, paid.origin) == ("payments", "simulated")
     for one in (found, paid):
         assert one.train.exists()
         assert one.later.exists()
@@ -263,7 +263,7 @@ def test_the_real_files_are_read_where_they_lie(
     for name in ("KDDTrain+", "KDDTest+"):
         (folder / f"{name}.parquet").write_bytes(b"")
     found = find(tmp_path / "own", fraud=False, seed=3)
-    assert found.key == "nsl_kdd"
+    assert (found.key, found.origin) == ("nsl_kdd", "local")
     assert found.train.parent == found.later.parent == folder
     assert list((tmp_path / "own").iterdir()) == []
 
