@@ -205,8 +205,11 @@ class Demo:
             )
         tone: Tone = "kept" if proof.verdict == "pass" else "broken"
         screen.item(texts.get("demo.prove"), said, tone)
-        if proof.verdict == "fail":
-            raise DataError("the candidate did not pass its gates: the demo stops at the no")
+        if proof.verdict != "pass":
+            raise DataError(
+                f"the candidate did not pass its gates ({said}): the demo stops at the no",
+                hint="Another --seed draws other events.",
+            )
         version = making.seal_pending(session, story.detector.name)
         story.versions.append(version)
         label = f"{version.detector}@{version.version}"
