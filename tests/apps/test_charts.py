@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from baluarte.apps.charts.frame import HEIGHT, LEFT, RIGHT, WIDTH, Frame
@@ -159,6 +159,8 @@ FINITE = st.floats(-1e12, 1e12)
 
 @settings(deadline=None)
 @given(values=st.lists(FINITE, max_size=30), log=st.booleans(), at=FINITE)
+@example(values=[0.0, 5e-324], log=False, at=0.0)
+@example(values=[5e-324], log=True, at=0.0)
 def test_any_values_give_a_chart_within_its_frame(
     values: list[float], log: bool, at: float
 ) -> None:

@@ -118,7 +118,7 @@ def span_of(axis: Axis, values: NDArray[np.float64]) -> tuple[float, float]:
     high = float(finite.max()) if len(finite) else fallback[1]
     low = axis.low if axis.low is not None else low
     high = axis.high if axis.high is not None else high
-    if high - low <= NARROW * max(abs(low), abs(high)):
+    if high - low <= NARROW * max(abs(low), abs(high), LOG_FLOOR):
         room = max(abs(low) / 20, 0.5)
         return (low / 2, low * 2) if axis.log else (low - room, low + room)
     return low, high

@@ -52,6 +52,7 @@ class Screen:
 
         text = text.replace(" %", "\u00a0%")  # a number and its unit stay on one line
         rows = textwrap.wrap(text, WIDTH - 4 - max(10, len(label)), break_long_words=False) or [""]
+        rows = [row.replace("\u00a0", " ") for row in rows]
         print(f"  {label:<10} {self.paint(rows[0], tone)}", flush=True)
         for row in rows[1:]:
             print(f"  {'':<10} {self.paint(row, tone)}", flush=True)
