@@ -14,7 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 #: rooms whose modules need an extra; everything else must import with the base dependencies alone
 NEEDS_TRAIN = ("baluarte.methods.models.", "baluarte.methods.search.", "baluarte.methods.sklearn")
-NEEDS_FILES = ("baluarte.adapters.sources.", "baluarte.adapters.sinks.", "baluarte.adapters.arrow")
+NEEDS_FILES = (
+    "baluarte.adapters.sources.",
+    "baluarte.adapters.sinks.",
+    "baluarte.adapters.parquet_",
+)
 DATA_FOLDERS = ("shared", "nsl-kdd", ".parquet")
 
 PROBE = """
