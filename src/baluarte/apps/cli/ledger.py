@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, session_of
 from baluarte.core.checkpoint import LEDGER_ORIGIN
@@ -57,12 +57,12 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     rows = []
     for shard in report.shards:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(shard.records.items()))
-        tone = "broken" if shard.faults else "kept"
+        tone: Tone = "broken" if shard.faults else "kept"
         screen.item(
             f"Shard {shard.tag}"[:12],
             f"{shard.size:,} records ({kinds}), {shard.signed_size:,} under a checkpoint, "
             f"root {shard.root.hex()[:16]}…",
-            tone,  # type: ignore[arg-type]
+            tone,
         )
         rows.append({"shard": shard.tag, "size": shard.size, "root": shard.root.hex()})
     for fault in report.all_faults:
@@ -72,7 +72,9 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     screen.data(holds=holds, records=total, shards=rows, faults=[str(f) for f in report.all_faults])
     said = f"{total:,} records hold" if holds else f"{len(report.all_faults)} faults"
     screen.item("Ledger", said, "kept" if holds else "broken")
-    screen.next("baluarte ledger checkpoint" if holds else "baluarte backup restore")
+    screen.next(
+        "baluarte ledger checkpoint" if holds else "keep it as it is; restore a copy beside it"
+    )
     return 0 if holds else 4
 
 

@@ -7,7 +7,7 @@ import random
 import time
 
 from baluarte import wiring
-from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, session_of
 from baluarte.core.decision import DecisionRecord
@@ -44,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
         identical=identical,
         differences=[{"id": one.id, "difference": _named(one)} for one in differ],
     )
-    tone = "broken" if differ else "kept"
+    tone: Tone = "broken" if differ else "kept"
     screen.item(
         "Replay",
         f"{identical:,} of {len(found):,} identical: features, score, points, outcome and "
         f"{reasons:,} reasons, to the last bit ({took:.1f} s)",
-        tone,  # type: ignore[arg-type]
+        tone,
     )
     screen.next("baluarte explain ID", "baluarte ledger verify")
     return screen.end(1 if differ else 0)

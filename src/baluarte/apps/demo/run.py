@@ -6,6 +6,7 @@ Everything goes the roads that a user goes: the same stages, the same server, th
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -268,8 +269,8 @@ class Demo:
         self._screen.item("", texts.get("demo.replay_line", rate=round(rate)))
         self._screen.item("", texts.get("demo.labels_arrive", n=_ALL_LABELS))
 
-    def _send(self, story: Story, client: Client, rows: list[object] | object) -> Sent:
-        sent = client.send(rows)  # type: ignore[arg-type]
+    def _send(self, story: Story, client: Client, rows: Sequence[Mapping[str, object]]) -> Sent:
+        sent = client.send(rows)
         story.answers += sent.answers
         story.sent_seconds += sent.seconds
         story.retried += sent.retried
