@@ -81,9 +81,9 @@ define install # $(1): lock file
 	@touch $@
 endef
 
-$(VENV)/.train: requirements/train.txt pyproject.toml src/baluarte/core/program/_kernel.c | $(BIN)/python
+$(VENV)/.train: requirements/train.txt pyproject.toml $(wildcard src/baluarte/core/program/*.[ch]) | $(BIN)/python
 	$(call install,requirements/train.txt)
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml src/baluarte/core/program/_kernel.c | $(BIN)/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml $(wildcard src/baluarte/core/program/*.[ch]) | $(BIN)/python
 	$(call install,requirements/dev.txt)
 	@touch $(VENV)/.train

@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SOURCE = ROOT / "src/baluarte/core/program/_kernel.c"
+SOURCES = sorted(map(str, (ROOT / "src/baluarte/core/program").glob("*.c")))
 FLAGS = (
     *("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"),
     *("-ffp-contract=off", "-fno-fast-math", "-DPy_LIMITED_API=0x030B0000"),
@@ -36,7 +36,7 @@ def built(folder):
     if not all(Path(path).is_absolute() for path in runtime):
         pytest.skip("gcc has no sanitizer runtime here")
     module = folder / "_kernel.abi3.so"
-    subprocess.run([compiler, *FLAGS, f"-I{headers}", str(SOURCE), "-o", str(module)], check=True)
+    subprocess.run([compiler, *FLAGS, f"-I{headers}", *SOURCES, "-o", str(module)], check=True)
     return module, runtime
 
 

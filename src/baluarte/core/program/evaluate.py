@@ -18,7 +18,7 @@ from baluarte.core.program.model import Program, TreePart
 from baluarte.core.program.reason_plan import Plan, plan_reasons, quadrature_tables
 
 Choice = Literal["auto", "c", "numpy"]
-_RULES = {"lightgbm": 0, "sklearn": 1, "xgboost": 2}
+_KINDS = {"lightgbm": 0, "sklearn": 1, "xgboost": 2, "linear": 3}  # _kernel.h
 
 
 @lru_cache(maxsize=1)
@@ -141,5 +141,5 @@ def _rebuild(program: Program, kernel: Choice) -> Evaluator:
 
 def _arrays(part: object) -> tuple[object, ...]:
     if isinstance(part, TreePart):
-        return (_RULES[part.rule], *(getattr(part, name) for name in TREE_ARRAYS))
-    return tuple(getattr(part, name) for name in LINEAR_ARRAYS)
+        return (_KINDS[part.rule], *(getattr(part, name) for name in TREE_ARRAYS))
+    return (_KINDS["linear"], *(getattr(part, name) for name in LINEAR_ARRAYS))

@@ -1,0 +1,219 @@
+/* The sealed program's kernel: what its files share. docs/concepts/program.md specifies every rule;
+ * the NumPy evaluator beside these files gives the same bits.
+ *
+ *   _kernel.c    the Python module          _trees.c    scores of trees     _linear.c   linear parts
+ *   _program.c   parts, blocks, threads     _pack.c     trees made ready    _reasons.c  reasons
+ *
+ * Only _kernel.c knows Python. A program copies checked arrays into a layout of its own and checks
+ * again whatever memory safety and termination rest on, so that no program, however it was made,
+ * can crash or hang the process. Integer sums have no order, so rows, trees and threads may be taken
+ * in any; floating point here is only compared or evaluated in the stated order, never contracted
+ * (-ffp-contract=off).
+ */
+#ifndef BALUARTE_KERNEL_H
+#define BALUARTE_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__FAST_MATH__)
+#error "the kernel's bits need IEEE-754 arithmetic: build without -ffast-math"
+#endif
+
+#define MAX_DEPTH 1024
+#define MAX_FEATURES (1 << 20)
+#define MAX_NODES (1u << 26)
+#define MAX_SUM (1LL << 60)
+#define MAX_SCORE 9007199254740991LL /* 2**53 - 1 */
+#define BLOCK 1024      /* rows at most in a block */
+#define LANES 8         /* trees in flight for one row */
+#define SMALL_LEAVES 64 /* a bit a leaf */
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* What is wrong, in words; NULL where nothing is. */
+typedef const char *Fault;
+extern const char NO_MEMORY[];
+
+/* Contiguous items that a caller lends. */
+typedef struct {
+    const void *items;
+    size_t size, bytes; /* of an item, of all */
+} Array;
+
+/* The kinds of parts: trees by the rule of the library they are of, and others. */
+enum { LIGHTGBM = 0, SKLEARN = 1, XGBOOST = 2, LINEAR = 3, N_KINDS = 4 };
+
+/* Flags of a stored node: model.py. */
+enum { MISSING_LEFT = 1, MISSING_ZERO = 2, MISSING_NAN = 4, CATEGORICAL = 8 };
+
+/* Flags of a packed node, above the column. */
+/* Flags of a packed node, above the column. */
+#define COLUMN 0x00FFFFFFu
+#define NAN_LEFT 0x01000000u
+#define LEAF 0x02000000u
+#define ZERO 0x04000000u /* |x| <= 1e-35f is missing */
+#define SET 0x08000000u  /* membership in a set decides */
+#define FLOAT_SET 0x10000000u /* xgboost's sets: x as float32, members go right */
+#define SPECIAL (ZERO | SET)
+#define ENDS_SHIFT 29 /* the left child is a leaf; the next bit: the right one */
+
+
+typedef struct {
+    union {
+        double cut; /* x <= cut goes left, whatever the rule: see cut_of */
+        struct {
+            uint32_t start, n_bits;
+        } set;
+    } u;
+    uint32_t child; /* packed: left child, the right one follows; a leaf points to itself */
+    uint32_t bits;  /* column and flags */
+} Node;
+
+/* Trees of at most 64 leaves, for strips of rows: see small_of_strip. */
+typedef struct {
+    double cut;
+    int64_t keep;    /* leaves that stay where a row goes right */
+    uint32_t column; /* in units of a strip */
+    uint32_t node;   /* in canonical order, for special nodes */
+} Test;
+
+typedef struct {
+    uint32_t first, nan_left, special, end; /* tests: NaN goes right, NaN goes left, special */
+    uint32_t leaf;                          /* the first */
+} Small;
+
+typedef struct {
+    uint32_t n_nodes, n_leaves, n_trees;
+    uint32_t *words; /* category sets */
+    /* packed for scores */
+    Node *packed;
+    int64_t *value;  /* of packed leaves */
+    uint32_t *roots; /* packed; small trees first */
+    Test *tests;
+    Small *small;
+    uint32_t n_small;
+    uint32_t *columns; /* that the tests read, ascending */
+    uint32_t n_columns;
+    size_t packed_bytes;
+    /* in canonical order, for reasons */
+    Node *node;
+    int32_t *left, *right;
+    int64_t *leaf;
+    uint32_t *first; /* (n_trees + 1,) first node of each tree */
+    /* reasons; NULL until plan() */
+    int64_t *before;
+    double *share, *merged;
+    uint32_t *order; /* (n_trees,) quadrature nodes */
+    size_t *table_at;
+    double *table;
+} Trees;
+
+typedef struct {
+    uint32_t n_numeric, n_tables;
+    int32_t *column, *table_column, *table_start, *cut_start;
+    double *center, *scale, *low, *high, *weight, *cut;
+    int64_t *missing, *mean, *table_value, *table_missing, *table_other, *table_mean;
+} Linear;
+
+typedef struct {
+    int kind;
+    Trees trees; /* empty where the part is of another kind, as are the others */
+    Linear linear;
+} Part;
+
+typedef struct {
+    size_t n_features;
+    int64_t base;
+    size_t n_parts;
+    Part *parts;
+    int64_t largest_sum; /* of absolute terms */
+    size_t packed_bytes;
+    size_t rows_a_block;
+    /* reasons */
+    int planned;
+    int64_t reason_base;
+    uint32_t max_order;
+    uint32_t max_tree_nodes;
+    size_t max_tree_work;
+    size_t n_used;
+    uint32_t *used;
+    double *t, *u, *w; /* quadrature of order q starts at q(q - 1)/2 */
+} Program;
+
+/* ---- _program.c: parts, blocks of rows, threads ---------------------------------------------- */
+
+void *room(size_t count, size_t size); /* zeroed; NULL where there is none */
+
+/* Copies an array of items of `size` bytes and counts them. */
+Fault copy_in(const Array *array, size_t size, void *out, uint32_t *count);
+
+/* Adds the largest absolute terms of a part to `total`; -1 above MAX_SUM. */
+int count_term(int64_t term, int64_t *largest);
+int count_sum(int64_t largest, int64_t *total);
+
+int ranges_hold(const int32_t *start, uint32_t count, uint32_t n_ranges, uint32_t n_items);
+int columns_hold(const int32_t *column, uint32_t count, size_t n_features);
+
+/* A program of `n_parts` parts, yet empty; NULL and a fault where there is none. */
+Program *program_new(int64_t n_features, int64_t base, size_t n_parts, Fault *fault);
+
+/* The part at `at`, of `kind`, from its arrays in the order of format.py. */
+Fault program_read(Program *program, size_t at, int64_t kind, const Array *arrays, size_t count);
+
+void program_free(Program *program);
+
+/* The first `n` rows' scores, of at most BLOCK rows. */
+void score_block(const Program *program, const double *X, size_t n, int64_t *scores);
+
+/* What is done with rows: 0, or -1 where there is no memory. */
+typedef int Work(const Program *program, const double *X, size_t n, int64_t *out);
+Work score_rows, reasons_rows;
+
+/* Rows split into one run a thread, each of `rows_a_thread` at least and `width` numbers a row; 0, or
+ * -1 where there is no memory, -2 where the floating-point environment can't be set. */
+int run(Work *work, const Program *program, const double *X, size_t n, int64_t *out, size_t width,
+        size_t threads, size_t rows_a_thread);
+
+/* ---- _trees.c, _pack.c ------------------------------------------------------------------------ */
+
+enum { TREE_ARRAYS = 12 };
+Fault read_trees(Program *program, Part *part, const Array *arrays, int64_t *total);
+void score_trees(const Trees *trees, const double *X, size_t d, size_t n, int64_t *sums);
+void free_trees(Trees *trees);
+
+/* The largest float64 that goes left where x is first rounded to float32 and then compared with
+ * t by <= (or by <): rounding is monotone, so `x <= cut_of(t)` decides the same for every x. */
+double cut_of(double t, int strict);
+
+/* Whether a value goes left at a node whose flags are in SPECIAL. */
+int goes_left_special(const Node *node, const uint32_t *words, double x);
+
+INLINE int goes_left_plain(const Node *node, double x) {
+    return (x <= node->u.cut) | ((x != x) & (int)((node->bits & NAN_LEFT) != 0));
+}
+
+INLINE int goes_left(const Node *node, const uint32_t *words, double x) {
+    if (node->bits & SPECIAL) return goes_left_special(node, words, x);
+    return goes_left_plain(node, x);
+}
+
+/* ---- _linear.c -------------------------------------------------------------------------------- */
+
+enum { LINEAR_ARRAYS = 16 };
+Fault read_linear(Program *program, Part *part, const Array *arrays, int64_t *total);
+void score_linear(const Linear *linear, const double *X, size_t d, size_t n, int64_t *sums);
+void reasons_of_linear(const Linear *linear, const double *row, int64_t *phi);
+void free_linear(Linear *linear);
+
+/* ---- _reasons.c ------------------------------------------------------------------------------- */
+
+/* Makes a program ready for reasons: `quadrature` is t, u = 1 - t and the weights w of orders
+ * 1 .. max_order, one after another. */
+Fault plan_program(Program *program, int64_t base, uint32_t max_order, const Array *quadrature);
+
+enum { PLAN_ARRAYS = 4 };
+/* (before, share, merged, order) of a part of trees. */
+Fault plan_trees(Program *program, Trees *trees, const Array *arrays);
+
+#endif
