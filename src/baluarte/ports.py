@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.drift import Alarm, ViewValue
 from baluarte.core.event import Events
@@ -129,6 +130,70 @@ class Evaluate(Protocol):
         self, model: Model, params: Params, *, seed: int
     ) -> tuple[float, dict[str, float]]:
         """The value to maximise and the figures to record."""
+        ...
+
+
+# --- adopting ----------------------------------------------------------------------------------
+
+
+class ForeignModel(Protocol):
+    """A model that people already have, read from its file as data.
+
+    Rows for it are (n, inputs), in the order of its inputs; a category's column holds codes (see
+    :class:`~baluarte.core.adopted.ModelInput`).
+    """
+
+    @property
+    def read_as(self) -> str:
+        """The format, and its version where the file says it."""
+        ...
+
+    @property
+    def scale(self) -> Scale:
+        """Of the draft's sum."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[ModelInput, ...]:
+        """What it is fed, in its own order."""
+        ...
+
+    def draft(self, rows: Matrix) -> Draft:
+        """The model over its inputs.
+
+        Args:
+            rows: (n, inputs), n at least 1; ranges of linear terms, their means, and covers of
+                trees that bring none are taken from them.
+
+        Raises:
+            DataError: it can't be put as a program; says why, and what to do.
+        """
+        ...
+
+    def by_library(self, rows: Matrix) -> LibraryOutput | None:
+        """What the model's own library says of (n, inputs) rows; None where it isn't there."""
+        ...
+
+
+class ModelReader(Protocol):
+    """Reads one format of models, without running anything: one file in ``methods/readers``."""
+
+    name: ClassVar[str]
+
+    def recognises(self, name: str, head: bytes) -> bool:
+        """Whether a file of this name that starts with these bytes (up to 4 KiB) is one."""
+        ...
+
+    def read(self, data: bytes, *, positive: str | None, where: str) -> ForeignModel:
+        """The model in the file.
+
+        Args:
+            positive: the class that is the attack, for a model of more than two.
+            where: the file's name, for messages.
+
+        Raises:
+            DataError: no model of this format, damaged, or one that can't be put as a program.
+        """
         ...
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.adapters.stores.sqlite import SqliteRegistry
-    from baluarte.ports import Progress, Search
+    from baluarte.ports import ModelReader, Progress, Search
 
 Kernel = Literal["auto", "c", "numpy"]
 
@@ -75,6 +75,15 @@ def kernel_choice() -> Kernel:
             raise ContractError(
                 f"expected auto, c or numpy; found {said!r}", where="BALUARTE_KERNEL"
             )
+
+
+def reader_for(name: str, head: bytes) -> ModelReader | None:
+    """The reader that recognises a model's file, or None."""
+    for known in plugin_names("readers"):
+        reader: ModelReader = _points("readers")[known].load()()
+        if reader.recognises(name, head):
+            return reader
+    return None
 
 
 def source_for(address: str) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from baluarte import __version__
+from baluarte.apps.adoption_words import doubts, likeness
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.rows import intervals
 from baluarte.apps.charts.values import Tone
@@ -24,6 +25,7 @@ from baluarte.apps.page import facts, figure, listing, notice, page, paragraph, 
 from baluarte.apps.story_words import spoken_instant
 from baluarte.core.bounds import look_alpha
 from baluarte.core.bundle import SealedBundle
+from baluarte.core.certificate import Certificate
 from baluarte.core.contract import Budget
 from baluarte.core.evidence import Evidence, Figure, Verdict
 from baluarte.core.registry import Version
@@ -231,7 +233,39 @@ def _faithful(evidence: Evidence, texts: Texts) -> Html | None:
     if "same_bits_rows" in faithful:
         bits = notice("kept", texts.get("evidence.same_bits", n=int(faithful["same_bits_rows"])))
     tone: Tone = "unsure" if changed else "kept"
-    return section(texts.get("evidence.faithful"), notice(tone, said), bits)
+    return section(
+        texts.get("evidence.faithful"), notice(tone, said), *_certificate(evidence, texts), bits
+    )
+
+
+def _certificate(evidence: Evidence, texts: Texts) -> list[Html]:
+    """Of an adopted model: how like it the program is on all rows that were given."""
+    certificate = evidence.certificate
+    if not isinstance(certificate, Certificate):
+        return []
+    told = [
+        (texts.get("adopt.read_as"), certificate.read_as),
+        (texts.get("adopt.model_digest"), certificate.model),
+        (texts.get("evidence.data_digest"), certificate.rows),
+    ]
+    if certificate.unpickled:
+        told.append((texts.get("adopt.pickle"), certificate.unpickled))
+    heads = [texts.get(f"adopt.{key}") for key in ("row", "by_program", "by_model", "tie")]
+    changed = [
+        [
+            texts.numerals.count(one.row),
+            outcome_name(texts, one.program),
+            outcome_name(texts, one.model),
+            texts.get("adopt.is_tie") if one.tie else "",
+        ]
+        for one in certificate.changed
+    ]
+    parts = [
+        paragraph(texts.get("adopt.adopted"), " ", likeness(texts, certificate).capitalize(), "."),
+        *(paragraph(line) for line in doubts(texts, certificate)),
+        tag("dl", *_pairs(told), class_="pairs"),
+    ]
+    return [*parts, table(heads, changed, numeric=[0])] if changed else parts
 
 
 def _lineage(bundle: SealedBundle, version: Version, texts: Texts) -> Html:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from baluarte.core import bands as band_format
 from baluarte.core.bands import Bands
+from baluarte.core.certificate import Certificate
 from baluarte.core.contract import Contract, canonical
 from baluarte.core.encode import Encoder, encoder_from_json, encoder_to_json
 from baluarte.core.event import Events
@@ -57,6 +58,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rehearsal_gates: the gates' answers there, at the whole error probability.
         faithfulness: the program against the library on the proof rows, by name of the figure.
         changed: row numbers of decisions that the library's own output would have made otherwise.
+        certificate: of an adopted model's likeness; absent for a trained one.
     """
 
     members: tuple[Member, ...]
@@ -70,6 +72,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     faithfulness: dict[str, float | int | str]
     changed: tuple[int, ...]
     lineage: Lineage
+    certificate: Certificate | msgspec.UnsetType = msgspec.UNSET
     format: Literal["baluarte-training/1"] = "baluarte-training/1"
 
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from baluarte.core.certificate import Certificate
+
 Verdict = Literal["pass", "fail", "not_enough_data"]
 
 
@@ -75,6 +77,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         look: number of the look at the holdout that this was, from 1; 0 where there was none.
         holdout: digest of the proof rows.
         at: when it was measured, microseconds of UTC.
+        certificate: of an adopted model's likeness; absent for a trained one.
     """
 
     verdict: Verdict
@@ -85,6 +88,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     look: int = 0
     holdout: str = ""
     at: int = 0
+    certificate: Certificate | msgspec.UnsetType = msgspec.UNSET
     format: Literal["baluarte-evidence/1"] = "baluarte-evidence/1"
 
 

@@ -76,7 +76,12 @@ class Split:
 
 
 def split_rows(
-    contract: Contract, events: Events, labels: NDArray[np.int8], *, n_old: int = 0
+    contract: Contract,
+    events: Events,
+    labels: NDArray[np.int8],
+    *,
+    n_old: int = 0,
+    fits: bool = True,
 ) -> Split:
     """Share the rows out.
 
@@ -84,6 +89,7 @@ def split_rows(
         labels: (n,) 1 attack, 0 not, -1 not known. Without a label in the contract all are -1.
         n_old: the first rows are of an earlier training: they only fit, the later ones are shared
             out, and no old row is the duplicate of one that is held out.
+        fits: whether a model is to be fitted; if not, most rows set the threshold and prove.
 
     Raises:
         DataError: no row can be used.
@@ -94,7 +100,7 @@ def split_rows(
         contract,
         n_negatives=int(np.count_nonzero(usable & ~attack & new)),
         n_positives=int(np.count_nonzero(usable & attack & new)),
-        others_fit=n_old > 0,
+        others_fit=n_old > 0 or not fits,
     )
     how = _how(contract.events, events)
     keys = _group_keys(contract, events, how)

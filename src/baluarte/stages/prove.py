@@ -134,6 +134,7 @@ def prove(
         look=cost.look,
         holdout=candidate.holdout,
         at=at,
+        certificate=candidate.training.certificate,
     )
     return Proof(verdict=answer.verdict, evidence=evidence, needed=answer.needed, cost=cost)
 

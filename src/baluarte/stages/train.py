@@ -12,13 +12,14 @@ from numpy.random import Generator  # noqa: TID251 - the type of a parameter
 from numpy.typing import NDArray
 
 from baluarte.core.bands import Bands
-from baluarte.core.candidate import Candidate, Training
+from baluarte.core.candidate import Candidate, Member, Training, TrialRow
 from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo, Encoder, fit_encoder
 from baluarte.core.event import Events
 from baluarte.core.evidence import Figure, GateResult, Lineage
 from baluarte.core.labels import attacks
 from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.program.model import Program
 from baluarte.core.promise_value import TuningRows, costs
 from baluarte.core.row_keys import digest
 from baluarte.core.split import Part, Split, split_rows
@@ -92,7 +93,7 @@ def train(
     labels = attacks(contract, events)
     split = split_rows(contract, events, labels, n_old=n_old)
     encoder = fit_encoder(contract.events, events.take(split.rows(Part.FIT)))
-    rows = _Rows(
+    rows = TrainingRows(
         contract=contract,
         events=events,
         labels=labels,
@@ -101,7 +102,20 @@ def train(
         X=encoder.encode(events),
     )
     learned = _learned(rows, tools, n_old)
-    return _candidate(rows, learned, tools, provenance)
+    made = Made(
+        program=learned.program,
+        members=tuple(member for member, _ in learned.members),
+        margin=learned.margin(rows.X[split.rows(Part.PROOF)]),
+        value=learned.value,
+        trials=learned.trials,
+        stopped_early=learned.stopped_early,
+    )
+    trials: dict[str, str | int | float | bool | None] = {
+        "completed": len(learned.trials),
+        "stopped_early": learned.stopped_early,
+        "chosen": " + ".join(member.model for member in made.members),
+    }
+    return candidate_of(rows, made, tools, lineage_of(rows, provenance, trials=trials))
 
 
 def trained_families(contract: Contract) -> tuple[str, ...]:
@@ -110,7 +124,7 @@ def trained_families(contract: Contract) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
+class TrainingRows:
     """All rows, shared out and encoded."""
 
     contract: Contract
@@ -126,7 +140,7 @@ class _Rows:
         return evaluator.score(X, threads=self.contract.learner.threads)
 
 
-def _learned(rows: _Rows, tools: TrainingTools, n_old: int) -> Learned:
+def _learned(rows: TrainingRows, tools: TrainingTools, n_old: int) -> Learned:
     contract, fit = rows.contract, rows.split.rows(Part.FIT)
     missed, false_alarm = costs(contract, rows.events)
     tuning = TuningRows(
@@ -149,38 +163,50 @@ def _learned(rows: _Rows, tools: TrainingTools, n_old: int) -> Learned:
     return learn_without_labels(contract, fit_rows, rows.encoder, models=usable)
 
 
-def _candidate(
-    rows: _Rows, learned: Learned, tools: TrainingTools, provenance: Provenance
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A program and how it came about."""
+
+    program: Program
+    members: tuple[Member, ...]
+    margin: NDArray[np.float64]  #: (n,) what the program must reproduce on the proof rows
+    value: float = 0.0
+    trials: tuple[TrialRow, ...] = ()
+    stopped_early: bool = False
+
+
+def candidate_of(
+    rows: TrainingRows, made: Made, tools: TrainingTools, lineage: Lineage
 ) -> Candidate:
     """Everything after fitting is measured on the sealed program's own scores."""
-    evaluator = tools.evaluator(learned.program)
+    evaluator = tools.evaluator(made.program)
     bands, thresholds = _bands(rows, evaluator)
     proof = rows.split.rows(Part.PROOF)
     faithful, changed = faithfulness(
-        margin=learned.margin(rows.X[proof]),
+        margin=made.margin,
         scores=rows.scores(evaluator, Part.PROOF),
-        scale_bits=learned.program.scale_bits,
+        scale_bits=made.program.scale_bits,
         bands=bands,
     )
     _refuse_unfaithful(faithful)
     figures, gates = _rehearsal(rows, evaluator, bands, tools)
     training = Training(
-        members=tuple(member for member, _ in learned.members),
-        value=learned.value,
-        trials=learned.trials,
-        stopped_early=learned.stopped_early,
+        members=made.members,
+        value=made.value,
+        trials=made.trials,
+        stopped_early=made.stopped_early,
         split=rows.split.evidence,
         thresholds=tuple(thresholds),
         rehearsal=figures,
         rehearsal_gates=gates,
         faithfulness=faithful,
         changed=tuple(proof[changed].tolist()),
-        lineage=_lineage(rows, learned, provenance),
+        lineage=lineage,
     )
     return Candidate(
         contract=rows.contract,
         encoder=rows.encoder,
-        program=learned.program,
+        program=made.program,
         bands=bands,
         training=training,
         parts=rows.split.parts,
@@ -188,7 +214,7 @@ def _candidate(
     )
 
 
-def _bands(rows: _Rows, evaluator: Evaluator) -> tuple[Bands, list[Figure]]:
+def _bands(rows: TrainingRows, evaluator: Evaluator) -> tuple[Bands, list[Figure]]:
     contract = rows.contract
     missed, false_alarm = costs(contract, rows.events)
 
@@ -212,7 +238,7 @@ def _bands(rows: _Rows, evaluator: Evaluator) -> tuple[Bands, list[Figure]]:
 
 
 def _rehearsal(
-    rows: _Rows, evaluator: Evaluator, bands: Bands, tools: TrainingTools
+    rows: TrainingRows, evaluator: Evaluator, bands: Bands, tools: TrainingTools
 ) -> tuple[tuple[Figure, ...], tuple[GateResult, ...]]:
     contract = rows.contract
     if contract.label is None:
@@ -232,7 +258,7 @@ def _rehearsal(
     return figures, judge(contract, tools.gates, judged, alpha=alpha)
 
 
-def _armed(rows: _Rows, evaluator: Evaluator, tools: TrainingTools) -> bytes | None:
+def _armed(rows: TrainingRows, evaluator: Evaluator, tools: TrainingTools) -> bytes | None:
     """The monitor's baseline: held-out rows as they come, whatever their labels."""
     if tools.arm is None:
         return None
@@ -255,7 +281,13 @@ def _refuse_unfaithful(figures: Mapping[str, float | int | str]) -> None:
         )
 
 
-def _lineage(rows: _Rows, learned: Learned, provenance: Provenance) -> Lineage:
+def lineage_of(
+    rows: TrainingRows,
+    provenance: Provenance,
+    *,
+    trials: Mapping[str, str | int | float | bool | None],
+) -> Lineage:
+    """Where a candidate comes from."""
     split = rows.split
     named = [part for part in Part if part != Part.UNUSED]
     return Lineage(
@@ -264,11 +296,7 @@ def _lineage(rows: _Rows, learned: Learned, provenance: Provenance) -> Lineage:
         code=provenance.code,
         environment=provenance.environment,
         seed=rows.contract.learner.seed,
-        trials={
-            "completed": len(learned.trials),
-            "stopped_early": learned.stopped_early,
-            "chosen": " + ".join(member.model for member, _ in learned.members),
-        },
+        trials=dict(trials),
         trained_by=provenance.trained_by,
         trained_at=provenance.trained_at,
         parent=provenance.parent,

@@ -38,6 +38,7 @@ COMMANDS = (
     Command("prove", "Build", "spend a look at the proof rows: pass, fail or not enough data"),
     Command("seal", "Build", "sign the proved candidate as the next version"),
     Command("build", "Build", "plan, train, prove and seal; stops at the first no"),
+    Command("adopt", "Build", "seal a model that another tool made, with a certificate"),
     Command("approve", "Decide", "approve a version, as another person than its authors"),
     Command("promote", "Decide", "make a version the champion"),
     Command("rollback", "Decide", "make the champion before this one the champion again"),

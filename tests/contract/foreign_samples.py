@@ -1,0 +1,89 @@
+"""Models as other libraries write them, with what those libraries say of rows themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from baluarte.testing.readers import Sample
+
+SERVICES = ("http", "dns", "ssh", "smtp")
+
+
+def table(n: int = 500, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of numbers, missing ones among them, and a category; and their labels."""
+    rng = np.random.default_rng(seed)
+    service = rng.integers(0, len(SERVICES), n)
+    X = pd.DataFrame(
+        {
+            "bytes": np.exp(2 * rng.normal(size=n)),
+            "rate": np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)),
+            "failures": rng.integers(0, 9, n).astype(float),
+            "service": pd.Categorical.from_codes(service, categories=list(SERVICES)),
+        }
+    )
+    signal = X["bytes"] + X["failures"] + 3 * (service == 2) + rng.normal(size=n)
+    return X, (signal > 7).to_numpy().astype(int)
+
+
+def coded(X: pd.DataFrame) -> np.ndarray:
+    """The rows as a reader's model is fed: categories by their place, NaN where missing."""
+    codes = {
+        name: X[name].cat.codes.astype(float).where(X[name].notna())
+        for name in X.columns
+        if isinstance(X[name].dtype, pd.CategoricalDtype)
+    }
+    return np.ascontiguousarray(X.assign(**codes).to_numpy(dtype=np.float64))
+
+
+def lightgbm_text() -> list[Sample]:
+    import lightgbm as lgb
+
+    X, y = table()
+    samples = []
+    small = {"verbose": -1, "num_leaves": 7, "min_data_in_leaf": 5, "num_threads": 1}
+    kinds = {
+        "boosted": {"objective": "binary"},
+        "zero_as_missing": {"objective": "binary", "zero_as_missing": True},
+        "forest": {
+            "objective": "binary",
+            "boosting": "rf",
+            "bagging_freq": 1,
+            "bagging_fraction": 0.7,
+        },
+        "dart": {"objective": "cross_entropy", "boosting": "dart"},
+    }
+    for kind, options in kinds.items():
+        booster = lgb.train(small | options, lgb.Dataset(X, y), 12)
+        said = booster.predict(X, raw_score=True)
+        data = booster.model_to_string().encode()
+        samples.append(Sample(name=f"{kind}.txt", data=data, rows=coded(X), output=said))
+    several = y + (X["failures"] > 6).to_numpy()
+    own = lgb.train(
+        small | {"objective": "multiclassova", "num_class": 3}, lgb.Dataset(X, several), 6
+    )
+    samples.append(
+        Sample(
+            name="one_of_three.txt",
+            data=own.model_to_string().encode(),
+            rows=coded(X),
+            output=own.predict(X, raw_score=True)[:, 2],
+            positive="2",
+        )
+    )
+    whole = coded(X)
+    numbers = lgb.train(
+        small | {"objective": "binary"}, lgb.Dataset(whole, y, categorical_feature=[3]), 6
+    )
+    samples.append(
+        Sample(
+            name="codes.txt",
+            data=numbers.model_to_string().encode(),
+            rows=whole,
+            output=numbers.predict(whole, raw_score=True),
+        )
+    )
+    return samples
+
+
+SAMPLES = {"lightgbm_text": lightgbm_text}
