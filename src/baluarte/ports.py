@@ -21,6 +21,7 @@ from baluarte.core.keys import PublicKey
 from baluarte.core.program.draft import Draft
 from baluarte.core.proof_rows import ProofRows
 from baluarte.core.raw_column import RawColumn
+from baluarte.core.reading import PLAIN, BadRow, Reading
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.core.schema import Schema
 from baluarte.core.search import FitTask, SearchBudget, Trial
@@ -308,18 +309,47 @@ class DriftView(Protocol):
 # --- the world ---------------------------------------------------------------------------------
 
 
+class Quarantine(Protocol):
+    """Where rows go that can't be read, so that the others can be used."""
+
+    def put(self, row: BadRow) -> None:
+        """Keep a row.
+
+        Raises:
+            DataError: there are more of them than may be.
+        """
+        ...
+
+
 class Source(Protocol):
-    """A place events come from: one file in ``adapters/sources``; opened by address."""
+    """A place events come from: one file in ``adapters/sources``; opened by address.
+
+    A file's name ends with one of ``suffixes``; any other place's address begins with one of
+    ``schemes`` and a colon.
+    """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    schemes: ClassVar[tuple[str, ...]]
 
-    def profile(self, address: str, *, max_rows: int) -> list[RawColumn]:
+    def profile(self, address: str, *, max_rows: int, reading: Reading = PLAIN) -> list[RawColumn]:
         """The columns as they stand, over the first ``max_rows`` rows."""
         ...
 
-    def read(self, address: str, schema: Schema, *, batch_rows: int) -> Iterator[Events]:
+    def read(
+        self,
+        address: str,
+        schema: Schema,
+        *,
+        batch_rows: int,
+        reading: Reading = PLAIN,
+        quarantine: Quarantine | None = None,
+    ) -> Iterator[Events]:
         """Canonical events in batches, in file order.
+
+        Args:
+            quarantine: takes the rows that do not conform; the others are yielded. Without it
+                nothing is yielded from the first fault on.
 
         Raises:
             DataError: values do not conform; faults up to a stated number, with row and field.
@@ -336,6 +366,7 @@ class Sink(Protocol):
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    schemes: ClassVar[tuple[str, ...]]
 
     def write(self, address: str, batches: Iterator[Mapping[str, Sequence[object]]]) -> int:
         """Write all batches of columns and return the number of rows; all of it or nothing."""

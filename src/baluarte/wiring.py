@@ -6,6 +6,7 @@ Only what the configuration names is imported: a serving process never sees a le
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from baluarte.ports import ModelReader, Progress, Search
 
 Kernel = Literal["auto", "c", "numpy"]
+Password = Callable[[], str | None]  #: reads a secret when it is needed
 
 
 # --- plug-ins ----------------------------------------------------------------------------------
@@ -86,26 +88,34 @@ def reader_for(name: str, head: bytes) -> ModelReader | None:
     return None
 
 
-def source_for(address: str) -> Any:
-    """The source plug-in that reads an address, by its suffix."""
-    return _by_suffix("sources", address)
+def source_for(address: str, *, password: Password | None = None) -> Any:
+    """The source plug-in that reads an address, by its scheme or its suffix.
+
+    Args:
+        password: asked for by the places that need one.
+    """
+    return _by_address("sources", address, password)
 
 
-def sink_for(address: str) -> Any:
-    """The sink plug-in that writes an address, by its suffix."""
-    return _by_suffix("sinks", address)
+def sink_for(address: str, *, password: Password | None = None) -> Any:
+    """The sink plug-in that writes an address, by its scheme or its suffix."""
+    return _by_address("sinks", address, password)
 
 
-def _by_suffix(group: str, address: str) -> Any:
-    known: dict[str, str] = {}
+def _by_address(group: str, address: str, password: Password | None) -> Any:
+    scheme = address.partition(":")[0].lower()
+    file = Path(address).name.lower()
+    known: set[str] = set()
     for name in plugin_names(group):
         kind = _points(group)[name].load()
-        for suffix in kind.suffixes:
-            if Path(address).name.lower().endswith(suffix):
-                return kind()
-            known[suffix] = name
+        if scheme in kind.schemes:
+            return kind(password=password)
+        if any(file.endswith(suffix) for suffix in kind.suffixes):
+            return kind()
+        known |= {*kind.suffixes, *(f"{scheme}:" for scheme in kind.schemes)}
     raise ContractError(
-        f"expected a file that ends with one of {', '.join(sorted(known))}",
+        f"expected a file that ends with, or an address that begins with, one of "
+        f"{', '.join(sorted(known))}",
         where=address,
         hint="Name the file by its format.",
     )

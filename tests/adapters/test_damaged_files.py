@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import random
@@ -90,9 +91,20 @@ FAULTY: list[tuple[str, str, Any, tuple[str, ...]]] = [
         "csv",
         "latin-1",
         HEAD + GOOD + b"1,2,Espa\xf1a,\n",
-        (":3: ", "expected UTF-8, found byte 0xf1", "iconv"),
+        (":3: ", "expected UTF-8, found byte 0xf1", 'encoding = "windows-1252"'),
     ),
-    ("csv", "utf-16", "amount,tries\n1,2\n".encode("utf-16"), (":1: ", "found UTF-16")),
+    (
+        "csv",
+        "utf-16 without a mark",
+        (HEAD + GOOD).decode().encode("utf-16-le"),
+        ("amount: expected a column",),
+    ),
+    (
+        "csv",
+        "utf-16 cut within a character",
+        codecs.BOM_UTF16_LE + (HEAD + GOOD).decode().encode("utf-16-le")[:-1],
+        (":2", "expected utf-16-le"),
+    ),
     (
         "csv",
         "mixed types",

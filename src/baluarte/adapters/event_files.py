@@ -1,9 +1,10 @@
-"""Files of events as the disk has them: opened with care, read line by line, digested."""
+"""Files of events wherever they lie: opened with care, read line by line, digested."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import stat
 import zlib
@@ -12,22 +13,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from baluarte.adapters.encodings import decoded
+from baluarte.adapters.objects import is_object, opened_object
 from baluarte.core.nearest import did_you_mean
+from baluarte.core.reading import PLAIN, Reading
 from baluarte.errors import DataError, OutsideError
 
 MAX_LINE_BYTES = 1 << 20  #: a longer line is no event, and would fill the memory
 
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-_UTF8_MARK = b"\xef\xbb\xbf"
-
 
 @contextmanager
 def opened(address: str) -> Iterator[BinaryIO]:
-    """The bytes of a regular file, unpacked if its name ends with ``.gz``.
+    """The bytes of a regular file or an object, unpacked if its name ends with ``.gz``.
 
     Raises:
         DataError: there is no such file, it is no regular file, or it is damaged.
-        OutsideError: the operating system refused.
+        OutsideError: the operating system or the object store refused.
     """
     with _plain(address) as raw, _wrapped(address):
         if address.lower().endswith(".gz"):
@@ -38,7 +39,23 @@ def opened(address: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def opened_text(address: str, reading: Reading = PLAIN) -> Iterator[BinaryIO]:
+    """As :func:`opened`, brought to UTF-8 from what is stated or what its first bytes mark.
+
+    Raises:
+        ContractError: there is no such encoding.
+        DataError: also where the bytes are not of that encoding.
+    """
+    with opened(address) as file:
+        yield decoded(file, reading.encoding, address)
+
+
+@contextmanager
 def _plain(address: str) -> Iterator[BinaryIO]:
+    if is_object(address):
+        with opened_object(address) as stored:
+            yield stored
+        return
     path = Path(address)
     if "\0" in address:
         raise DataError("expected a file name, found a NUL in it", where=repr(address))
@@ -72,7 +89,7 @@ def _wrapped(address: str) -> Iterator[None]:
 
 def _unreadable(address: str, error: OSError) -> OutsideError:
     return OutsideError(
-        f"can't read the file: {os.strerror(error.errno or 0)}",
+        f"can't read the file: {os.strerror(error.errno) if error.errno else error}",
         where=address,
         hint="Check the disk and the file's permissions.",
     )
@@ -86,10 +103,10 @@ def _near(path: Path) -> str | None:
 
 
 def numbered_lines(file: BinaryIO, address: str) -> Iterator[tuple[int, bytes]]:
-    """Each line with its number from 1, with its end; a UTF-8 byte order mark is left out.
+    """Each line with its number from 1, with its end.
 
     Raises:
-        DataError: a line is too long, or the file is UTF-16 or empty.
+        DataError: a line is too long, or the file is empty.
     """
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
@@ -100,28 +117,35 @@ def numbered_lines(file: BinaryIO, address: str) -> Iterator[tuple[int, bytes]]:
                 where=f"{address}:{number}",
                 hint="Check that the file is text and ends its lines with \\n.",
             )
-        if number == 1:
-            if line[:2] in _MARKS:
-                raise DataError(
-                    f"expected UTF-8, found {_MARKS[line[:2]]}",
-                    where=f"{address}:1",
-                    hint="Save the file as UTF-8.",
-                )
-            line = line.removeprefix(_UTF8_MARK)
         yield number, line
     if number == 0:
         raise DataError("expected events, found an empty file", where=address)
 
 
-def file_digest(address: str) -> str:
-    """``sha256:…`` of the file's bytes as they lie on the disk.
+def content_digest(address: str) -> str:
+    """``sha256:…`` of the file's bytes as they are stored.
 
     Raises:
         DataError: there is no such file.
-        OutsideError: the operating system refused.
+        OutsideError: the operating system or the object store refused.
     """
+    return f"sha256:{_hexdigest(address, 'sha256')}"
+
+
+def content_md5(address: str) -> str:
+    """The MD5 of the file's bytes in hex: no proof of anything, but what DVC knows a file by."""
+    return _hexdigest(address, "md5")
+
+
+def _hexdigest(address: str, algorithm: str) -> str:
     with _plain(address) as file, _wrapped(address):
-        digest = hashlib.sha256()
+        digest = hashlib.new(algorithm, usedforsecurity=algorithm != "md5")
         while part := file.read(1 << 20):
             digest.update(part)
-        return f"sha256:{digest.hexdigest()}"
+        return digest.hexdigest()
+
+
+def size_of(address: str) -> int:
+    """Bytes of the file as it is stored."""
+    with _plain(address) as file, _wrapped(address):
+        return file.seek(0, io.SEEK_END)

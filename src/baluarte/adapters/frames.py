@@ -38,10 +38,10 @@ def columns_of(table: Any, schema: Schema) -> dict[str, Cells]:
     fields = {".".join(field.keys): field for field in schema.fields}
     arrow = _arrow_arrays(table)
     if arrow is not None:
-        from baluarte.adapters import parquet_tables  # noqa: PLC0415 - only where pyarrow is
+        from baluarte.adapters import arrow_tables  # noqa: PLC0415 - only where pyarrow is
 
         return {
-            name: parquet_tables.to_cells(array, fields[name])
+            name: arrow_tables.to_cells(array, fields[name])
             for name, array in arrow.items()
             if name in fields
         }
@@ -56,12 +56,12 @@ def profile_of(table: Any) -> list[RawColumn]:
     """
     arrow = _arrow_arrays(table)
     if arrow is not None:
-        from baluarte.adapters import parquet_tables  # noqa: PLC0415 - only where pyarrow is
+        from baluarte.adapters import arrow_tables  # noqa: PLC0415 - only where pyarrow is
 
         return [
-            parquet_tables.profile_array(name, array)
+            arrow_tables.profile_array(name, array)
             for name, array in arrow.items()
-            if parquet_tables.is_plain(array.type)
+            if arrow_tables.is_plain(array.type)
         ]
     out = []
     for name, cells in _plain_columns(table).items():

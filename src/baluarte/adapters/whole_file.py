@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from baluarte.adapters.disk import open_new, outside, sync_folder
+from baluarte.adapters.objects import is_object, put_object
 from baluarte.errors import DataError
 
 
@@ -40,10 +42,16 @@ class Aside:
 def whole_file(address: str) -> Iterator[Aside]:
     """Where to write a file's content; it stands at ``address`` when the block ends without error.
 
+    What becomes an object is written to this machine's temporary folder first.
+
     Raises:
         DataError: the address is no place for a file.
         OutsideError: the operating system refused; nothing is left behind.
     """
+    if is_object(address):
+        with _whole_object(address) as aside:
+            yield aside
+        return
     path = Path(address)
     if not path.parent.is_dir():
         raise DataError("expected a folder to write into, found none", where=str(path.parent))
@@ -59,3 +67,12 @@ def whole_file(address: str) -> Iterator[Aside]:
             sync_folder(path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _whole_object(address: str) -> Iterator[Aside]:
+    with tempfile.TemporaryDirectory(prefix="baluarte-") as folder:
+        aside = Aside(Path(folder))
+        with outside("can't write the file", Path(folder)):
+            yield aside
+        put_object(aside.path, address)

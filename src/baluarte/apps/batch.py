@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
+from typing import Protocol
 
 import msgspec
 
 from baluarte.core.event import Column, Events
 from baluarte.core.ids import format_ids
-from baluarte.ports import Clock, LedgerShard, Progress, Sink, Source
+from baluarte.core.schema import Schema
+from baluarte.ports import Clock, LedgerShard, Progress, Sink
 from baluarte.stages.score import Decisions, Identity, Scorer
 
 TOP = 3  #: reasons that have a column of their own
+
+
+class Reads(Protocol):
+    """What gives events in batches: a source, or one with a quarantine."""
+
+    def read(self, address: str, schema: Schema, *, batch_rows: int) -> Iterator[Events]:
+        """Canonical events, in order."""
+        ...
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +45,7 @@ def score_file(
     events: str,
     out: str,
     *,
-    source: Source,
+    source: Reads,
     sink: Sink,
     clock: Clock,
     shard: LedgerShard | None = None,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
+from baluarte.apps.intake import intake_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.session import Session
 from baluarte.core.bundle import BundleParts
@@ -29,7 +30,7 @@ from baluarte.core.candidate import (
 from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
-from baluarte.core.evidence import Evidence
+from baluarte.core.evidence import DataSource, Evidence
 from baluarte.core.labels import attacks
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
@@ -144,8 +145,10 @@ def time_events(evaluator: Evaluator, X: Matrix) -> NDArray[np.float64]:
     return times
 
 
-def provenance_of(session: Session, *, parent: str | None = None) -> Provenance:
-    """Who trains, when, with what."""
+def provenance_of(
+    session: Session, *, parent: str | None = None, sources: tuple[DataSource, ...] = ()
+) -> Provenance:
+    """Who trains, when, with what, from which data."""
     environment = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _LIBRARIES:
         try:
@@ -158,11 +161,17 @@ def provenance_of(session: Session, *, parent: str | None = None) -> Provenance:
         trained_by=session.actor,
         trained_at=session.clock.now_us(),
         parent=parent,
+        sources=sources,
     )
 
 
 def train_candidate(
-    session: Session, detector: Detector, events: Events, *, progress: Progress | None
+    session: Session,
+    detector: Detector,
+    events: Events,
+    *,
+    progress: Progress | None,
+    sources: tuple[DataSource, ...] = (),
 ) -> Candidate:
     """Train, and keep the candidate as the detector's pending one."""
     contract = detector.contract()
@@ -171,7 +180,8 @@ def train_candidate(
     tools = training_tools(
         session.place, contract, progress=progress, journal=folder / f"{contract.name}.journal"
     )
-    candidate = train(contract, events, tools=tools, provenance=provenance_of(session))
+    provenance = provenance_of(session, sources=sources)
+    candidate = train(contract, events, tools=tools, provenance=provenance)
     keep_candidate(session, candidate)
     return candidate
 
@@ -253,7 +263,7 @@ def new_labelled_events(session: Session, detector: str, contract: Contract) -> 
 def training_events(session: Session, detector: Detector, address: str | None = None) -> Events:
     """The events that the pending candidate was trained from, or would be."""
     contract = detector.contract()
-    events = read_events(address or detector.events_address(), contract)
+    events = intake_of(session.place, detector, address).events(contract)
     path = _pending_path(session.place, detector.name)
     if not (path.exists() and pending_of(session.place, detector.name).retrained):
         return events
@@ -267,11 +277,14 @@ def retrain_candidate(
     new: Events,
     *,
     progress: Progress | None,
+    sources: tuple[DataSource, ...] = (),
 ) -> Candidate:
     """Train a challenger with new labels, and keep it as the detector's pending candidate."""
     contract = detector.contract()
     champion = session.registry.champion(detector.name)
-    provenance = provenance_of(session, parent=champion.digest if champion else None)
+    provenance = provenance_of(
+        session, parent=champion.digest if champion else None, sources=sources
+    )
     tools = training_tools(session.place, contract, progress=progress)
     candidate = retrain(contract, old, new, tools=tools, provenance=provenance)
     keep_candidate(session, candidate, retrained=True)

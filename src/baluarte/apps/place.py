@@ -9,7 +9,7 @@ from pathlib import Path
 
 from baluarte.core.contract import Contract
 from baluarte.core.contract_toml import parse_contract
-from baluarte.core.workspace import Workspace, parse_overrides, parse_workspace
+from baluarte.core.workspace import Secret, Workspace, parse_overrides, parse_workspace
 from baluarte.errors import ContractError
 
 WORKSPACE_FILE = "workspace.toml"
@@ -47,6 +47,11 @@ class Place:
     def ledger(self) -> Path:
         """Folder of the ledger's shards."""
         return self.at(self.workspace.stores.ledger)
+
+    @property
+    def quarantine(self) -> Path:
+        """Folder of the rows that could not be read."""
+        return self.at(self.workspace.stores.quarantine)
 
     @property
     def trusted(self) -> Path:
@@ -92,12 +97,42 @@ class Place:
                 where=str(self.root / WORKSPACE_FILE),
                 hint="Name one, or run the command in its folder; baluarte init makes one.",
             )
-        path = self.at(entries[name].path)
+        entry = entries[name]
+        path = self.at(entry.path)
         path = path / DETECTOR_FILE if path.is_dir() else path
-        events = entries[name].events
         return Detector(
-            name=name, path=path, events=None if events is None else str(self.at(events))
+            name=name,
+            path=path,
+            events=self.address(entry.events),
+            holdout=self.address(entry.holdout),
+            labels=self.address(entry.labels),
         )
+
+    def address(self, said: str | None) -> str | None:
+        """An address of the workspace, a file's made absolute."""
+        if said is None or "://" in said:
+            return said
+        scheme, mark, path = said.partition(":")
+        if mark and scheme == "sqlite":
+            return f"{scheme}:{self.at(path)}"
+        return str(self.at(said))
+
+    def secret(self, secret: Secret, *, where: str) -> str:
+        """A secret's text.
+
+        Raises:
+            ContractError: the variable is not set, or there is no such file.
+        """
+        found = os.environ.get(secret.env or "")
+        if secret.file is not None:
+            path = self.at(secret.file)
+            found = path.read_text("utf-8").strip() if path.is_file() else None
+        if not found:
+            raise ContractError(
+                f"expected a secret in {secret.env or secret.file}, found none",
+                where=f"{WORKSPACE_FILE}: {where}",
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +142,8 @@ class Detector:
     name: str
     path: Path
     events: str | None
+    holdout: str | None = None
+    labels: str | None = None
 
     def text(self) -> str:
         """The contract's file as it stands.

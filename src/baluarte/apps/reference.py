@@ -7,10 +7,15 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from baluarte import errors, ports
 from baluarte.apps.cli.main import COMMANDS, parser_of
 from baluarte.apps.scoring.openapi import openapi_bytes
+from baluarte.core.contract_toml import contract_json_schema
+from baluarte.core.workspace import workspace_json_schema
 
 _HELP_WIDTH = "96"
 
@@ -89,7 +94,13 @@ def pages() -> dict[str, str]:
         "ports.md": ports_page(),
         "errors.md": errors_page(),
         "openapi.json": openapi_bytes().decode(),
+        "detector.schema.json": _schema(contract_json_schema()),
+        "workspace.schema.json": _schema(workspace_json_schema()),
     }
+
+
+def _schema(schema: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
 
 
 def main() -> None:

@@ -12,17 +12,34 @@ Place = Callable[[int, str], str]  #: (row, field path) to where a person finds 
 
 
 class Faults:
-    """Collects faults in any order; reports the first ones by row."""
+    """Collects faults in any order; reports the first ones by row.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        place: names a row and a path in it.
+        by_row: what is wrong with single rows is kept apart, for :meth:`take_rows`, and is no part
+            of the report.
+    """
+
+    def __init__(self, place: Place, *, by_row: bool = False) -> None:
         self.place = place
         self.total = 0
+        self.by_row = by_row
         self._kept: list[tuple[int, Fault]] = []
+        self._rows: dict[int, list[Fault]] = {}
 
     def add(self, row: int, path: str, message: str, hint: str | None = None) -> None:
-        """Record one fault; ``row`` orders the report."""
-        if self._wanted(row):
+        """Record one fault; ``row`` orders the report, and is -1 for what is wrong with all."""
+        if self.by_row and row >= 0:
+            known = self._rows.setdefault(row, [])
+            if len(known) < MAX_FAULTS:
+                known.append(Fault(message, self.place(row, path), hint))
+        elif self._wanted(row):
             self._kept.append((row, Fault(message, self.place(row, path), hint)))
+
+    def take_rows(self) -> dict[int, list[Fault]]:
+        """The faults of single rows since the last call, by row."""
+        rows, self._rows = self._rows, {}
+        return rows
 
     def absorb(self, row: int, error: DataError) -> None:
         """Record what another reader found to be wrong from this row on."""

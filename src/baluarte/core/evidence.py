@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from baluarte.core.certificate import Certificate
 
@@ -92,6 +93,22 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["baluarte-evidence/1"] = "baluarte-evidence/1"
 
 
+class DataSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Data that were read: their version is the digest of their content.
+
+    Attributes:
+        address: where they were; a file's name, or a URL without its user and parameters.
+        digest: ``sha256:…`` of the file's bytes, or of the rows that a query gave.
+        rows: that could be read.
+        quarantined: rows that were left out since they could not.
+    """
+
+    address: str
+    digest: str
+    rows: int
+    quarantined: int = 0
+
+
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     """Where a candidate comes from: enough to make it again.
 
@@ -103,6 +120,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
         seed: of everything that draws.
         trials: what the search did, such as how many trials and which won.
         parent: digest of the bundle that this one was retrained from.
+        sources: the data's versions; absent in what earlier releases sealed.
     """
 
     data: dict[str, str]
@@ -114,4 +132,5 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     trained_by: str = ""
     trained_at: int = 0
     parent: str | None = None
+    sources: tuple[DataSource, ...] | UnsetType = UNSET
     format: Literal["baluarte-lineage/1"] = "baluarte-lineage/1"

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from baluarte.core.contract_surface import Name, Positive, Said
+from baluarte.core.reading import Reading
 from baluarte.core.toml_lines import KeyPath
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
 from baluarte.errors import ContractError
@@ -44,6 +45,12 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     events: Annotated[Said, Meta(description="address of the labelled events")] | None = None
     holdout: Annotated[Said, Meta(description="address of proof events of their own")] | None = None
     labels: Annotated[Said, Meta(description="address of labels that came later")] | None = None
+    reading: Annotated[
+        Reading, Meta(description="how its files are read where they don't say it themselves")
+    ] = Reading()
+    password: (
+        Annotated[Secret, Meta(description="of the database that its addresses name")] | None
+    ) = None
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +62,9 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bundles: Annotated[Said, Meta(description="sealed bundles by digest")] = ".baluarte/bundles"
     ledger: Annotated[Said, Meta(description="decisions and acts")] = ".baluarte/ledger"
     drafts: Annotated[Said, Meta(description="candidates not yet sealed")] = ".baluarte/drafts"
+    quarantine: Annotated[Said, Meta(description="rows that can't be read")] = (
+        ".baluarte/quarantine"
+    )
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +109,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Count, Meta(description="requests at a time and worker; more is 503")
     ] = 1_024
     batch_rows: Annotated[Count, Meta(description="rows of a file in memory at a time")] = 65_536
+    max_bad_rows: Annotated[
+        int, Meta(ge=0, description="rows of a file that may be left out; one more stops the run")
+    ] = 10_000
+    max_bad_share: Annotated[
+        float, Meta(ge=0, le=1, description="share of a file's rows that may be left out")
+    ] = 0.01
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -243,3 +259,6 @@ def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "signing"), workspace.keys.signing
     if workspace.serve.token is not None:
         yield ("serve", "token"), workspace.serve.token
+    for name, entry in workspace.detectors.items():
+        if entry.password is not None:
+            yield ("detectors", name, "password"), entry.password

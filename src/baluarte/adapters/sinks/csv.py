@@ -18,6 +18,7 @@ class CsvSink:
 
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
+    schemes: ClassVar[tuple[str, ...]] = ()
 
     def write(self, address: str, batches: Iterator[Mapping[str, Sequence[object]]]) -> int:
         """Write all batches of columns and return the number of rows; all of it or nothing."""

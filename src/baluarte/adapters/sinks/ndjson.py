@@ -16,6 +16,7 @@ class NdjsonSink:
 
     name: ClassVar[str] = "ndjson"
     suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl")
+    schemes: ClassVar[tuple[str, ...]] = ()
 
     def write(self, address: str, batches: Iterator[Mapping[str, Sequence[object]]]) -> int:
         """Write all batches of columns and return the number of rows; all of it or nothing."""

@@ -15,11 +15,12 @@ class ParquetSink:
 
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    schemes: ClassVar[tuple[str, ...]] = ()
 
     def write(self, address: str, batches: Iterator[Mapping[str, Sequence[object]]]) -> int:
         """Write all batches of columns and return the number of rows; all of it or nothing."""
         try:
-            from baluarte.adapters import parquet_growing  # noqa: PLC0415 - only who writes it pays
+            from baluarte.adapters import arrow_growing  # noqa: PLC0415 - only who writes it pays
         except ImportError as error:
             raise OutsideError(
                 "writing Parquet needs pyarrow, which isn't installed",
@@ -29,7 +30,7 @@ class ParquetSink:
         n = 0
         with (
             whole_file(address) as aside,
-            parquet_growing.GrowingParquet(aside, address) as growing,
+            arrow_growing.GrowingTable(aside, address, "parquet") as growing,
         ):
             for columns in same_columns(batches, address):
                 growing.write(columns)

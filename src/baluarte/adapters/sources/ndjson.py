@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, ClassVar
 
-from baluarte.adapters.event_files import file_digest, numbered_lines, opened
+from baluarte.adapters.cells import Cells
+from baluarte.adapters.event_files import content_digest, numbered_lines, opened_text
 from baluarte.adapters.profile import profile_values
+from baluarte.adapters.row_intake import RowIntake
 from baluarte.core.event import Events
 from baluarte.core.event_columns import read_columns
 from baluarte.core.event_faults import Faults
@@ -15,8 +17,10 @@ from baluarte.core.event_rows import RowReader, from_records
 from baluarte.core.event_value import ValueRefusedError
 from baluarte.core.json_object import decode_object
 from baluarte.core.raw_column import RawColumn
-from baluarte.core.schema import MAX_PATH_DEPTH, Schema
+from baluarte.core.reading import PLAIN, Reading
+from baluarte.core.schema import MAX_PATH_DEPTH, Field, Schema
 from baluarte.errors import DataError
+from baluarte.ports import Quarantine
 
 
 class NdjsonSource:
@@ -24,43 +28,58 @@ class NdjsonSource:
 
     name: ClassVar[str] = "ndjson"
     suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+    schemes: ClassVar[tuple[str, ...]] = ()
 
     def digest(self, address: str) -> str:
         """``sha256:…`` of the file."""
-        return file_digest(address)
+        return content_digest(address)
 
-    def profile(self, address: str, *, max_rows: int) -> list[RawColumn]:
+    def profile(self, address: str, *, max_rows: int, reading: Reading = PLAIN) -> list[RawColumn]:
         """The columns as they stand, over the first ``max_rows`` rows; lists are left out."""
         values: dict[str, list[Any]] = {}
         n = 0
-        with opened(address) as file:
+        with opened_text(address, reading) as file:
             lines = _Lines(file, address)
-            faults = Faults(lines.place)
-            for objects in lines.batches(1_000, faults, max_rows=max_rows):
+            intake = RowIntake(lines.place, None)
+            for objects in lines.batches(1_000, intake, max_rows=max_rows):
                 for row in objects:
-                    _flatten(row, "", values)
+                    _flatten(row, "", values, reading.missing)
                 n += len(objects)
-            faults.raise_any()
+            intake.end()
         return [profile_values(name, Counter(found), n=n) for name, found in values.items()]
 
-    def read(self, address: str, schema: Schema, *, batch_rows: int) -> Iterator[Events]:
-        """Canonical events in batches, in file order.
+    def read(
+        self,
+        address: str,
+        schema: Schema,
+        *,
+        batch_rows: int,
+        reading: Reading = PLAIN,
+        quarantine: Quarantine | None = None,
+    ) -> Iterator[Events]:
+        """Canonical events in batches, in file order; see :class:`baluarte.ports.Source`.
 
         Raises:
-            DataError: all faults of the file by line and field, the first ones in words; nothing
-                is yielded from the first fault on.
+            DataError: all faults of the file by line and field, the first ones in words.
         """
         to_events = _reader(schema)
-        with opened(address) as file:
+        prepare = _Texts(schema, reading, address)
+        with opened_text(address, reading) as file:
             lines = _Lines(file, address)
-            faults = Faults(lines.place)
-            n = 0
-            for objects in lines.batches(batch_rows, faults):
-                events = to_events(objects, faults, n)
-                n += len(objects)
-                if not faults.total:
-                    yield events
-            faults.raise_any()
+            intake = RowIntake(lines.place, quarantine)
+            for objects in lines.batches(batch_rows, intake):
+                first = lines.first
+                prepare.rewrite(objects, intake.faults, first)
+                events = to_events(objects, intake.faults, first)
+                good = intake.settle(
+                    events,
+                    first_row=first,
+                    line=lambda row: lines.numbers[row],
+                    text=lambda row: lines.texts[row],
+                )
+                if good is not None:
+                    yield good
+            intake.end()
 
 
 ToEvents = Callable[[list[dict[str, Any]], Faults, int], Events]
@@ -87,48 +106,97 @@ def _reader(schema: Schema) -> ToEvents:
     return by_rows if nested else by_columns
 
 
+class _Texts:
+    """Texts of the objects that a reading gives another meaning: missing words, local times."""
+
+    def __init__(self, schema: Schema, reading: Reading, address: str) -> None:
+        plain = Cells(reading, where=address)
+        self._missing = frozenset(reading.missing)
+        local = plain.of_time
+        self._fields: list[tuple[Field, Callable[[str], str] | None]] = [
+            (field, local if field.type == "time" else None)
+            for field in schema.fields
+            if field.role != "ignored" and (self._missing or (local and field.type == "time"))
+        ]
+
+    def rewrite(self, objects: list[dict[str, Any]], faults: Faults, first_row: int) -> None:
+        """Bring the texts of these objects to plain ones, in place."""
+        for field, local in self._fields:
+            path = ".".join(field.keys)
+            for row, found in enumerate(objects, first_row):
+                inner, key = _holder(found, field.keys, path)
+                value = None if inner is None else inner.get(key)
+                if inner is None or not isinstance(value, str):
+                    continue
+                if value in self._missing:
+                    inner[key] = None
+                elif local is not None:
+                    try:
+                        inner[key] = local(value)
+                    except ValueRefusedError as refused:
+                        faults.add(row, path, str(refused), refused.hint)
+                        inner[key] = None
+
+
+def _holder(found: Any, keys: tuple[str, ...], path: str) -> tuple[dict[str, Any] | None, str]:
+    """The object that holds a path's value, and its key there."""
+    if path in found:
+        return found, path
+    for key in keys[:-1]:
+        found = found.get(key) if isinstance(found, dict) else None
+    return (found if isinstance(found, dict) else None), keys[-1]
+
+
 class _Lines:
     """The objects of one open file, and the lines that they stand on."""
 
     def __init__(self, file: BinaryIO, address: str) -> None:
         self.address = address
+        self.numbers: list[int] = []  #: lines of the batch at hand
+        self.texts: list[str] = []  #: the same as they stand there
+        self.first = 0  #: number of the batch's first row
         self._lines = numbered_lines(file, address)
-        self._numbers: list[int] = []  #: of the batch at hand
-        self._first = 0  #: number of the batch's first row
 
     def place(self, row: int, path: str) -> str:
-        where = f"{self.address}:{self._numbers[row - self._first]}"
+        where = f"{self.address}:{self.numbers[row - self.first]}"
         return f"{where}: {path}" if path else where
 
     def batches(
-        self, batch_rows: int, faults: Faults, *, max_rows: int | None = None
+        self, batch_rows: int, intake: RowIntake, *, max_rows: int | None = None
     ) -> Iterator[list[dict[str, Any]]]:
-        """Objects, at most ``batch_rows`` a time; lines that hold none are faults.
+        """Objects, at most ``batch_rows`` a time; lines that hold none are rejected.
 
         Raises:
             DataError: the file holds no line but blank ones.
         """
         objects: list[dict[str, Any]] = []
+        keep = intake.faults.by_row
         n = 0
-        for number, line in self._whole(faults):
+        for number, line in self._whole(intake.faults):
             n += 1
-            self._numbers.append(number)
             try:
-                objects.append(decode_object(line))
+                found = decode_object(line)
             except ValueRefusedError as refused:
-                faults.add(self._first + len(objects), "", str(refused), refused.hint)
-                self._numbers.pop()
+                error = DataError(str(refused), where=f"{self.address}:{number}", hint=refused.hint)
+                row = self.first + len(objects)
+                intake.reject(row, number, error, _shown(line))
+            else:
+                objects.append(found)
+                self.numbers.append(number)
+                if keep:
+                    self.texts.append(_shown(line))
             if len(objects) == batch_rows:
                 yield objects
-                self._first += len(objects)
-                self._numbers.clear()
+                self.first += len(objects)
+                self.numbers.clear()
+                self.texts.clear()
                 objects = []
             if n == max_rows:
                 break
         if objects:
             yield objects
         if n == 0:
-            faults.raise_any()
+            intake.faults.raise_any()
             raise DataError("expected events, found blank lines", where=self.address)
 
     def _whole(self, faults: Faults) -> Iterator[tuple[int, bytes]]:
@@ -138,16 +206,20 @@ class _Lines:
                 if line.strip():
                     yield number, line
         except DataError as error:
-            faults.absorb(self._first + len(self._numbers), error)
+            faults.absorb(self.first + len(self.numbers), error)
 
 
-def _flatten(value: Any, path: str, into: dict[str, list[Any]]) -> None:
+def _shown(line: bytes) -> str:
+    return line.decode(errors="backslashreplace").rstrip("\r\n")
+
+
+def _flatten(value: Any, path: str, into: dict[str, list[Any]], missing: tuple[str, ...]) -> None:
     """Collect the values of one object by path."""
     if isinstance(value, dict):
         for key, below in value.items():
             if path.count(".") < MAX_PATH_DEPTH:
-                _flatten(below, f"{path}.{key}" if path else key, into)
+                _flatten(below, f"{path}.{key}" if path else key, into, missing)
     elif not isinstance(value, list):
         found = into.setdefault(path, [])
-        if value is not None and value != "":
+        if value is not None and value != "" and value not in missing:
             found.append(value)

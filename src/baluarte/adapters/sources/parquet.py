@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import ClassVar
 
-from baluarte.adapters.event_files import file_digest
+from baluarte.adapters.event_files import content_digest
 from baluarte.core.event import Events
-from baluarte.core.event_columns import check_columns, read_columns
-from baluarte.core.event_faults import Faults
 from baluarte.core.raw_column import RawColumn
+from baluarte.core.reading import PLAIN, Reading
 from baluarte.core.schema import Schema
-from baluarte.errors import DataError, OutsideError
+from baluarte.errors import OutsideError
+from baluarte.ports import Quarantine
 
 
 class ParquetSource:
@@ -20,58 +20,38 @@ class ParquetSource:
 
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    schemes: ClassVar[tuple[str, ...]] = ()
 
     def digest(self, address: str) -> str:
         """``sha256:…`` of the file."""
-        return file_digest(address)
+        return content_digest(address)
 
-    def profile(self, address: str, *, max_rows: int) -> list[RawColumn]:
+    def profile(self, address: str, *, max_rows: int, reading: Reading = PLAIN) -> list[RawColumn]:
         """The columns as they stand, over the first ``max_rows`` rows; lists are left out."""
         arrow = _arrow(address)
-        with arrow.ParquetTable.opened(address) as table:
-            paths = [path for path, kind in table.leaves.items() if arrow.is_plain(kind)]
-            batch = next(table.batches(paths, max_rows), None)
-            if batch is None:
-                raise DataError("expected events, found no row", where=address)
-            return [arrow.profile_array(path, column) for path, column in batch.items()]
+        with arrow.opened_parquet(address) as table:
+            profile: list[RawColumn] = arrow.profile_table(table, max_rows, reading)
+            return profile
 
-    def read(self, address: str, schema: Schema, *, batch_rows: int) -> Iterator[Events]:
-        """Canonical events in batches, in file order.
+    def read(
+        self,
+        address: str,
+        schema: Schema,
+        *,
+        batch_rows: int,
+        reading: Reading = PLAIN,
+        quarantine: Quarantine | None = None,
+    ) -> Iterator[Events]:
+        """Canonical events in batches, in file order; see :class:`baluarte.ports.Source`.
 
         Raises:
-            DataError: all faults of the file by row and field, the first ones in words; nothing
-                is yielded from the first fault on.
+            DataError: all faults of the file by row and field, the first ones in words.
         """
-
-        def place(row: int, path: str) -> str:
-            where = f"{address}: row {row + 1}" if row >= 0 else address
-            return f"{where}: {path}" if path else where
-
-        faults = Faults(place)
         arrow = _arrow(address)
-        with arrow.ParquetTable.opened(address) as table:
-            check_columns(schema, table.leaves, faults, unknown="ignore")
-            fields = {
-                path: field
-                for field in schema.fields
-                if field.role != "ignored" and (path := ".".join(field.keys)) in table.leaves
-            }
-            for path in fields:
-                if not arrow.is_plain(table.leaves[path]):
-                    faults.add(-1, path, f"expected plain values, found {table.leaves[path]}")
-            faults.raise_any()
-            n = 0
-            for arrays in table.batches(list(fields), batch_rows):
-                cells = {
-                    path: arrow.to_cells(arrays[path], field) for path, field in fields.items()
-                }
-                events = read_columns(schema, cells, faults, first_row=n)
-                n += events.n
-                if not faults.total:
-                    yield events
-            faults.raise_any()
-            if n == 0:
-                raise DataError("expected events, found no row", where=address)
+        with arrow.opened_parquet(address) as table:
+            yield from arrow.read_table(
+                table, schema, batch_rows=batch_rows, reading=reading, quarantine=quarantine
+            )
 
 
 def _arrow(address: str) -> ModuleType:
@@ -81,11 +61,11 @@ def _arrow(address: str) -> ModuleType:
         OutsideError: Arrow isn't installed.
     """
     try:
-        from baluarte.adapters import parquet_tables  # noqa: PLC0415 - only who reads Parquet pays
+        from baluarte.adapters import arrow_tables  # noqa: PLC0415 - only who reads Parquet pays
     except ImportError as error:
         raise OutsideError(
             "reading Parquet needs pyarrow, which isn't installed",
             where=address,
             hint="pip install 'baluarte[files]'",
         ) from error
-    return parquet_tables
+    return arrow_tables

@@ -10,10 +10,10 @@ from baluarte.apps.cli.prove import tell_proof
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.seal import ensure_key, tell_seal
 from baluarte.apps.cli.train import tell_training
+from baluarte.apps.intake import intake_of
 from baluarte.apps.making import (
     plan_detector,
     prove_pending,
-    read_events,
     seal_pending,
     train_candidate,
 )
@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
     contract = detector.contract()
-    events = read_events(args.events or detector.events_address(), contract)
+    intake = intake_of(place, detector, args.events)
+    events = intake.events(contract)
+    intake.tell(screen, texts)
     with session_of(args, place) as session:
         ensure_key(session)
         with screen.progress("Plan") as bar:
@@ -48,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
             return screen.end(1)
         started = time.monotonic()
         with screen.progress("Train") as bar:
-            candidate = train_candidate(session, detector, events, progress=bar)
+            candidate = train_candidate(
+                session, detector, events, progress=bar, sources=(intake.version,)
+            )
         tell_training(screen, candidate, seconds=time.monotonic() - started)
         proof = prove_pending(session, detector, events)
         tell_proof(screen, texts, proof)

@@ -13,7 +13,8 @@ from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.finding_text import cure_text, finding_text
-from baluarte.apps.making import plan_detector, read_events
+from baluarte.apps.intake import intake_of
+from baluarte.apps.making import plan_detector
 from baluarte.apps.place import Detector, find_workspace
 from baluarte.apps.plan_page import plan_page
 from baluarte.apps.session import session_of, texts_of
@@ -46,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         write_aside(detector.path, text.encode())
         screen.item("Fixed", f"{fix}, in {detector.path.name}", "kept")
     contract = detector.contract()
-    events = read_events(args.events or detector.events_address(), contract)
+    intake = intake_of(place, detector, args.events)
+    events = intake.events(contract)
+    intake.tell(screen, texts)
     with session_of(args, place) as session, screen.progress("Plan") as bar:
         result = plan_detector(session, contract, events, progress=bar)
     tell_plan(screen, texts, result)

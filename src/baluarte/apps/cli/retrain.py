@@ -9,10 +9,10 @@ from baluarte.apps.cli.prove import tell_proof
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.seal import ensure_key, tell_seal
 from baluarte.apps.cli.train import tell_training
+from baluarte.apps.intake import intake_of
 from baluarte.apps.making import (
     new_labelled_events,
     prove_pending,
-    read_events,
     retrain_candidate,
     seal_pending,
 )
@@ -35,13 +35,17 @@ def run(args: argparse.Namespace) -> int:
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
     contract = detector.contract()
-    old = read_events(args.events or detector.events_address(), contract)
+    intake = intake_of(place, detector, args.events)
+    old = intake.events(contract)
+    intake.tell(screen, texts)
     with session_of(args, place) as session:
         ensure_key(session)
         new = new_labelled_events(session, detector.name, contract)
         started = time.monotonic()
         with screen.progress("Retrain") as bar:
-            candidate = retrain_candidate(session, detector, old, new, progress=bar)
+            candidate = retrain_candidate(
+                session, detector, old, new, progress=bar, sources=(intake.version,)
+            )
         screen.item("Labels", f"{new.n:,} decided events with labels beside {old.n:,} of before")
         tell_training(screen, candidate, seconds=time.monotonic() - started)
         proof = prove_pending(session, detector, retraining_events(old, new))

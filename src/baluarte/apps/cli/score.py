@@ -11,8 +11,9 @@ import msgspec
 from baluarte import wiring
 from baluarte.apps.batch import score_file
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.intake import Intake
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import named_version, session_of
+from baluarte.apps.session import named_version, session_of, texts_of
 from baluarte.errors import DataError
 from baluarte.stages.promote import find_version
 from baluarte.stages.score import Scorer
@@ -20,7 +21,7 @@ from baluarte.stages.score import Scorer
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``baluarte score``."""
-    parser.add_argument("events", help="CSV, Parquet or NDJSON")
+    parser.add_argument("events", help="a file (CSV, Parquet, NDJSON, Arrow), object or database")
     parser.add_argument("--out", help="default: the events' name with -decisions")
     parser.add_argument("--version", metavar="DETECTOR[@N]", help="default: the champion")
     parser.add_argument("--threads", type=int, default=1, help="of the evaluator (default: 1)")
@@ -47,12 +48,15 @@ def run(args: argparse.Namespace) -> int:
         if version is None:
             raise DataError(f"{detector} has no champion", hint="baluarte promote.")
         scorer = Scorer(session.bundle(version.digest), kernel=wiring.kernel_choice())
+        intake = Intake(place, detector, args.events)
+        if not args.no_record:  # what is decided is recorded for good: read it to the end first
+            intake.check(scorer.contract.events)
         with screen.progress("Score") as bar:
             done = score_file(
                 scorer,
                 args.events,
                 out,
-                source=wiring.source_for(args.events),
+                source=intake,
                 sink=wiring.sink_for(out),
                 clock=session.clock,
                 shard=None if args.no_record else session.shard,
@@ -68,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         f"{done.rows:,} events by {detector}@{done.version}: {outcomes}; "
         f"{done.rows / max(took, 1e-9):,.0f} events/s, {recorded}",
     )
+    intake.tell(screen, texts_of(args, place))
     screen.item("Wrote", out)
     screen.data(**msgspec.to_builtins(done), out=out, seconds=took)
     screen.next("baluarte explain LAST", "baluarte replay --sample 1000")

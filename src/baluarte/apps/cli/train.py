@@ -6,7 +6,8 @@ import argparse
 import time
 
 from baluarte.apps.cli.screen import Screen, Tone
-from baluarte.apps.making import read_events, train_candidate
+from baluarte.apps.intake import intake_of
+from baluarte.apps.making import train_candidate
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.core.candidate import Candidate
@@ -27,12 +28,16 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    events = read_events(args.events or detector.events_address(), detector.contract())
+    texts = texts_of(args, place)
+    intake = intake_of(place, detector, args.events)
+    events = intake.events(detector.contract())
+    intake.tell(screen, texts)
     started = time.monotonic()
     with session_of(args, place) as session, screen.progress("Train") as bar:
-        candidate = train_candidate(session, detector, events, progress=bar)
+        candidate = train_candidate(
+            session, detector, events, progress=bar, sources=(intake.version,)
+        )
     tell_training(screen, candidate, seconds=time.monotonic() - started)
-    texts = texts_of(args, place)
     for gate in candidate.training.rehearsal_gates:
         tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
     screen.next("baluarte prove")

@@ -1,4 +1,4 @@
-"""A Parquet file whose types widen as batches need.
+"""A Parquet or Arrow file whose types widen as batches need.
 
 The first batch's types may be too narrow, as where no row had reasons yet. Then what was written is
 copied under the wider types, so that memory stays flat. Needs the extra ``files``.
@@ -6,11 +6,13 @@ copied under the wider types, so that memory stays flat. Needs the extra ``files
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from baluarte.adapters.whole_file import Aside
@@ -19,11 +21,12 @@ from baluarte.errors import DataError
 _COMPRESSION = "zstd"
 
 
-class GrowingParquet:
+class GrowingTable:
     """Writes batches of columns to a file that is aside."""
 
-    def __init__(self, aside: Aside, address: str) -> None:
+    def __init__(self, aside: Aside, address: str, form: Literal["parquet", "arrow"]) -> None:
         self._aside = aside
+        self._form = form
         self._address = address
         self._schema: Any = None
         self._open = ExitStack()
@@ -62,12 +65,23 @@ class GrowingParquet:
         file = self._open.enter_context(self._aside.opened())
         self._writer = self._open.enter_context(
             pq.ParquetWriter(file, schema, compression=_COMPRESSION)
+            if self._form == "parquet"
+            else pa.ipc.new_file(file, schema)
         )
         self._schema = schema
 
     def _widen(self, schema: Any) -> None:
         self._open.close()
-        with pq.ParquetFile(self._aside.path) as narrow:
+        written = self._aside.path
+        with ExitStack() as opened:
+            batches = self._batches(written, opened)
             self._start(schema)
-            for batch in narrow.iter_batches():
+            for batch in batches:
                 self._writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+
+    def _batches(self, path: Path, opened: ExitStack) -> Iterator[Any]:
+        if self._form == "parquet":
+            found: Iterator[Any] = opened.enter_context(pq.ParquetFile(path)).iter_batches()
+            return found
+        reader = opened.enter_context(pa.ipc.open_file(opened.enter_context(pa.OSFile(str(path)))))
+        return (reader.get_batch(i) for i in range(reader.num_record_batches))
