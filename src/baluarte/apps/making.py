@@ -5,6 +5,7 @@ Each function opens what the configuration names, calls one stage and keeps what
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import platform
 import time
@@ -145,10 +146,19 @@ def time_events(evaluator: Evaluator, X: Matrix) -> NDArray[np.float64]:
     return times
 
 
-def provenance_of(
-    session: Session, *, parent: str | None = None, sources: tuple[DataSource, ...] = ()
-) -> Provenance:
-    """Who trains, when, with what, from which data."""
+def _from_sources(candidate: Candidate, sources: tuple[DataSource, ...]) -> Candidate:
+    """The candidate with the versions of the data it was trained from in its lineage."""
+    if not sources:
+        return candidate
+    training = candidate.training
+    lineage = msgspec.structs.replace(training.lineage, sources=sources)
+    return dataclasses.replace(
+        candidate, training=msgspec.structs.replace(training, lineage=lineage)
+    )
+
+
+def provenance_of(session: Session, *, parent: str | None = None) -> Provenance:
+    """Who trains, when, with what."""
     environment = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _LIBRARIES:
         try:
@@ -161,7 +171,6 @@ def provenance_of(
         trained_by=session.actor,
         trained_at=session.clock.now_us(),
         parent=parent,
-        sources=sources,
     )
 
 
@@ -180,8 +189,8 @@ def train_candidate(
     tools = training_tools(
         session.place, contract, progress=progress, journal=folder / f"{contract.name}.journal"
     )
-    provenance = provenance_of(session, sources=sources)
-    candidate = train(contract, events, tools=tools, provenance=provenance)
+    candidate = train(contract, events, tools=tools, provenance=provenance_of(session))
+    candidate = _from_sources(candidate, sources)
     keep_candidate(session, candidate)
     return candidate
 
@@ -282,11 +291,10 @@ def retrain_candidate(
     """Train a challenger with new labels, and keep it as the detector's pending candidate."""
     contract = detector.contract()
     champion = session.registry.champion(detector.name)
-    provenance = provenance_of(
-        session, parent=champion.digest if champion else None, sources=sources
-    )
+    provenance = provenance_of(session, parent=champion.digest if champion else None)
     tools = training_tools(session.place, contract, progress=progress)
     candidate = retrain(contract, old, new, tools=tools, provenance=provenance)
+    candidate = _from_sources(candidate, sources)
     keep_candidate(session, candidate, retrained=True)
     return candidate
 

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
 from numpy.random import Generator  # noqa: TID251 - the type of a parameter
 from numpy.typing import NDArray
 
@@ -17,7 +16,7 @@ from baluarte.core.candidate import Candidate, Member, Training, TrialRow
 from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo, Encoder, fit_encoder
 from baluarte.core.event import Events
-from baluarte.core.evidence import DataSource, Figure, GateResult, Lineage
+from baluarte.core.evidence import Figure, GateResult, Lineage
 from baluarte.core.labels import attacks
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.model import Program
@@ -71,7 +70,6 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     trained_by: str = ""
     trained_at: int = 0  #: microseconds of UTC
     parent: str | None = None
-    sources: tuple[DataSource, ...] = ()
 
 
 def train(
@@ -302,5 +300,4 @@ def lineage_of(
         trained_by=provenance.trained_by,
         trained_at=provenance.trained_at,
         parent=provenance.parent,
-        sources=provenance.sources or UNSET,
     )
