@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from baluarte.testing.readers import Sample
 
@@ -86,4 +87,71 @@ def lightgbm_text() -> list[Sample]:
     return samples
 
 
-SAMPLES = {"lightgbm_text": lightgbm_text}
+def onnx() -> list[Sample]:
+    import lightgbm as lgb
+
+    onnxmltools = pytest.importorskip("onnxmltools")
+    pytest.importorskip("onnxruntime")
+    from onnxmltools.convert.common.data_types import FloatTensorType as LightGBMFloats
+    from skl2onnx import convert_sklearn, to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    X, y = table()
+    rows = coded(X)
+    full = np.nan_to_num(rows)
+    samples = []
+    single = full.astype(np.float32)
+    plain = {
+        "forest": RandomForestClassifier(5, max_depth=4, random_state=0),
+        "boosted": GradientBoostingClassifier(n_estimators=5, random_state=0),
+        "scaled_linear": make_pipeline(StandardScaler(), LogisticRegression()),
+        "scaled_trees": make_pipeline(
+            StandardScaler(), GradientBoostingClassifier(n_estimators=5, random_state=0)
+        ),
+        "filled_trees": make_pipeline(
+            SimpleImputer(), RandomForestClassifier(4, max_depth=3, random_state=0)
+        ),
+    }
+    for kind, model in plain.items():
+        model.fit(single, y)
+        data = to_onnx(model, single[:1]).SerializeToString()
+        samples.append(Sample(name=f"{kind}.onnx", data=data, rows=full, missing=False))
+    texts = X.assign(service=X["service"].astype(str))
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    for kind, last in {
+        "coded_linear": LogisticRegression(),
+        "coded_trees": GradientBoostingClassifier(n_estimators=5, random_state=0),
+    }.items():
+        treated = ColumnTransformer(
+            [
+                ("numbers", numbers, ["bytes", "rate", "failures"]),
+                ("codes", OneHotEncoder(handle_unknown="ignore"), ["service"]),
+            ]
+        )
+        model = make_pipeline(treated, last).fit(texts, y)
+        types = [
+            (c, StringTensorType([None, 1]) if c == "service" else FloatTensorType([None, 1]))
+            for c in texts.columns
+        ]
+        data = convert_sklearn(model, initial_types=types).SerializeToString()
+        cats = sorted(SERVICES)
+        own = rows.copy()
+        own[:, 3] = [cats.index(text) for text in texts["service"]]
+        samples.append(Sample(name=f"{kind}.onnx", data=data, rows=own))
+    booster = lgb.LGBMClassifier(n_estimators=5, num_leaves=7, verbose=-1, n_jobs=1)
+    booster.fit(rows[:, :3], y)
+    written = onnxmltools.convert_lightgbm(
+        booster, initial_types=[("input", LightGBMFloats([None, 3]))]
+    )
+    data = written.SerializeToString()
+    samples.append(Sample(name="lightgbm.onnx", data=data, rows=rows[:, :3].copy()))
+    return samples
+
+
+SAMPLES = {"lightgbm_text": lightgbm_text, "onnx": onnx}

@@ -32,6 +32,7 @@ class ModelInput:
     name: str | None  #: None where the model doesn't name its inputs
     categories: tuple[str, ...] | None = None  #: None: a number
     whole: bool = False  #: the model only makes sense of whole numbers here
+    missing: bool = True  #: the model takes missing values here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+import numpy as np
 
 from baluarte.core.adopted import Compared, LibraryOutput, ModelInput, certify, on_columns, sealed
 from baluarte.core.candidate import Candidate, Member
@@ -87,6 +88,7 @@ def adopt(
         contract=contract, events=events, labels=labels, split=split, encoder=fed.encoder, X=X
     )
     given = X[:, fed.columns]
+    _refuse_missing(model.inputs, given, fed, file)
     fit = given[split.rows(Part.FIT)]
     draft, program = _program(model, fit if len(fit) else given, fed, file)
     output = model.by_library(given)
@@ -166,6 +168,27 @@ def feed(schema: Schema, inputs: Sequence[ModelInput], events: Events, *, file: 
     )
     place = {column.name: j for j, column in enumerate(encoder.columns)}
     return _Fed(encoder=encoder, columns=tuple(place[key] for key in found))
+
+
+def _refuse_missing(
+    inputs: Sequence[ModelInput], given: Matrix, fed: _Fed, file: ModelFile
+) -> None:
+    """A model that takes no missing values can't have answered such rows before."""
+    faults = []
+    for j, one in enumerate(inputs):
+        n = int(np.isnan(given[:, j]).sum())
+        if n and not one.missing:
+            name = fed.encoder.columns[fed.columns[j]].name
+            faults.append(
+                Fault(
+                    f"{name} is missing in {n} of {len(given)} rows, and the model takes no "
+                    "missing values there",
+                    where=file.name,
+                    hint="Put an imputer into the model, or bring rows without missing values.",
+                )
+            )
+    if faults:
+        raise DataError.of(faults)
 
 
 def _named(inputs: Sequence[ModelInput], file: ModelFile) -> list[tuple[str, ModelInput]]:
