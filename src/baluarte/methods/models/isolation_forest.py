@@ -15,7 +15,7 @@ from baluarte.core.program.draft import Draft
 from baluarte.core.search import FitTask
 from baluarte.errors import ContractError
 from baluarte.methods.libraries import library
-from baluarte.methods.sklearn_trees import draft_trees
+from baluarte.methods.sklearn_trees import average_path_length, draft_of_isolation_forest
 from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 
@@ -73,28 +73,4 @@ class FittedIsolation:
 
     def compile(self) -> Draft:
         """Each leaf gives minus its depth and the mean path length of the rows left in it."""
-        trees = [estimator.tree_ for estimator in self.forest.estimators_]
-        leaves = [
-            -(_depth(tree) + average_path_length(tree.n_node_samples.astype(np.float64)))
-            for tree in trees
-        ]
-        n_features = int(self.forest.n_features_in_)
-        return Draft(n_features=n_features, base=0.0, parts=(draft_trees(trees, leaves),))
-
-
-def average_path_length(n: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean path length of an unsuccessful search in a binary tree of ``n`` rows: c(n).
-
-    Source: Liu, Ting & Zhou 2008, equation 1, with c(2) = 1 and c(1) = 0.
-    """
-    many = np.maximum(n, 3.0)
-    length = 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many
-    return np.where(n > 2, length, np.where(n == 2, 1.0, 0.0))
-
-
-def _depth(tree: Any) -> NDArray[np.float64]:
-    """Cuts from the root to each node; scikit-learn numbers a node before its children."""
-    depth = np.zeros(tree.node_count)
-    for node in np.flatnonzero(tree.children_left >= 0):
-        depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1.0
-    return depth
+        return draft_of_isolation_forest(self.forest)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from baluarte.core.program.draft import Draft
 from baluarte.core.search import FitTask
 from baluarte.methods.libraries import library
-from baluarte.methods.sklearn_trees import draft_trees
+from baluarte.methods.sklearn_trees import draft_of_forest
 from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _TREES = 100  #: the library's default; more cost time in every decision and change little
@@ -66,7 +66,4 @@ class FittedForest:
 
     def compile(self) -> Draft:
         """Each tree's leaf gives its share of attacks over the number of trees."""
-        trees = [estimator.tree_ for estimator in self.forest.estimators_]
-        leaves = [tree.value[:, 0, 1] / len(trees) for tree in trees]
-        n_features = int(self.forest.n_features_in_)
-        return Draft(n_features=n_features, base=0.0, parts=(draft_trees(trees, leaves),))
+        return draft_of_forest(self.forest)

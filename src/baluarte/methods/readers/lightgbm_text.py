@@ -17,7 +17,7 @@ from baluarte.core.program.draft import Draft
 from baluarte.errors import DataError
 from baluarte.methods.foreign_text import category_text, refuse_damaged
 from baluarte.methods.libraries import library
-from baluarte.methods.models.lightgbm import draft_of_text
+from baluarte.methods.lightgbm_text import draft_of_text
 from baluarte.ports import ForeignModel, Matrix
 
 _MAX_TREES = 100_000
@@ -92,6 +92,8 @@ class LightGBMModel:
                 given[given[:, j] >= len(one.categories), j] = np.nan
         booster = lgb.Booster(model_str=self.text)
         raw = np.asarray(booster.predict(given, raw_score=True, num_threads=1), dtype=np.float64)
+        if "\naverage_output\n" in self.text:  # a random forest's raw score is the sum of its trees
+            raw /= booster.current_iteration()
         margin = raw if self.classes == 1 else raw[:, self.chosen]
         return LibraryOutput(library="lightgbm", version=lgb.__version__, margin=margin)
 
