@@ -6,7 +6,7 @@ conformance suite lives in :mod:`baluarte.testing` and runs over every registere
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
 from baluarte.core.contract import Contract, Gate
+from baluarte.core.counterfactual import Answer, Question
 from baluarte.core.drift import Alarm, ViewValue
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, GateResult
@@ -303,6 +304,36 @@ class DriftView(Protocol):
         categorical: Sequence[bool],
     ) -> list[ViewValue]:
         """One value a column, in the columns' order."""
+        ...
+
+
+# --- explaining --------------------------------------------------------------------------------
+
+
+class CounterfactualSearch(Protocol):
+    """Finds a change that makes a decision come out otherwise: one file in ``methods/explain``."""
+
+    name: ClassVar[str]
+    proves: ClassVar[bool]  #: whether it says what no change can cost less than
+
+    def find(
+        self, question: Question, *, known: Answer | None, stop: Callable[[int], bool]
+    ) -> Answer | None:
+        """A change of the axes' columns to values of theirs that reaches the goal.
+
+        Deterministic for equal arguments, but for where ``stop`` ends it.
+
+        Args:
+            known: an answer that was found before; what is returned is no worse.
+            stop: asked now and then, with the nodes looked at so far, whether to end with what
+                there is.
+
+        Returns:
+            None where it found nothing; of one that proves, without a stop: there is nothing.
+
+        Raises:
+            DataError: this search can't do this program.
+        """
         ...
 
 

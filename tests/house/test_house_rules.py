@@ -22,6 +22,7 @@ PLUGIN_ROOMS = {
     "baluarte.checks": "methods/checks",
     "baluarte.gates": "methods/gates",
     "baluarte.drift": "methods/drift",
+    "baluarte.explain": "methods/explain",
     "baluarte.sources": "adapters/sources",
     "baluarte.sinks": "adapters/sinks",
     "baluarte.stores": "adapters/stores",

@@ -317,6 +317,7 @@ def seal_pending(session: Session, name: str) -> Version:
         evidence=pending.evidence,
         lineage=candidate.training.lineage,
         drift_json=candidate.drift_json,
+        spread=candidate.spread,
     )
     version = seal(
         parts,

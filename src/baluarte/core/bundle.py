@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TypeVar
 import msgspec
 
 from baluarte.core import bands as band_format
+from baluarte.core import spread as spread_format
 from baluarte.core.bands import Bands
 from baluarte.core.contract import Contract, canonical
 from baluarte.core.contract_surface import NAME_PATTERN
@@ -23,6 +24,7 @@ from baluarte.core.encode import Encoder, encoder_from_json
 from baluarte.core.evidence import Evidence, Lineage
 from baluarte.core.program import format as program_format
 from baluarte.core.program.model import Program
+from baluarte.core.spread import Spread
 from baluarte.core.statement import (
     SIGNATURE_FILE,
     open_envelope,
@@ -43,11 +45,12 @@ MAX_FILE_BYTES = {
     "evidence.json": 16 * _MiB,
     "lineage.json": _MiB,
     "drift.json": 64 * _MiB,
+    "spread.json": 16 * _MiB,
     "card.md": _MiB,
     MANIFEST_FILE: _MiB // 16,
     SIGNATURE_FILE: _MiB,
 }
-_OPTIONAL = frozenset({"drift.json", "card.md"})
+_OPTIONAL = frozenset({"drift.json", "spread.json", "card.md"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(NAME_PATTERN)
 _MAX_NUMBER = 2**53 - 1
@@ -86,6 +89,7 @@ class BundleParts:
     lineage: Lineage
     drift_json: bytes | None = None  #: the armed baseline of the drift monitor
     card: str | None = None  #: the model card, Markdown
+    spread: Spread | None = None  #: where the columns stood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ class SealedBundle:
     lineage: Lineage
     drift_json: bytes | None
     card: str | None
+    spread: Spread | None = None  #: bundles of version 0.1 have none
 
 
 class SignatureCheck(Protocol):
@@ -130,6 +135,8 @@ def pack(
     }
     if parts.drift_json is not None:
         files["drift.json"] = parts.drift_json
+    if parts.spread is not None:
+        files["spread.json"] = spread_format.dumps(parts.spread)
     if parts.card is not None:
         files["card.md"] = parts.card.encode()
     manifest = Manifest(
@@ -188,18 +195,21 @@ def open_bundle(
             hint="To go back on purpose: `baluarte rollback`.",
         )
     card = files.get("card.md")
+    spread = files.get("spread.json")
+    encoder = encoder_from_json(files["encoder.json"])
     bundle = SealedBundle(
         digest=digest,
         key_id=key_id,
         manifest=manifest,
         contract=_decode(files, "contract.json", Contract),
-        encoder=encoder_from_json(files["encoder.json"]),
+        encoder=encoder,
         program=program_format.loads(files["program.bin"]),
         bands=band_format.loads(files["bands.json"]),
         evidence=_decode(files, "evidence.json", Evidence),
         lineage=_decode(files, "lineage.json", Lineage),
         drift_json=files.get("drift.json"),
         card=None if card is None else card.decode(errors="replace"),
+        spread=None if spread is None else spread_format.loads(spread, encoder.columns),
     )
     _check_whole(bundle)
     return bundle

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core import bands as band_format
+from baluarte.core import spread as spread_format
 from baluarte.core.bands import Bands
 from baluarte.core.certificate import Certificate
 from baluarte.core.contract import Contract, canonical
@@ -22,6 +23,7 @@ from baluarte.core.program import format as program_format
 from baluarte.core.program.model import Program
 from baluarte.core.row_keys import digest, row_keys
 from baluarte.core.split import Part, SplitEvidence
+from baluarte.core.spread import Spread
 from baluarte.errors import DataError, TrustError
 
 T = TypeVar("T")
@@ -87,6 +89,7 @@ class Candidate:
     training: Training
     parts: NDArray[np.uint8]  #: (n,) :class:`Part` of every row it was trained from, in order
     drift_json: bytes | None  #: the armed baseline of the drift monitor
+    spread: Spread | None = None  #: where the columns stood in the fit rows
 
     def rows(self, part: Part, events: Events) -> NDArray[np.int64]:
         """Row numbers of a part in the events that the candidate was trained from.
@@ -121,6 +124,8 @@ def candidate_files(candidate: Candidate) -> dict[str, bytes]:
     }
     if candidate.drift_json is not None:
         files["drift.json"] = candidate.drift_json
+    if candidate.spread is not None:
+        files["spread.json"] = spread_format.dumps(candidate.spread)
     return files
 
 
@@ -139,14 +144,16 @@ def candidate_from_files(files: Mapping[str, bytes]) -> Candidate:
     parts = np.frombuffer(_bytes(files, "parts.bin"), dtype=np.uint8)
     if parts.size and int(parts.max()) > max(Part):
         raise TrustError(f"expected parts 0-{max(Part):d}, found others", where="parts.bin")
+    encoder, spread = encoder_from_json(_bytes(files, "encoder.json")), files.get("spread.json")
     return Candidate(
         contract=_decode(files, "contract.json", Contract),
-        encoder=encoder_from_json(_bytes(files, "encoder.json")),
+        encoder=encoder,
         program=program_format.loads(_bytes(files, "program.bin")),
         bands=band_format.loads(_bytes(files, "bands.json")),
         training=_decode(files, "training.json", Training),
         parts=parts,
         drift_json=files.get("drift.json"),
+        spread=None if spread is None else spread_format.loads(spread, encoder.columns),
     )
 
 

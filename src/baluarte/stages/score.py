@@ -111,6 +111,11 @@ class Scorer:
         """The evaluator in use."""
         return self._evaluator.kernel
 
+    @property
+    def evaluator(self) -> Evaluator:
+        """What scores the encoded columns."""
+        return self._evaluator
+
     def score(self, events: Events, *, threads: int = 1) -> NDArray[np.int64]:
         """(n,) scores alone."""
         return self._evaluator.score(self.encoder.encode(events), threads=threads)
