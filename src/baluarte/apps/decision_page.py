@@ -10,6 +10,7 @@ from baluarte.apps.charts.rows import intervals
 from baluarte.apps.charts.values import Axis, Bar, Dot, Line, Mark
 from baluarte.apps.gate_words import gate_interval, outcome_name
 from baluarte.apps.html import Html, tag
+from baluarte.apps.otherwise import otherwise_line, proof_of_least
 from baluarte.apps.page import (
     command,
     figure,
@@ -33,15 +34,17 @@ from baluarte.apps.story_words import (
     version_lines,
 )
 from baluarte.core.bundle import SealedBundle
+from baluarte.stages.counterfactual import Counterfactual
 
 MOST_BARS = 12  #: reasons that have a bar of their own
 
 
-def decision_page(story: Story, texts: Texts) -> Html:
-    """The whole page."""
+def decision_page(story: Story, texts: Texts, otherwise: Counterfactual | None = None) -> Html:
+    """The whole page, with the counterfactual where one was found."""
     record = story.record
     parts = (
         _reasons(story, texts),
+        None if otherwise is None else _otherwise(otherwise, story, texts),
         _probability(story, texts),
         _event(story, texts),
         _version(story, texts),
@@ -79,6 +82,23 @@ def _reasons(story: Story, texts: Texts) -> Html:
             sum_line(texts, story),
             paragraph(texts.get("decision.computed_now")) if story.computed_now else None,
         ),
+    )
+
+
+def _otherwise(found: Counterfactual, story: Story, texts: Texts) -> Html:
+    line = otherwise_line(texts, found)
+    heads = [texts.get(f"counterfactual.{key}") for key in ("field", "before", "after")]
+    rows = [
+        [change.field, value_text(texts, change.before), value_text(texts, change.after)]
+        for change in found.changes
+    ]
+    return section(
+        texts.get("counterfactual.title"),
+        paragraph(tag("b", f"{_upper(line)}.")),
+        paragraph(texts.get("counterfactual.text")),
+        table(heads, rows, numeric=[1, 2]),
+        paragraph(proof_of_least(texts, found)),
+        command(f"baluarte explain {story.record.id} --counterfactual"),
     )
 
 

@@ -21,6 +21,7 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.estimator import Detector
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Language
+from baluarte.apps.otherwise import SECONDS, counterfactuals_of, deadline
 from baluarte.apps.reason_words import SayReason, reason_words
 from baluarte.apps.scoring.answer import Reason, reasons_of
 from baluarte.core.bundle import SealedBundle, open_bundle
@@ -30,6 +31,7 @@ from baluarte.core.event_columns import from_columns
 from baluarte.core.event_rows import RowReader
 from baluarte.core.evidence import Evidence
 from baluarte.errors import DataError, TrustError
+from baluarte.stages.counterfactual import Counterfactual, Counterfactuals
 from baluarte.stages.score import Decisions, Reasons, Scorer
 
 __all__ = ["Detector", "LoadedDetector", "Result", "Results", "load", "read_events"]
@@ -159,6 +161,7 @@ class LoadedDetector:
         self._bundle = bundle
         self._scorer = Scorer(bundle, kernel=wiring.kernel_choice())
         self._say = reason_words(bundle, language)
+        self._otherwise: Counterfactuals | None = None
 
     @property
     def name(self) -> str:
@@ -213,6 +216,29 @@ class LoadedDetector:
             DataError: every fault, by row and field.
         """
         return self._scorer.score(read_events(self.contract, events), threads=threads)
+
+    def counterfactual(
+        self,
+        event: Mapping[str, object],
+        *,
+        to: str | None = None,
+        exact: bool = False,
+        seconds: float = SECONDS,
+    ) -> Counterfactual | None:
+        """The least change found of one event that makes its outcome another, or None.
+
+        Args:
+            to: the outcome wanted; by default the next lower, or of the lowest the next higher.
+            exact: prove that no smaller change does it, or say by how much one may be smaller.
+            seconds: that the search may take.
+
+        Raises:
+            DataError: faults of the event, no such outcome, or a version sealed without ranges.
+        """
+        if self._otherwise is None:
+            self._otherwise = counterfactuals_of(self._bundle, self._scorer)
+        values = event_values(read_events(self.contract, event), 0)
+        return self._otherwise.find(values, to=to, exact=exact, stop=deadline(seconds))
 
     def __repr__(self) -> str:
         return f"LoadedDetector({self.name}@{self.version}, {self.digest[:19]}…)"

@@ -22,6 +22,7 @@ from baluarte.core.program.model import (
     TreePart,
 )
 from baluarte.core.schema import Field, Schema
+from baluarte.core.spread import Spread, fit_spread
 from baluarte.testing.clock import START_US
 
 SCHEMA = Schema(
@@ -143,7 +144,16 @@ def sample_parts(
         lineage=Lineage(
             data={"fit": "sha256:" + "1" * 64}, seed=7, trained_by=trained_by, trained_at=START_US
         ),
+        spread=sample_spread(),
     )
+
+
+def sample_spread() -> Spread:
+    """Where the columns of :func:`sample_events` stand."""
+    encoder = sample_encoder()
+    X = np.array([encoder.encode_row(event) for event in sample_events(400)])
+    X[X[:, 2] == 2.0, 2] = np.nan  # an encoder was fitted on what it knows
+    return fit_spread(X, np.zeros(len(X), np.int8), encoder.columns)
 
 
 def sample_events(n: int) -> list[Values]:

@@ -6,10 +6,20 @@ import argparse
 import textwrap
 from pathlib import Path
 
+import msgspec
+
+from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import WIDTH, Screen, Tone
 from baluarte.apps.decision_page import decision_page
 from baluarte.apps.gate_words import TONES, gate_sentence
+from baluarte.apps.otherwise import (
+    SECONDS,
+    counterfactuals_of,
+    deadline,
+    otherwise_line,
+    proof_of_least,
+)
 from baluarte.apps.place import find_workspace
 from baluarte.apps.scoring.answer import Reason
 from baluarte.apps.session import session_of, texts_of
@@ -25,6 +35,7 @@ from baluarte.apps.story_words import (
     value_text,
     version_lines,
 )
+from baluarte.stages.counterfactual import Counterfactual
 
 _MOST = 12  #: reasons that the terminal shows one by one; --all shows every one
 
@@ -34,6 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="a decision's id, or LAST")
     parser.add_argument("--page", metavar="FILE", help="write it as a page that can be printed")
     parser.add_argument("--all", action="store_true", help="every reason, not the largest only")
+    parser.add_argument(
+        "--counterfactual", action="store_true", help="the least change to another outcome"
+    )
+    parser.add_argument(
+        "--to", metavar="OUTCOME", help="which one (default: the next lower, else the next higher)"
+    )
+    parser.add_argument(
+        "--exact", action="store_true", help="prove how small it can be (trees and tables)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"for the proof (default: {SECONDS:g})"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
         story = story_of(session, record, texts)
     tell(screen, texts, story, most=len(story.reasons) if args.all else _MOST)
     screen.data(**document(story))
+    otherwise = _otherwise(args, screen, texts, story)
     if args.page:
-        Path(args.page).write_text(decision_page(story, texts), "utf-8")
+        write_aside(Path(args.page), decision_page(story, texts, otherwise).encode())
         screen.item(texts.get("plan.page"), args.page)
         screen.data(page=args.page)
     covered = story.checkpoint is not None
@@ -56,6 +80,22 @@ def run(args: argparse.Namespace) -> int:
     )
     holds = story.adds_up and story.replayed.difference is None
     return screen.end(0 if holds else 1)
+
+
+def _otherwise(
+    args: argparse.Namespace, screen: Screen, texts: Texts, story: Story
+) -> Counterfactual | None:
+    """The counterfactual, where one was asked for."""
+    if not (args.counterfactual or args.exact or args.to):
+        return None
+    found = counterfactuals_of(story.bundle).find(
+        story.record.event, to=args.to, exact=args.exact, stop=deadline(args.seconds)
+    )
+    screen.item(texts.get("counterfactual.label"), otherwise_line(texts, found))
+    if found is not None:
+        screen.item("", proof_of_least(texts, found), "dim")
+    screen.data(counterfactual=msgspec.to_builtins(found))
+    return found
 
 
 def tell(screen: Screen, texts: Texts, story: Story, *, most: int) -> None:

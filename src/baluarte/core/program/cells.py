@@ -72,7 +72,11 @@ def _tree_edges(part: TreePart, edges: list[list[Floats]]) -> None:
             edges[column].append(around_zero)
     for column in np.unique(part.feature[~by_number]).tolist():
         words = int(np.diff(part.set_start).max(initial=0))
-        edges[column].append(_around(np.arange(words * 32 + 1, dtype=np.float64)))
+        codes = np.arange(words * 32 + 1, dtype=np.float64)
+        if part.rule == "lightgbm":  # the code of x is int(x), where x is above -1
+            edges[column].append(np.concatenate([[-1.0], np.nextafter(codes, -np.inf)]))
+        else:
+            edges[column].append(last_to_the_left(part, codes))
 
 
 def last_to_the_left(part: TreePart, threshold: Floats) -> Floats:
