@@ -18,6 +18,7 @@ import msgspec
 from baluarte.core import bands as band_format
 from baluarte.core import spread as spread_format
 from baluarte.core.bands import Bands
+from baluarte.core.cleaning import declared
 from baluarte.core.contract import Contract, canonical
 from baluarte.core.contract_surface import NAME_PATTERN
 from baluarte.core.encode import Encoder, encoder_from_json
@@ -298,6 +299,11 @@ def _check_whole(bundle: SealedBundle) -> None:
             "the encoder's fields",
             [field.name for field in contract.events.features],
             [field.field for field in encoder.tables.fields],
+        ),
+        (
+            "the cleaning steps",
+            [field.steps for field in contract.events.features],
+            [declared(field.steps) for field in encoder.tables.fields],
         ),
         ("the program's columns", len(encoder.columns), bundle.program.n_features),
         ("the bands", [band.name for band in contract.bands], list(bundle.bands.names)),

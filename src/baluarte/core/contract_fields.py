@@ -9,10 +9,12 @@ from typing import get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from baluarte.core.cleaning import parse_step
 from baluarte.core.contract import Label
 from baluarte.core.contract_surface import DetectorFile, FieldTable
+from baluarte.core.event_value import ValueRefusedError
 from baluarte.core.nearest import did_you_mean
-from baluarte.core.schema import MAX_PATH_DEPTH, Field, FieldType, Role, Schema
+from baluarte.core.schema import MAX_PATH_DEPTH, Cleaning, Field, FieldType, Role, Schema
 from baluarte.core.toml_lines import KeyPath
 from baluarte.core.typed_tables import Report
 
@@ -199,7 +201,24 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
         required=table.required,
         allow_infinite=table.allow_infinite,
         unit="s" if isinstance(table.unit, UnsetType) else table.unit,
+        clean=_steps(name, kind, role, table, report) or UNSET,
     )
+
+
+def _steps(
+    name: str, kind: FieldType, role: Role, table: FieldTable, report: Report
+) -> tuple[Cleaning, ...]:
+    """The cleaning steps; only what a learner sees is cleaned."""
+    path = ("fields", name, "clean")
+    if table.clean and (role != "feature" or table.available != "at_decision"):
+        report.fault(path, f"only features are cleaned; {name} is none")
+    steps = []
+    for position, said in enumerate(table.clean):
+        try:
+            steps.append(parse_step(said, kind))
+        except ValueRefusedError as refused:
+            report.fault((*path, position), str(refused), refused.hint)
+    return tuple(steps)
 
 
 def hide_family(schema: Schema, label: Label | None) -> Schema:

@@ -114,6 +114,10 @@ class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     required: bool = False
     allow_infinite: bool = False
     unit: Annotated[TimeUnit, Meta(description="of numeric times")] | UnsetType = UNSET
+    clean: Annotated[
+        tuple[Said, ...],
+        Meta(description='cleaning steps in their order, such as "clip 0 1e4", "log", "trim"'),
+    ] = ()
 
 
 class WindowTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,8 @@ text      ``length`` in characters, shares of ASCII ``digits`` and ``capitals`` 
 ip        ``private`` (0 or 1), ``v6`` (0 or 1) and ``prefix``, the first 16 bits as a number
 ========  =======================================================================================
 
+A field's cleaning steps (:mod:`baluarte.core.cleaning`) come first: the table is of what they give.
+
 Only operations that IEEE 754 rounds exactly are used, and no table of a Python release (its Unicode
 version, its list of private networks), so the same event gives the same bits everywhere.
 """
@@ -30,10 +32,19 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from baluarte.core.event import Column, Events, Value
-from baluarte.core.schema import FLOAT32_MAX, FieldType, Schema
+from baluarte.core.cleaning import (
+    clean_column,
+    fit_steps,
+    number_cleaner,
+    step_faults,
+    text_cleaner,
+)
+from baluarte.core.event import Column, Events, Value, missing
+from baluarte.core.event_rows import TEXTUAL
+from baluarte.core.schema import FLOAT32_MAX, Cleaning, FieldType, Schema
 from baluarte.errors import Fault, TrustError
 
 MAX_CATEGORIES = 1_000  #: categories of a field that get a code of their own
@@ -67,6 +78,12 @@ class FieldEncoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     field: str
     type: FieldType
     categories: tuple[str, ...] = ()
+    clean: tuple[Cleaning, ...] | UnsetType = UNSET  #: with what the steps learnt
+
+    @property
+    def steps(self) -> tuple[Cleaning, ...]:
+        """The cleaning steps, in their order."""
+        return () if isinstance(self.clean, UnsetType) else self.clean
 
 
 class EncoderTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +126,8 @@ class Encoder:
         for f in self.tables.fields:
             width = len(_PARTS.get(f.type, ("",)))
             column = events.columns.get(f.field)
+            if column is None and f.steps:  # a step may say what stands for a missing value
+                column = _absent(events.n, f.type)
             if column is not None:
                 X[:, j : j + width] = self._encode_column(f, column)
             j += width
@@ -133,6 +152,8 @@ class Encoder:
 
     def _encode_column(self, f: FieldEncoding, column: Column) -> NDArray[np.float64]:
         n = len(column)
+        if f.steps:
+            column = clean_column(f.steps, column)
         if f.type == "category":
             get, unseen = self._codes[f.field].get, float(len(f.categories))
             coded = [get(value, unseen) for value in column.tolist()]
@@ -157,13 +178,25 @@ def fit_encoder(schema: Schema, events: Events, *, max_categories: int = MAX_CAT
     for feature in schema.features:
         categories: tuple[str, ...] = ()
         column = events.columns.get(feature.name)
+        clean: tuple[Cleaning, ...] | UnsetType = UNSET
+        if feature.steps:
+            if column is None:
+                column = _absent(events.n, feature.type)
+            clean = fit_steps(feature.steps, column)
+            column = clean_column(clean, column)
         if feature.type == "category" and column is not None:
             counts = Counter(column.tolist())
             counts.pop(None, None)
             ranked = sorted(counts, key=lambda text: (-counts[text], text))
             categories = tuple(ranked[:max_categories])
-        fields.append(FieldEncoding(field=feature.name, type=feature.type, categories=categories))
+        fields.append(
+            FieldEncoding(field=feature.name, type=feature.type, categories=categories, clean=clean)
+        )
     return Encoder(EncoderTables(fields=tuple(fields)))
+
+
+def _absent(n: int, kind: FieldType) -> Column:
+    return missing(n, np.dtype(object if kind in TEXTUAL else np.float64))
 
 
 def encoder_to_json(encoder: Encoder) -> bytes:
@@ -197,6 +230,7 @@ def _table_faults(tables: EncoderTables) -> list[str]:
         if count > 1
     ]
     for f in tables.fields:
+        out += [f"{fault}: {f.field!r}" for fault in step_faults(f.steps, f.type)]
         if f.categories and f.type != "category":
             out.append(f"expected no categories for {f.field!r} of type {f.type}")
         if len(f.categories) > MAX_CATEGORIES:
@@ -229,22 +263,47 @@ def _code_table(f: FieldEncoding) -> dict[Value | None, float]:
 
 def _row_part(f: FieldEncoding, codes: dict[Value | None, float]) -> RowPart | None:
     if f.type == "category":
-        get, unseen = codes.get, float(len(f.categories))
-
-        def category(value: Value | None, out: list[float]) -> None:
-            out.append(get(value, unseen))
-
-        return category
+        return _category_row(f, codes)
     if f.type == "time":
         return _time_row
     if f.type in ("text", "ip"):
-        measure: Callable[[Any], list[float]] = _text_parts if f.type == "text" else _ip_parts
+        return _measured_row(f, _text_parts if f.type == "text" else _ip_parts)
+    return _number_row(f.steps) if f.steps else None
 
-        def measured(value: Value | None, out: list[float]) -> None:
-            out.extend(measure(value))
 
-        return measured
-    return None
+def _category_row(f: FieldEncoding, codes: dict[Value | None, float]) -> RowPart:
+    get, unseen = codes.get, float(len(f.categories))
+    clean: Callable[[Any], str | None] = text_cleaner(f.steps)
+
+    def category(value: Value | None, out: list[float]) -> None:
+        out.append(get(value, unseen))
+
+    def cleaned(value: Value | None, out: list[float]) -> None:
+        out.append(get(clean(value), unseen))
+
+    return cleaned if f.steps else category
+
+
+def _measured_row(f: FieldEncoding, measure: Callable[[Any], list[float]]) -> RowPart:
+    clean: Callable[[Any], str | None] = text_cleaner(f.steps)
+
+    def measured(value: Value | None, out: list[float]) -> None:
+        out.extend(measure(value))
+
+    def cleaned(value: Value | None, out: list[float]) -> None:
+        out.extend(measure(clean(value)))
+
+    return cleaned if f.steps else measured
+
+
+def _number_row(steps: tuple[Cleaning, ...]) -> RowPart:
+    clean = number_cleaner(steps)
+
+    def number(value: Value | None, out: list[float]) -> None:
+        x = clean(math.nan if value is None else float(value))
+        out.append(min(max(x, -FLOAT32_MAX), FLOAT32_MAX))
+
+    return number
 
 
 def _time_row(value: Value | None, out: list[float]) -> None:

@@ -5,16 +5,36 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 FieldType = Literal["number", "integer", "category", "text", "time", "ip", "boolean"]
 Role = Literal["feature", "id", "time", "entity", "label", "sensitive", "ignored", "legacy_score"]
 Mutable = Literal["no", "up", "down", "any"]
 TimeUnit = Literal["s", "ms", "us"]
+Operation = Literal["trim", "lower", "upper", "unit", "clip", "log", "impute", "scale"]
+Learnt = Literal["median", "mean", "most_frequent", "standard", "robust", "range"]
 
 FLOAT32_MAX = (
     3.4028234663852886e38  #: largest finite float32 (IEEE 754), the schema's bound on numbers
 )
 MAX_PATH_DEPTH = 8  #: nested objects a path may cross
+
+
+class Cleaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One cleaning step of a field; :mod:`baluarte.core.cleaning` says what each does.
+
+    A contract has what was declared; a sealed encoder also what was learnt of the fit rows:
+    ``value`` where ``how`` says which, ``centre`` and ``spread``.
+    """
+
+    op: Operation
+    factor: float | UnsetType = UNSET
+    low: float | UnsetType = UNSET
+    high: float | UnsetType = UNSET
+    how: Learnt | UnsetType = UNSET
+    value: float | str | UnsetType = UNSET
+    centre: float | UnsetType = UNSET
+    spread: float | UnsetType = UNSET
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +56,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     required: bool = False
     allow_infinite: bool = False
     unit: TimeUnit = "s"
+    clean: tuple[Cleaning, ...] | UnsetType = UNSET  #: absent without steps: old bytes stay equal
+
+    @property
+    def steps(self) -> tuple[Cleaning, ...]:
+        """The cleaning steps, in their order."""
+        return () if isinstance(self.clean, UnsetType) else self.clean
 
     @property
     def keys(self) -> tuple[str, ...]:
