@@ -158,7 +158,8 @@ def _one_class(header: str, blocks: list[str], classes: int, chosen: int) -> str
     """The text with the trees of one class alone."""
     last, _, rest = blocks[-1].partition("\nend of trees")
     own = [*blocks[:-1], last][chosen::classes]
-    return "\nTree=".join([header, *own]) + "\nend of trees" + rest
+    alone = header.replace(f"\nnum_tree_per_iteration={classes}\n", "\nnum_tree_per_iteration=1\n")
+    return "\nTree=".join([alone, *own]) + "\nend of trees" + rest
 
 
 def _pandas(text: str) -> list[list[Any]]:
