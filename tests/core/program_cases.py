@@ -6,13 +6,21 @@ import importlib.util
 import itertools
 import math
 import struct
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
+from dense_cases import plain_part
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft, DraftLinear, DraftTrees
-from baluarte.core.program.model import CATEGORICAL, LinearPart, TreePart
+from baluarte.core.program.edges import edges
+from baluarte.core.program.model import (
+    CATEGORICAL,
+    DensePart,
+    LinearPart,
+    TreePart,
+    columns_read,
+)
 
 #: the evaluators that this machine has; without a compiler there is one
 KERNELS = (
@@ -122,7 +130,13 @@ def trap_rows(program, rng, n):
     """(n, d) rows: half of the values are chosen where evaluators go wrong."""
     around = [np.array(_TRAPS)]
     for part in program.parts:
-        at = part.threshold if isinstance(part, TreePart) else np.append(part.cut, part.low)
+        if isinstance(part, TreePart):
+            at = part.threshold
+        elif isinstance(part, LinearPart):
+            at = np.append(part.cut, part.low)
+        else:
+            own = [edges(replace(program, parts=(part,)), c) for c in columns_read(part).tolist()]
+            at = np.concatenate([np.zeros(1), *own])
         with np.errstate(over="ignore"):
             near = at.astype(np.float32)
             half = (np.nextafter(near, np.float32(np.inf)).astype(float) + near.astype(float)) / 2
@@ -219,6 +233,8 @@ def plain_scorer(program):
                     return leaf[~at]
 
                 steps.append(walk)
+        elif isinstance(part, DensePart):
+            steps.append(plain_part(part, plain_scorer))
         else:
             for m, c in enumerate(part.column.tolist()):
                 steps.append(lambda row, part=part, m=m, c=c: plain_term(part, m, row[c]))
@@ -281,8 +297,16 @@ def damaged(program, rng):
             break
         at = int(rng.integers(len(program.parts)))
         part = program.parts[at]
-        names = [name for name in part.__slots__ if name != "rule"]
+        names = [field.name for field in fields(part) if field.name != "rule"]
         name = names[int(rng.integers(len(names)))]
+        if name == "members":
+            j = int(rng.integers(len(part.members)))
+            members = list(part.members)
+            members[j] = damaged(members[j], rng)
+            parts = list(program.parts)
+            parts[at] = replace(part, members=tuple(members))
+            program = replace(program, parts=tuple(parts))
+            continue
         array: NDArray = getattr(part, name).copy()
         if array.size and rng.random() < 0.8:
             array[int(rng.integers(array.size))] = _lie(array.dtype, rng)

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.certificate import LIKENESS, Certificate, ChangedDecision, Reference
-from baluarte.core.program.draft import Draft, DraftLinear, DraftTrees, seal
+from baluarte.core.program.draft import (
+    Draft,
+    DraftLinear,
+    DraftPart,
+    DraftStack,
+    DraftTrees,
+    seal,
+)
 from baluarte.core.program.model import Program
 from baluarte.core.program.shape import shape_of
 
@@ -126,14 +133,32 @@ def on_columns(draft: Draft, columns: Sequence[int], *, n_features: int) -> Draf
             raise ValueError(f"expected inputs in [0, {len(place)}), found others")
         return place[read]
 
-    parts: list[DraftTrees | DraftLinear] = []
-    for part in draft.parts:
+    def spread(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        wide = np.full((len(rows), n_features), np.nan)
+        wide[:, place] = rows
+        return wide
+
+    def moved_part(part: DraftPart) -> DraftPart:
         if isinstance(part, DraftTrees):
-            parts.append(replace(part, feature=moved(part.feature)))
-        else:
+            return replace(part, feature=moved(part.feature))
+        if isinstance(part, DraftLinear):
             read = moved(part.column)
-            parts.append(replace(part, column=read, table_column=moved(part.table_column)))
-    return Draft(n_features=n_features, base=draft.base, parts=tuple(parts))
+            return replace(part, column=read, table_column=moved(part.table_column))
+        if isinstance(part, DraftStack):
+            members = [
+                replace(member, draft=on_columns(member.draft, columns, n_features=n_features))
+                for member in part.members
+            ]
+            return replace(part, members=tuple(members), background=spread(part.background))
+        inputs = replace(
+            part.inputs,
+            column=moved(part.inputs.column),
+            flag_column=moved(part.inputs.flag_column),
+        )
+        return replace(part, inputs=inputs, background=spread(part.background))
+
+    parts = tuple(moved_part(part) for part in draft.parts)
+    return Draft(n_features=n_features, base=draft.base, parts=parts)
 
 
 def sealed(draft: Draft) -> Program:

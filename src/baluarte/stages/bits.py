@@ -9,8 +9,9 @@ from numpy.random import Generator  # noqa: TID251 - the type of a parameter
 from numpy.typing import NDArray
 
 from baluarte.core.encode import ColumnInfo
+from baluarte.core.program.edges import edges
 from baluarte.core.program.evaluate import Evaluator
-from baluarte.core.program.model import Program, TreePart
+from baluarte.core.program.model import Program
 from baluarte.core.schema import FLOAT32_MAX
 
 _TINY = float(np.nextafter(0.0, 1.0))
@@ -51,18 +52,7 @@ def trap_rows(
 
 def _cuts(program: Program, column: int) -> NDArray[np.float64]:
     """The values at which the program changes its mind about a column."""
-    found: list[NDArray[np.float64]] = []
-    for part in program.parts:
-        if isinstance(part, TreePart):
-            found.append(part.threshold[part.feature == column])
-        else:
-            mine = part.column == column
-            found += [part.low[mine], part.high[mine], part.center[mine]]
-            found += [
-                part.cut[part.cut_start[k] : part.cut_start[k + 1]]
-                for k in np.flatnonzero(part.table_column == column)
-            ]
-    cuts = np.unique(np.concatenate([np.zeros(1), *found]))
+    cuts = np.unique(np.append(edges(program, column), 0.0))
     finite: NDArray[np.float64] = cuts[np.abs(cuts) <= FLOAT32_MAX]
     return finite
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.core.program.draft import Draft, DraftTrees, seal
+from baluarte.core.program.draft import Draft, seal
+from baluarte.core.program.edges import edges
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.format import dumps
+from baluarte.core.program.model import Program
 from baluarte.core.schema import FLOAT32_MAX
 from baluarte.core.search import FitTask
 from baluarte.ports import Fitted, Matrix, Model, Params, Suggest, Target
@@ -67,10 +69,11 @@ def task(*, seed: int = 0, threads: int = 2, balanced: bool = False) -> FitTask:
 
 def trap_rows(draft: Draft, X: Matrix, *, n: int, seed: int = 0) -> Matrix:
     """(n, d) rows of X with values put where a comparison could go the other way."""
+    program = seal(draft)
     rng = np.random.default_rng(seed)
     traps = X[rng.integers(len(X), size=n)].copy()
     for j, categorical in enumerate(CATEGORICAL):
-        pool = _codes() if categorical else _near(draft, j)
+        pool = _codes() if categorical else _near(program, j)
         hit = rng.random(n) < 0.5
         traps[hit, j] = pool[rng.integers(len(pool), size=int(hit.sum()))]
     traps[0] = np.nan
@@ -81,16 +84,9 @@ def _codes() -> NDArray[np.float64]:
     return np.array([np.nan, *range(N_CATEGORIES + 3), 63, 64, 999], dtype=np.float64)
 
 
-def _near(draft: Draft, column: int) -> NDArray[np.float64]:
-    """Every value at which the draft changes its mind about a column, and its neighbours."""
-    found = [np.array(_EDGES)]
-    for part in draft.parts:
-        if isinstance(part, DraftTrees):
-            found.append(part.threshold[part.feature == column])
-        else:
-            mine = part.column == column
-            found += [part.low[mine], part.high[mine], part.center[mine], part.cut]
-    cuts = np.concatenate(found)
+def _near(program: Program, column: int) -> NDArray[np.float64]:
+    """Every value at which the program changes its mind about a column, and its neighbours."""
+    cuts = np.concatenate([np.array(_EDGES), edges(program, column)])
     cuts = cuts[np.isnan(cuts) | (np.abs(cuts) <= FLOAT32_MAX)]
     return np.concatenate([cuts, np.nextafter(cuts, np.inf), np.nextafter(cuts, -np.inf)])
 

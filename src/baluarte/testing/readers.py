@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.adopted import Compared, certify, sealed
 from baluarte.core.certificate import Certificate
-from baluarte.core.program.draft import Draft, DraftTrees
+from baluarte.core.program.draft import Draft, DraftLinear, DraftTrees
 from baluarte.core.program.draft_value import n_terms, value
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.format import dumps
@@ -103,7 +103,7 @@ def _near(draft: Draft, column: int) -> NDArray[np.float64]:
     for part in draft.parts:
         if isinstance(part, DraftTrees):
             found.append(part.threshold[part.feature == column])
-        else:
+        elif isinstance(part, DraftLinear):
             mine = part.column == column
             linear = linear or bool(mine.any())
             found += [part.low[mine], part.high[mine], part.center[mine]]
@@ -112,7 +112,7 @@ def _near(draft: Draft, column: int) -> NDArray[np.float64]:
     near = np.concatenate([cuts, np.nextafter(cuts, np.inf), np.nextafter(cuts, -np.inf)])
     if linear:  # beyond the range of a linear term its value is the range's end
         for part in draft.parts:
-            if not isinstance(part, DraftTrees):
+            if isinstance(part, DraftLinear):
                 mine = part.column == column
                 near = np.clip(near, part.low[mine].max(), part.high[mine].min())
     return near if len(near) else np.zeros(1)

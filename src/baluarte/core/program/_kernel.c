@@ -9,6 +9,7 @@
 
 #define CAPSULE "baluarte.core.program._kernel.program"
 #define MAX_ARRAYS 32
+#define MAX_NESTING 3 /* stacks in one another */
 #define ROWS_A_THREAD 64 /* fewer are not worth a thread */
 #define ROWS_WITH_GIL 8  /* so few are done before another thread could take over */
 
@@ -28,15 +29,15 @@ static void give_back(Lent *lent) {
     while (lent->count) PyBuffer_Release(lent->views + --lent->count);
 }
 
-/* The buffers of a tuple from item `first` on; -1 with an exception where they are not all some. */
-static int borrow(PyObject *tuple, Py_ssize_t first, Lent *lent) {
-    Py_ssize_t size = PyTuple_Check(tuple) ? PyTuple_Size(tuple) : -1;
+/* The buffers of a tuple from item `first` up to `end`; -1 with an exception where they are not all
+ * some. */
+static int borrow(PyObject *tuple, Py_ssize_t first, Py_ssize_t end, Lent *lent) {
     lent->count = 0;
-    if (size < first || size - first > MAX_ARRAYS) {
+    if (end < first || end - first > MAX_ARRAYS) {
         raise("expected a tuple of arrays a part");
         return -1;
     }
-    for (Py_ssize_t k = first; k < size; k++) {
+    for (Py_ssize_t k = first; k < end; k++) {
         Py_buffer *view = lent->views + lent->count;
         if (PyObject_GetBuffer(PyTuple_GetItem(tuple, k), view, PyBUF_C_CONTIGUOUS)) {
             give_back(lent);
@@ -52,39 +53,76 @@ static void capsule_free(PyObject *capsule) {
     program_free(PyCapsule_GetPointer(capsule, CAPSULE));
 }
 
-static int read_part(Program *program, size_t at, PyObject *tuple) {
+static Program *build(long long n_features, long long base, PyObject *parts, int nesting);
+
+/* The stack's members: a tuple of (base, parts). */
+static int read_members(Program *program, size_t at, PyObject *members, int nesting) {
+    uint32_t n_members = program->parts[at].dense.n_members;
+    if (!PyTuple_Check(members) || PyTuple_Size(members) != (Py_ssize_t)n_members || !nesting) {
+        raise("expected a stack's members, nested no deeper than stacks may be");
+        return -1;
+    }
+    for (uint32_t m = 0; m < n_members; m++) {
+        PyObject *tuple = PyTuple_GetItem(members, (Py_ssize_t)m), *parts;
+        long long base;
+        if (!PyTuple_Check(tuple) || !PyArg_ParseTuple(tuple, "LO!", &base, &PyTuple_Type, &parts)) {
+            raise("expected a base and parts a member");
+            return -1;
+        }
+        Program *member = build((long long)program->n_features, base, parts, nesting - 1);
+        if (!member) return -1;
+        Fault fault = program_join(program, at, m, member);
+        if (fault) {
+            raise(fault);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_part(Program *program, size_t at, PyObject *tuple, int nesting) {
     Lent lent;
     if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) < 1) {
         raise("expected a kind and its arrays a part");
         return -1;
     }
     long long kind = PyLong_AsLongLong(PyTuple_GetItem(tuple, 0));
-    if (PyErr_Occurred() || borrow(tuple, 1, &lent)) return -1;
+    if (PyErr_Occurred()) return -1;
+    Py_ssize_t end = PyTuple_Size(tuple) - (kind == STACK);
+    PyObject *members = kind == STACK ? PyTuple_GetItem(tuple, end) : NULL;
+    if (borrow(tuple, 1, end, &lent)) return -1;
     Fault fault = program_read(program, at, kind, lent.arrays, lent.count);
     give_back(&lent);
     if (fault) raise(fault);
-    return fault ? -1 : 0;
+    return fault ? -1 : members ? read_members(program, at, members, nesting) : 0;
+}
+
+static Program *build(long long n_features, long long base, PyObject *parts, int nesting) {
+    Fault fault;
+    size_t n_parts = (size_t)PyTuple_Size(parts);
+    Program *program = program_new(n_features, base, n_parts, &fault);
+    if (!program) raise(fault);
+    for (size_t p = 0; program && p < n_parts; p++)
+        if (read_part(program, p, PyTuple_GetItem(parts, (Py_ssize_t)p), nesting)) {
+            program_free(program);
+            return NULL;
+        }
+    return program;
 }
 
 PyDoc_STRVAR(prepare_doc,
              "prepare(n_features, base, parts) -> handle\n\n"
-             "Pack checked arrays for evaluation, (kind, array, ...) a part; ValueError where\n"
-             "memory safety or termination would not hold.");
+             "Pack checked arrays for evaluation, (kind, array, ...) a part, and of a stack a tuple\n"
+             "of its members' (base, parts); ValueError where memory safety or termination would\n"
+             "not hold.");
 
 static PyObject *prepare(PyObject *module, PyObject *args) {
     (void)module;
     long long n_features, base;
     PyObject *parts;
-    Fault fault;
     if (!PyArg_ParseTuple(args, "LLO!", &n_features, &base, &PyTuple_Type, &parts)) return NULL;
-    size_t n_parts = (size_t)PyTuple_Size(parts);
-    Program *program = program_new(n_features, base, n_parts, &fault);
-    if (!program) return raise(fault);
-    for (size_t p = 0; p < n_parts; p++)
-        if (read_part(program, p, PyTuple_GetItem(parts, (Py_ssize_t)p))) {
-            program_free(program);
-            return NULL;
-        }
+    Program *program = build(n_features, base, parts, MAX_NESTING);
+    if (!program) return NULL;
     PyObject *capsule = PyCapsule_New(program, CAPSULE, capsule_free);
     if (!capsule) program_free(program);
     return capsule;
@@ -96,7 +134,8 @@ static Fault plan_parts(Program *program, PyObject *parts) {
         PyObject *tuple = PyTuple_GetItem(parts, (Py_ssize_t)p);
         Lent lent;
         if (part->kind == LINEAR) continue;
-        if (borrow(tuple, 0, &lent)) return "";
+        if (part->kind > LINEAR) return "reasons of such a part are estimated, not exact";
+        if (borrow(tuple, 0, PyTuple_Check(tuple) ? PyTuple_Size(tuple) : -1, &lent)) return "";
         Fault fault = lent.count == PLAN_ARRAYS ? plan_trees(program, &part->trees, lent.arrays)
                                                 : "expected four arrays a part of trees";
         give_back(&lent);
@@ -125,7 +164,7 @@ static PyObject *plan(PyObject *module, PyObject *args) {
     if (PyTuple_Size(quadrature) != 3 || (size_t)PyTuple_Size(parts) != program->n_parts)
         return raise("the plan does not belong to this program");
     Lent lent;
-    if (borrow(quadrature, 0, &lent)) return NULL;
+    if (borrow(quadrature, 0, 3, &lent)) return NULL;
     Fault fault = plan_program(program, base, max_order, lent.arrays);
     give_back(&lent);
     if (!fault) fault = plan_parts(program, parts);

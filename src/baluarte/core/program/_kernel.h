@@ -3,6 +3,7 @@
  *
  *   _kernel.c    the Python module          _trees.c    scores of trees     _linear.c   linear parts
  *   _program.c   parts, blocks, threads     _pack.c     trees made ready    _reasons.c  reasons
+ *   _dense.c     kernel machines, networks, stacks
  *
  * Only _kernel.c knows Python. A program copies checked arrays into a layout of its own and checks
  * again whatever memory safety and termination rest on, so that no program, however it was made,
@@ -42,12 +43,20 @@ typedef struct {
 } Array;
 
 /* The kinds of parts: trees by the rule of the library they are of, and others. */
-enum { LIGHTGBM = 0, SKLEARN = 1, XGBOOST = 2, LINEAR = 3, N_KINDS = 4 };
+enum {
+    LIGHTGBM = 0,
+    SKLEARN = 1,
+    XGBOOST = 2,
+    LINEAR = 3,
+    KERNEL_MACHINE = 4,
+    NETWORK = 5,
+    STACK = 6,
+    N_KINDS = 7
+};
 
 /* Flags of a stored node: model.py. */
 enum { MISSING_LEFT = 1, MISSING_ZERO = 2, MISSING_NAN = 4, CATEGORICAL = 8 };
 
-/* Flags of a packed node, above the column. */
 /* Flags of a packed node, above the column. */
 #define COLUMN 0x00FFFFFFu
 #define NAN_LEFT 0x01000000u
@@ -117,17 +126,40 @@ typedef struct {
 } Linear;
 
 typedef struct {
+    uint32_t n_numeric, n_flags, n_inputs;
+    int32_t *column, *flag_column, *code;
+    double *center, *scale, *low, *high, *missing, *on, *off;
+    /* kernel machines */
+    int degree, shift; /* degree 0: radial */
+    double gamma, coef0;
+    uint32_t n_vectors;
+    double *vector; /* (n_vectors / WIDTH, n_inputs, WIDTH) */
+    double *weight; /* padded by zeros */
+    /* networks */
+    uint32_t n_layers, widest;  /* the widest layer, its units rounded up to whole vectors */
+    int32_t *size, *activation;
+    double *layer_weight, *bias; /* units padded by zeros to whole vectors */
+    double output;
+    /* stacks */
+    uint32_t n_members;
+    int32_t *link;
+    double *member_weight, *member_scale;
+    struct Program **member;
+} Dense;
+
+typedef struct {
     int kind;
     Trees trees; /* empty where the part is of another kind, as are the others */
     Linear linear;
+    Dense dense;
 } Part;
 
-typedef struct {
+typedef struct Program {
     size_t n_features;
     int64_t base;
     size_t n_parts;
     Part *parts;
-    int64_t largest_sum; /* of absolute terms */
+    int64_t largest_sum, largest_dense; /* of absolute terms; of dense parts' terms */
     size_t packed_bytes;
     size_t rows_a_block;
     /* reasons */
@@ -161,10 +193,13 @@ Program *program_new(int64_t n_features, int64_t base, size_t n_parts, Fault *fa
 /* The part at `at`, of `kind`, from its arrays in the order of format.py. */
 Fault program_read(Program *program, size_t at, int64_t kind, const Array *arrays, size_t count);
 
+/* Makes a program the next member of the stack at `at`, which owns it from then on. */
+Fault program_join(Program *program, size_t at, uint32_t place, Program *member);
+
 void program_free(Program *program);
 
-/* The first `n` rows' scores, of at most BLOCK rows. */
-void score_block(const Program *program, const double *X, size_t n, int64_t *scores);
+/* The first `n` rows' scores, of at most BLOCK rows; -1 where there is no memory. */
+int score_block(const Program *program, const double *X, size_t n, int64_t *scores);
 
 /* What is done with rows: 0, or -1 where there is no memory. */
 typedef int Work(const Program *program, const double *X, size_t n, int64_t *out);
@@ -205,6 +240,14 @@ Fault read_linear(Program *program, Part *part, const Array *arrays, int64_t *to
 void score_linear(const Linear *linear, const double *X, size_t d, size_t n, int64_t *sums);
 void reasons_of_linear(const Linear *linear, const double *row, int64_t *phi);
 void free_linear(Linear *linear);
+
+/* ---- _dense.c --------------------------------------------------------------------------------- */
+
+enum { KERNEL_ARRAYS = 14, NETWORK_ARRAYS = 15, STACK_ARRAYS = 3 };
+Fault read_dense(Program *program, Part *part, const Array *arrays, int64_t *total);
+Fault join_stack(Dense *dense, uint32_t place, Program *member, int64_t *total);
+int score_dense(const Part *part, const double *X, size_t d, size_t n, int64_t *sums);
+void free_dense(Dense *dense);
 
 /* ---- _reasons.c ------------------------------------------------------------------------------- */
 

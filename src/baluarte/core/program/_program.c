@@ -51,24 +51,28 @@ INLINE int64_t saturate(int64_t score) {
     return score > MAX_SCORE ? MAX_SCORE : score < -MAX_SCORE ? -MAX_SCORE : score;
 }
 
-void score_block(const Program *program, const double *X, size_t n, int64_t *scores) {
+int score_block(const Program *program, const double *X, size_t n, int64_t *scores) {
     size_t d = program->n_features;
     for (size_t i = 0; i < n; i++) scores[i] = program->base;
     for (size_t p = 0; p < program->n_parts; p++) {
         const Part *part = program->parts + p;
         if (part->kind == LINEAR)
             score_linear(&part->linear, X, d, n, scores);
-        else
+        else if (part->kind < LINEAR)
             score_trees(&part->trees, X, d, n, scores);
+        else if (score_dense(part, X, d, n, scores))
+            return -1;
     }
     for (size_t i = 0; i < n; i++) scores[i] = saturate(scores[i]);
+    return 0;
 }
 
 int score_rows(const Program *program, const double *X, size_t n, int64_t *scores) {
     size_t block = program->rows_a_block;
     for (size_t i = 0; i < n; i += block)
-        score_block(program, X + i * program->n_features, n - i < block ? n - i : block,
-                    scores + i);
+        if (score_block(program, X + i * program->n_features, n - i < block ? n - i : block,
+                        scores + i))
+            return -1;
     return 0;
 }
 
@@ -173,6 +177,7 @@ void program_free(Program *program) {
     for (size_t p = 0; program->parts && p < program->n_parts; p++) {
         free_trees(&program->parts[p].trees);
         free_linear(&program->parts[p].linear);
+        free_dense(&program->parts[p].dense);
     }
     free(program->parts);
     free(program->used);
@@ -215,13 +220,29 @@ Program *program_new(int64_t n_features, int64_t base, size_t n_parts, Fault *fa
 }
 
 Fault program_read(Program *program, size_t at, int64_t kind, const Array *arrays, size_t count) {
+    static const size_t counts[N_KINDS] = {TREE_ARRAYS,   TREE_ARRAYS,    TREE_ARRAYS, LINEAR_ARRAYS,
+                                           KERNEL_ARRAYS, NETWORK_ARRAYS, STACK_ARRAYS};
     Part *part = program->parts + at;
-    if (kind < 0 || kind >= N_KINDS || count != (kind == LINEAR ? LINEAR_ARRAYS : TREE_ARRAYS))
+    Fault fault;
+    if (kind < 0 || kind >= N_KINDS || count != counts[kind])
         return "expected a kind of part and its arrays";
     part->kind = (int)kind;
-    Fault fault = kind == LINEAR ? read_linear(program, part, arrays, &program->largest_sum)
-                                 : read_trees(program, part, arrays, &program->largest_sum);
+    if (kind == LINEAR)
+        fault = read_linear(program, part, arrays, &program->largest_sum);
+    else if (kind < LINEAR)
+        fault = read_trees(program, part, arrays, &program->largest_sum);
+    else
+        fault = read_dense(program, part, arrays, &program->largest_dense);
     program->packed_bytes += part->trees.packed_bytes;
     block_rows(program);
+    return fault;
+}
+
+Fault program_join(Program *program, size_t at, uint32_t place, Program *member) {
+    Fault fault = member->n_features == program->n_features
+                      ? join_stack(&program->parts[at].dense, place, member,
+                                   &program->largest_dense)
+                      : "a stack's member has other columns";
+    if (fault) program_free(member);
     return fault;
 }

@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program import model
-from baluarte.core.program.model import LinearPart, Program, TreePart
+from baluarte.core.program.check_dense import (
+    background_faults,
+    kernel_sum,
+    network_size,
+    prepared_faults,
+    work,
+)
+from baluarte.core.program.limits import (
+    MAX_COVER,
+    MAX_ESTIMATE_WORK,
+    MAX_ESTIMATED,
+    MAX_FEATURES,
+    MAX_ITEMS,
+    MAX_MEMBERS,
+    MAX_NESTING,
+    MAX_PARTS,
+    MAX_ROW_WORK,
+    MAX_SCALE_BITS,
+    MAX_SCORE,
+    MAX_SUM,
+    MAX_TREE_WORK,
+    MAX_WORK,
+)
+from baluarte.core.program.model import (
+    IDENTITY,
+    LOGISTIC,
+    DensePart,
+    KernelPart,
+    LinearPart,
+    NetworkPart,
+    Part,
+    Program,
+    StackPart,
+    TreePart,
+    columns_read,
+)
 from baluarte.core.program.shape import Shape, shape_of
 from baluarte.errors import Fault
-
-MAX_FEATURES = 1 << 20
-MAX_PARTS = 64
-MAX_ITEMS = 1 << 26  #: nodes, leaves, table values, cuts, set words of a part
-MAX_SCALE_BITS = 52
-MAX_SUM = 1 << 60  #: of absolute terms: no int64 sum overflows, no reason does
-MAX_COVER = 2.0**1000  #: the sum of two covers stays finite
-MAX_TREE_WORK = 1 << 25  #: nodes of a tree x its quadrature nodes: scratch memory of the reasons
-MAX_WORK = 1 << 32  #: the same over all trees: time of one row's reasons
 
 _FLAGS = {
     "lightgbm": {
@@ -41,41 +68,86 @@ _FLAGS = {
 }
 
 
-def faults(program: Program) -> list[Fault]:
-    """Everything that is wrong with a program; empty if it may be evaluated."""
+def faults(program: Program, *, where: str = "program", nesting: int = 0) -> list[Fault]:
+    """Everything that is wrong with a program; empty if it may be evaluated.
+
+    Args:
+        where: the program's name in what is found.
+        nesting: how many stacks the program is in.
+    """
     found: list[Fault] = []
     if not 1 <= program.n_features <= MAX_FEATURES:
         found.append(
-            Fault(f"expected 1 to {MAX_FEATURES} features, found {program.n_features}", "program")
+            Fault(f"expected 1 to {MAX_FEATURES} features, found {program.n_features}", where)
         )
     if not 0 <= program.scale_bits <= MAX_SCALE_BITS:
         found.append(
-            Fault(f"expected scale_bits 0..{MAX_SCALE_BITS}, found {program.scale_bits}", "program")
+            Fault(f"expected scale_bits 0..{MAX_SCALE_BITS}, found {program.scale_bits}", where)
         )
     if len(program.parts) > MAX_PARTS:
         found.append(
-            Fault(f"expected at most {MAX_PARTS} parts, found {len(program.parts)}", "program")
+            Fault(f"expected at most {MAX_PARTS} parts, found {len(program.parts)}", where)
         )
     if found:
         return found
-    total = abs(program.base)
     for i, part in enumerate(program.parts):
-        where = f"program.parts[{i}]"
-        try:
-            found += [Fault(text, where) for text in _part_faults(part, program.n_features)]
-        except ValueError as error:
-            found.append(Fault(str(error), where))
-        else:
-            total += 0 if found else largest(part)
-    if not found and total > MAX_SUM:
-        found.append(
-            Fault(f"expected a sum of largest terms up to {MAX_SUM}, found {total}", "program")
-        )
+        found += _faults_of_part(part, program, f"{where}.parts[{i}]", nesting)
+    if not found:
+        found += [Fault(text, where) for text in _sum_faults(program)]
     return found
 
 
-def largest(part: TreePart | LinearPart) -> int:
+def _faults_of_part(part: Part, program: Program, where: str, nesting: int) -> list[Fault]:
+    found: list[Fault] = []
+    try:
+        if isinstance(part, StackPart):
+            found += _member_faults(part, program, where, nesting)
+        if not found:
+            found += [Fault(text, where) for text in _part_faults(part, program.n_features)]
+    except ValueError as error:
+        found.append(Fault(str(error), where))
+    return found
+
+
+def _member_faults(part: StackPart, program: Program, where: str, nesting: int) -> Iterator[Fault]:
+    if nesting == MAX_NESTING:
+        raise ValueError(f"expected stacks at most {MAX_NESTING} deep")
+    if not 1 <= len(part.members) <= MAX_MEMBERS:
+        raise ValueError(f"expected 1 to {MAX_MEMBERS} members, found {len(part.members)}")
+    for j, member in enumerate(part.members):
+        name = f"{where}.members[{j}]"
+        if member.n_features != program.n_features:
+            yield Fault(f"expected {program.n_features} features as its stack has", name)
+        yield from faults(member, where=name, nesting=nesting + 1)
+
+
+def _sum_faults(program: Program) -> Iterator[str]:
+    total = largest_score(program)
+    if total > MAX_SUM:
+        yield f"expected a sum of largest terms up to {MAX_SUM}, found {total}"
+    dense = [part for part in program.parts if isinstance(part, DensePart)]
+    if dense and sum(work(part) for part in program.parts) > MAX_ROW_WORK:
+        yield f"expected at most {MAX_ROW_WORK} operations a row"
+    paths = [2 * int(part.sampling.prod()) * (len(columns_read(part)) + 1) for part in dense]
+    if sum(n * work(part) for n, part in zip(paths, dense, strict=True)) > MAX_ESTIMATE_WORK:
+        yield f"expected at most {MAX_ESTIMATE_WORK} operations for a row's reasons"
+    if any(largest(part) > MAX_ESTIMATED for part in dense):
+        yield f"expected parts whose reasons are estimated to stay within {MAX_ESTIMATED}"
+
+
+def largest_score(program: Program) -> int:
+    """The largest absolute sum of a checked program, before it is clamped."""
+    return abs(program.base) + sum(largest(part) for part in program.parts)
+
+
+def largest(part: Part) -> int:
     """The largest absolute sum that the terms of a checked part can reach."""
+    if isinstance(part, KernelPart):
+        return kernel_sum(part)
+    if isinstance(part, NetworkPart):
+        return int(network_size(part)) + 1
+    if isinstance(part, StackPart):
+        return sum(int(term) + 1 for term in stack_terms(part))
     if isinstance(part, TreePart):
         if not len(part.root):
             return 0
@@ -101,6 +173,28 @@ def largest(part: TreePart | LinearPart) -> int:
     return total
 
 
+def stack_terms(part: StackPart) -> list[float]:
+    """The largest absolute term of each member, not rounded."""
+    terms = []
+    for link, weight, member in zip(
+        part.link.tolist(), part.weight.tolist(), part.members, strict=True
+    ):
+        score = min(MAX_SCORE, largest_score(member))
+        reach = 1.0 if link == LOGISTIC else float(score) * 2.0**-member.scale_bits
+        terms.append(abs(reach * weight))
+    return terms
+
+
+def _stack_faults(part: StackPart, n_features: int) -> Iterator[str]:  # noqa: ARG001 - as the others
+    if not len(part.link) == len(part.weight) == len(part.members):
+        raise ValueError(f"expected a link and a weight for each of {len(part.members)} members")
+    if not np.isin(part.link, (IDENTITY, LOGISTIC)).all():
+        raise ValueError(f"link: expected {IDENTITY} or {LOGISTIC}")
+    if not np.isfinite(part.weight).all() or not max(stack_terms(part)) <= MAX_SUM:
+        raise ValueError(f"weight: expected finite numbers and terms within {MAX_SUM}")
+    yield from background_faults(part)
+
+
 def _numeric_ends(part: LinearPart) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     with np.errstate(all="ignore"):
         ends = [
@@ -109,16 +203,15 @@ def _numeric_ends(part: LinearPart) -> tuple[NDArray[np.float64], NDArray[np.flo
     return ends[0], ends[1]
 
 
-def _part_faults(part: TreePart | LinearPart, n_features: int) -> Iterator[str]:
+def _part_faults(part: Part, n_features: int) -> Iterator[str]:
     """Raises ValueError where nothing further can be said."""
-    for name in part.__slots__:
-        array = getattr(part, name)
+    for field in fields(part):
+        array = getattr(part, field.name)
         if isinstance(array, np.ndarray) and array.size > MAX_ITEMS:
-            raise ValueError(f"{name}: expected at most {MAX_ITEMS} items, found {array.size}")
-    check: Callable[..., Iterator[str]] = (
-        _tree_faults if isinstance(part, TreePart) else _linear_faults
-    )
-    yield from check(part, n_features)
+            raise ValueError(
+                f"{field.name}: expected at most {MAX_ITEMS} items, found {array.size}"
+            )
+    yield from _CHECKS[type(part)](part, n_features)
 
 
 def _same_length(part: TreePart | LinearPart, names: tuple[str, ...]) -> None:
@@ -224,3 +317,12 @@ def _cut_faults(part: LinearPart) -> Iterator[str]:
     inner[ends_at[(ends_at > 0) & (ends_at < len(part.cut))] - 1] = False
     if not rising[inner].all():
         yield "cut: expected cuts strictly ascending within a term"
+
+
+_CHECKS: dict[type, Callable[..., Iterator[str]]] = {
+    TreePart: _tree_faults,
+    LinearPart: _linear_faults,
+    KernelPart: prepared_faults,
+    NetworkPart: prepared_faults,
+    StackPart: _stack_faults,
+}

@@ -9,12 +9,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import frexp, isfinite
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.core.program.check import faults
-from baluarte.core.program.model import CATEGORICAL, LinearPart, Program, Rule, TreePart
+from baluarte.core.program.check import faults, stack_terms
+from baluarte.core.program.draft_dense import (
+    N_PAIRS,
+    NO_BACKGROUND,
+    DraftKernel,
+    DraftNetwork,
+    kernel_part,
+    largest_dense,
+    network_part,
+    scaled_kernel,
+    scaled_network,
+    with_background,
+)
+from baluarte.core.program.model import (
+    CATEGORICAL,
+    IDENTITY,
+    LOGISTIC,
+    KernelPart,
+    LinearPart,
+    NetworkPart,
+    Part,
+    Program,
+    Rule,
+    StackPart,
+    TreePart,
+)
 from baluarte.core.program.shape import shape_of
 
 MAX_SEALED_BITS = 40  #: finer units than 2**-40 of the margin say nothing
@@ -68,7 +93,59 @@ class Draft:
 
     n_features: int
     base: float
-    parts: tuple[DraftTrees | DraftLinear, ...]
+    parts: tuple[DraftPart, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One model of a stack: ``weight * link(margin)``."""
+
+    draft: Draft
+    weight: float
+    link: Literal["identity", "logistic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftStack:
+    """The sum of members whose link is not a sum itself."""
+
+    members: tuple[Member, ...]
+    background: NDArray[np.float64]  #: (B, n_features) rows; see :func:`background_of`
+    pairs: int = N_PAIRS
+
+
+DraftPart = DraftTrees | DraftLinear | DraftKernel | DraftNetwork | DraftStack
+
+
+def stack(members: Sequence[Member], *, base: float, background: NDArray[np.float64]) -> Draft:
+    """``base + Σ weight * link(margin)``: soft voting, and stacking with a linear last estimator.
+
+    Soft voting over classifiers whose margin is the log-odds is ``logistic`` with the votes'
+    shares as weights and base 0; stacking on probabilities by a logistic regression is
+    ``logistic`` with its coefficients and its intercept; on decision functions ``identity``.
+    Members whose link is the identity (a forest's margin that is a probability already, say) are
+    added as they are, so that their reasons stay exact.
+
+    Args:
+        members: at least one, over the same columns; a draft may itself be a stack, three deep.
+        base: the constant on the sum's scale.
+        background: (B, n_features) rows of the fit, against which the reasons of the other
+            members are estimated; :func:`~baluarte.core.program.draft_dense.background_of`
+            picks them. The bundle keeps them.
+
+    Raises:
+        ValueError: no member, different numbers of columns, or a number that is not finite.
+    """
+    n_features = {member.draft.n_features for member in members}
+    if len(n_features) != 1:
+        raise ValueError("expected drafts over the same columns, at least one")
+    if not all(isfinite(value) for value in (base, *(member.weight for member in members))):
+        raise ValueError("expected finite weights")
+    inner = tuple(member for member in members if member.link == "logistic")
+    linked = (DraftStack(members=inner, background=background),) if inner else ()
+    constant = Draft(n_features=n_features.pop(), base=base, parts=linked)
+    plain = [(member.weight, member.draft) for member in members if member.link == "identity"]
+    return add([(1.0, constant), *plain])
 
 
 def add(weighted: Sequence[tuple[float, Draft]]) -> Draft:
@@ -82,13 +159,18 @@ def add(weighted: Sequence[tuple[float, Draft]]) -> Draft:
     if not all(isfinite(weight) for weight, _ in weighted):
         raise ValueError("expected finite weights")
     base = 0.0
-    parts: list[DraftTrees | DraftLinear] = []
+    parts: list[DraftPart] = []
     for weight, draft in weighted:
         base += weight * draft.base
-        for part in draft.parts:
-            names = ("leaf",) if isinstance(part, DraftTrees) else _SCALED
-            parts.append(replace(part, **{name: getattr(part, name) * weight for name in names}))
+        parts += [_times(part, weight) for part in draft.parts]
     return Draft(n_features=weighted[0][1].n_features, base=base, parts=tuple(parts))
+
+
+def _times(part: DraftPart, weight: float) -> DraftPart:
+    if isinstance(part, DraftStack):
+        members = [replace(member, weight=member.weight * weight) for member in part.members]
+        return replace(part, members=tuple(members))
+    return replace(part, **{name: getattr(part, name) * weight for name in _SCALED[type(part)]})
 
 
 def seal(draft: Draft) -> Program:
@@ -101,7 +183,8 @@ def seal(draft: Draft) -> Program:
         ValueError: the draft breaks a rule of ``docs/concepts/program.md``: our bug, or the
             learner's.
     """
-    size = abs(draft.base) + sum(_largest(part) for part in draft.parts)
+    parts = [_unscaled(part) for part in draft.parts]
+    size = abs(draft.base) + sum(_largest(part) for part in parts)
     if not isfinite(size):
         raise ValueError("expected finite leaves, weights and clipping ranges")
     mantissa, exponent = frexp(size)
@@ -114,10 +197,7 @@ def seal(draft: Draft) -> Program:
         n_features=draft.n_features,
         scale_bits=scale_bits,
         base=int(np.rint(draft.base * unit)),
-        parts=tuple(
-            _seal_trees(part, unit) if isinstance(part, DraftTrees) else _seal_linear(part, unit)
-            for part in draft.parts
-        ),
+        parts=tuple(_scaled(part, unit) for part in parts),
     )
     found = faults(program)
     if found:
@@ -125,7 +205,7 @@ def seal(draft: Draft) -> Program:
     return program
 
 
-_SCALED = (
+_LINEAR_SCALED = (
     "weight",
     "missing",
     "mean",
@@ -133,11 +213,58 @@ _SCALED = (
     "table_missing",
     "table_other",
     "table_mean",
-)  #: what a factor on a linear part multiplies
+)
+#: what a factor on a part multiplies
+_SCALED: dict[type, tuple[str, ...]] = {
+    DraftTrees: ("leaf",),
+    DraftLinear: _LINEAR_SCALED,
+    DraftKernel: ("weight",),
+    DraftNetwork: ("weight",),
+}
+
+_Unscaled = DraftTrees | DraftLinear | KernelPart | NetworkPart | StackPart
 
 
-def _largest(part: DraftTrees | DraftLinear) -> float:
+def _unscaled(part: DraftPart) -> _Unscaled:
+    """A part whose weights are on the margin's scale still."""
+    if isinstance(part, DraftKernel):
+        return kernel_part(part)
+    if isinstance(part, DraftNetwork):
+        return network_part(part)
+    if isinstance(part, DraftStack):
+        return _stack_part(part)
+    return part
+
+
+def _scaled(part: _Unscaled, unit: float) -> Part:
+    if isinstance(part, DraftTrees):
+        return _seal_trees(part, unit)
+    if isinstance(part, DraftLinear):
+        return _seal_linear(part, unit)
+    if isinstance(part, KernelPart):
+        return scaled_kernel(part, unit)
+    if isinstance(part, NetworkPart):
+        return scaled_network(part, unit)
+    return replace(part, weight=part.weight * unit)
+
+
+def _stack_part(draft: DraftStack) -> StackPart:
+    links = [LOGISTIC if member.link == "logistic" else IDENTITY for member in draft.members]
+    part = StackPart(
+        link=np.array(links, np.int32),
+        weight=np.array([member.weight for member in draft.members]),
+        members=tuple(seal(member.draft) for member in draft.members),
+        **NO_BACKGROUND,
+    )
+    return with_background(part, draft.background, draft.pairs)
+
+
+def _largest(part: _Unscaled) -> float:
     """The largest absolute sum that a part's terms can reach, on the margin's scale."""
+    if isinstance(part, KernelPart | NetworkPart):
+        return largest_dense(part)
+    if isinstance(part, StackPart):
+        return sum(stack_terms(part))
     if isinstance(part, DraftTrees):
         tree_of_leaf = _tree_of_leaf(part)
         largest = np.zeros(len(part.root))
@@ -201,6 +328,6 @@ def _seal_trees(part: DraftTrees, unit: float) -> TreePart:
 
 def _seal_linear(part: DraftLinear, unit: float) -> LinearPart:
     values = {field.name: getattr(part, field.name) for field in fields(part)}
-    for name in _SCALED:
+    for name in _LINEAR_SCALED:
         values[name] = values[name] * unit if name == "weight" else _fixed(values[name], unit)
     return LinearPart(**values)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.core.program.draft import Draft, DraftLinear, DraftTrees
+from baluarte.core.program.draft import Draft, DraftLinear, DraftPart, DraftStack, DraftTrees
+from baluarte.core.program.draft_dense import (
+    DraftKernel,
+    DraftNetwork,
+    kernel_part,
+    network_part,
+)
+from baluarte.core.program.functions import logistic
 from baluarte.core.program.model import TreePart
 from baluarte.core.program.shape import shape_of
 from baluarte.core.program.vector import goes_left
+from baluarte.core.program.vector_dense import kernel_terms, network_values
 
 _CELLS = 1 << 21  #: walks in flight: bounds memory
 
@@ -22,27 +31,47 @@ def value(draft: Draft, X: Rows) -> tuple[Rows, Rows]:
     total = np.full(len(X), draft.base)
     size = np.full(len(X), abs(draft.base))
     for part in draft.parts:
-        if isinstance(part, DraftTrees):
-            step = max(1, _CELLS // max(1, len(part.root)))
-            for start in range(0, len(X), step):
-                leaves = part.leaf[reached(part, X[start : start + step])]
-                total[start : start + step] += leaves.sum(axis=1)
-                size[start : start + step] += np.abs(leaves).sum(axis=1)
-        else:
-            for term in _linear(part, X):
-                total += term
-                size += np.abs(term)
+        for rows, terms in _terms(part, X):
+            total[rows] += terms.sum(axis=1)
+            size[rows] += np.abs(terms).sum(axis=1)
     return total, size
 
 
 def n_terms(draft: Draft) -> int:
     """Terms that one row's sum has, the base among them."""
-    return 1 + sum(
-        len(part.root)
-        if isinstance(part, DraftTrees)
-        else len(part.column) + len(part.table_column)
-        for part in draft.parts
-    )
+    return 1 + sum(_n_terms(part) for part in draft.parts)
+
+
+def _n_terms(part: DraftPart) -> int:
+    if isinstance(part, DraftTrees):
+        return len(part.root)
+    if isinstance(part, DraftLinear):
+        return len(part.column) + len(part.table_column)
+    if isinstance(part, DraftStack):
+        return sum(n_terms(member.draft) for member in part.members)
+    return len(part.weight) if isinstance(part, DraftKernel) else 1
+
+
+def _terms(part: DraftPart, X: Rows) -> Iterator[tuple[slice, Rows]]:
+    """Some rows at a time and their (rows, terms) terms."""
+    everything = slice(0, len(X))
+    if isinstance(part, DraftTrees):
+        step = max(1, _CELLS // max(1, len(part.root)))
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
+            yield rows, part.leaf[reached(part, X[rows])]
+    elif isinstance(part, DraftLinear):
+        for term in _linear(part, X):
+            yield everything, term[:, None]
+    elif isinstance(part, DraftKernel):
+        yield from kernel_terms(kernel_part(part), X)
+    elif isinstance(part, DraftNetwork):
+        yield everything, network_values(network_part(part), X)[:, None]
+    else:
+        for member in part.members:
+            margin = value(member.draft, X)[0]
+            linked = logistic(margin) if member.link == "logistic" else margin
+            yield everything, (linked * member.weight)[:, None]
 
 
 def reached(part: DraftTrees, X: Rows) -> NDArray[np.int64]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Literal
@@ -13,12 +16,39 @@ from numpy.typing import NDArray
 
 from baluarte.core.program import reasons as vector_reasons
 from baluarte.core.program import vector
-from baluarte.core.program.format import LINEAR_ARRAYS, TREE_ARRAYS
-from baluarte.core.program.model import Program, TreePart
+from baluarte.core.program.estimate import EstimatePlan, alone, estimate, plan_estimate
+from baluarte.core.program.format import (
+    KERNEL_ARRAYS,
+    LINEAR_ARRAYS,
+    NETWORK_ARRAYS,
+    SAMPLING_ARRAYS,
+    TREE_ARRAYS,
+    dumps,
+)
+from baluarte.core.program.limits import MAX_SCORE
+from baluarte.core.program.model import (
+    DensePart,
+    KernelPart,
+    LinearPart,
+    NetworkPart,
+    Part,
+    Program,
+    TreePart,
+    columns_read,
+)
 from baluarte.core.program.reason_plan import Plan, plan_reasons, quadrature_tables
 
 Choice = Literal["auto", "c", "numpy"]
-_KINDS = {"lightgbm": 0, "sklearn": 1, "xgboost": 2, "linear": 3}  # _kernel.h
+#: as _kernel.h numbers them
+_KINDS = {
+    "lightgbm": 0,
+    "sklearn": 1,
+    "xgboost": 2,
+    "linear": 3,
+    "kernel": 4,
+    "network": 5,
+    "stack": 6,
+}
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +80,7 @@ class Evaluator:
         RuntimeError: ``c`` is asked for and not built.
     """
 
-    __slots__ = ("_compiled", "_handle", "_plan", "_planned", "kernel", "program")
+    __slots__ = ("_compiled", "_handle", "_mixed", "_plan", "_planned", "kernel", "program")
 
     kernel: Literal["c", "numpy"]
 
@@ -58,6 +88,7 @@ class Evaluator:
         self.program = program
         self._plan: Plan | None = None
         self._planned = False
+        self._mixed: _Mixed | None = None
         self._compiled = None if kernel == "numpy" else _compiled()
         self._handle: object = None
         if self._compiled is None:
@@ -68,9 +99,7 @@ class Evaluator:
             self.kernel = "numpy"
         else:
             self.kernel = "c"
-            self._handle = self._compiled.prepare(
-                program.n_features, program.base, tuple(_arrays(part) for part in program.parts)
-            )
+            self._handle = _prepared(self._compiled, program)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.program, self.kernel)
@@ -89,15 +118,37 @@ class Evaluator:
         return scores
 
     def reasons(self, X: NDArray[np.float64], *, threads: int = 1) -> tuple[int, NDArray[np.int64]]:
-        """The base and the (n, n_features) exact Shapley reasons, in score units.
+        """The base and the (n, n_features) Shapley reasons, in score units.
 
         ``base + reasons.sum(axis=1)`` equals the scores to the last bit; columns that the program
-        doesn't read get 0.
+        doesn't read get 0. Exact for trees and linear parts; for kernel machines, networks and
+        stacks an estimate, the same every time: :meth:`reasons_and_errors`.
+
+        Raises:
+            ValueError: another shape, type or layout, or less than one thread.
+        """
+        base, found, _ = self.reasons_and_errors(X, threads=threads)
+        return base, found
+
+    def reasons_and_errors(
+        self, X: NDArray[np.float64], *, threads: int = 1
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
+        """As :meth:`reasons`, and the (n, n_features) standard errors, in score units.
+
+        The errors are 0 where all reasons are exact.
 
         Raises:
             ValueError: another shape, type or layout, or less than one thread.
         """
         self._check(X, threads)
+        if not any(isinstance(part, DensePart) for part in self.program.parts):
+            base, found = self._exact_reasons(X, threads)
+            return base, found, np.zeros(X.shape)
+        if self._mixed is None:
+            self._mixed = _Mixed(self.program, self.kernel)
+        return self._mixed.reasons(X, self.score(X, threads=threads), threads)
+
+    def _exact_reasons(self, X: NDArray[np.float64], threads: int) -> tuple[int, NDArray[np.int64]]:
         plan = self._planned_once()
         if self._compiled is None:
             return plan.base, vector_reasons.reasons(self.program, plan, X)
@@ -135,11 +186,75 @@ class Evaluator:
             raise ValueError(f"expected at least one thread, found {threads}")
 
 
+class _Mixed:
+    """Reasons of a program with parts that are estimated: theirs, and the exact ones of the rest.
+
+    Where the sum of all parts saturates, what is missing to the score is shared out evenly.
+    """
+
+    def __init__(self, program: Program, kernel: Choice) -> None:
+        exact = tuple(part for part in program.parts if not isinstance(part, DensePart))
+        self._exact = Evaluator(replace(program, parts=exact), kernel=kernel)
+        self._estimated: list[tuple[Evaluator, EstimatePlan]] = []
+        digest = hashlib.sha256(dumps(program)).digest()
+        for i, part in enumerate(program.parts):
+            if not isinstance(part, DensePart):
+                continue
+            one = Evaluator(alone(program, part), kernel=kernel)
+            seed = digest + i.to_bytes(4, "little")
+            plan = plan_estimate(part, n_features=program.n_features, seed=seed, score=one.score)
+            self._estimated.append((one, plan))
+        self._used = np.unique(np.concatenate([columns_read(part) for part in program.parts]))
+
+    def reasons(
+        self, X: NDArray[np.float64], scores: NDArray[np.int64], threads: int
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
+        """Base, reasons and errors of checked rows with these scores."""
+        base, phi = self._exact.reasons(X, threads=threads)
+        base += sum(plan.base for _, plan in self._estimated)
+        base = max(-MAX_SCORE, min(MAX_SCORE, base))
+        variance = np.zeros(X.shape)
+        for one, plan in self._estimated:
+            score = partial(one.score, threads=threads)
+            for i, row in enumerate(X):
+                found, error = estimate(plan, row, score=score)
+                phi[i, plan.columns] += found
+                variance[i, plan.columns] += error * error
+        if len(self._used):
+            each, rest = np.divmod(scores - base - phi.sum(axis=1), len(self._used))
+            more = np.arange(len(self._used)) < rest[:, None]
+            phi[:, self._used] += each[:, None] + more
+        return base, phi, np.sqrt(variance)
+
+
 def _rebuild(program: Program, kernel: Choice) -> Evaluator:
     return Evaluator(program, kernel=kernel)
 
 
-def _arrays(part: object) -> tuple[object, ...]:
+def _named(part: Part, names: Iterable[str]) -> tuple[object, ...]:
+    """A part's arrays that its values follow from, in order."""
+    return tuple(getattr(part, name) for name in names if name not in SAMPLING_ARRAYS)
+
+
+def _prepared(compiled: ModuleType, program: Program) -> object:
+    """The compiled kernel's handle of a program."""
+    parts = tuple(_arrays(part) for part in program.parts)
+    handle: object = compiled.prepare(program.n_features, program.base, parts)
+    return handle
+
+
+def _arrays(part: Part) -> tuple[object, ...]:
+    """A part as the compiled kernel takes it."""
     if isinstance(part, TreePart):
-        return (_KINDS[part.rule], *(getattr(part, name) for name in TREE_ARRAYS))
-    return (_KINDS["linear"], *(getattr(part, name) for name in LINEAR_ARRAYS))
+        return (_KINDS[part.rule], *_named(part, TREE_ARRAYS))
+    if isinstance(part, LinearPart):
+        return (_KINDS["linear"], *_named(part, LINEAR_ARRAYS))
+    if isinstance(part, KernelPart):
+        return (_KINDS["kernel"], *_named(part, KERNEL_ARRAYS))
+    if isinstance(part, NetworkPart):
+        return (_KINDS["network"], *_named(part, NETWORK_ARRAYS))
+    scales = np.array([2.0**-member.scale_bits for member in part.members])
+    members = tuple(
+        (member.base, tuple(_arrays(own) for own in member.parts)) for member in part.members
+    )
+    return (_KINDS["stack"], part.link, part.weight, scales, members)

@@ -76,7 +76,77 @@ class LinearPart:
     table_mean: NDArray[np.int64]  #: (K,)
 
 
-Part = TreePart | LinearPart
+RBF, POLYNOMIAL = 0, 1  #: kernels
+IDENTITY, RELU, TANH, LOGISTIC = 0, 1, 2, 3  #: activations; a stack links by 0 or 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The numbers that a kernel machine or a network sees of a row: M numeric, then K flags.
+
+    Numeric: ``(min(max(x, low), high) - center) / scale``; NaN gives ``missing``. A flag is ``on``
+    where x equals its code (code -1: where x is NaN), else ``off``.
+
+    Its reasons are estimated against ``sampling[0]`` background rows by ``sampling[1]`` pairs of
+    permutations each.
+    """
+
+    column: NDArray[np.int32]  #: (M,)
+    center: NDArray[np.float64]  #: (M,) finite
+    scale: NDArray[np.float64]  #: (M,) finite, > 0
+    low: NDArray[np.float64]  #: (M,) finite, low <= high
+    high: NDArray[np.float64]  #: (M,)
+    missing: NDArray[np.float64]  #: (M,) finite
+    flag_column: NDArray[np.int32]  #: (K,)
+    code: NDArray[np.int32]  #: (K,) -1: missing
+    on: NDArray[np.float64]  #: (K,) finite
+    off: NDArray[np.float64]  #: (K,) finite
+    sampling: NDArray[np.int32]  #: (2,) background rows B, pairs of permutations for each
+    background: NDArray[np.float64]  #: (B * columns read,) rows of the columns read, ascending
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers that are seen of a row."""
+        return len(self.column) + len(self.flag_column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelPart(Prepared):
+    """A kernel machine: the sum over S support vectors of ``rint(K(z, v) * weight)``.
+
+    The sum is in units of ``2**-(scale_bits + shift)``, and is rounded once, half to even.
+    """
+
+    kernel: NDArray[np.int32]  #: (3,) RBF or POLYNOMIAL, degree, shift
+    coefficient: NDArray[np.float64]  #: (2,) gamma, coef0
+    vector: NDArray[np.float64]  #: (S * n_inputs,) support vectors, one after another
+    weight: NDArray[np.float64]  #: (S,) already multiplied by 2**(scale_bits + shift)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPart(Prepared):
+    """A dense network with one last unit; its value times ``output`` is rounded once."""
+
+    size: NDArray[np.int32]  #: (layers,) units of each layer; the last is 1
+    activation: NDArray[np.int32]  #: (layers,) IDENTITY, RELU, TANH or LOGISTIC
+    layer_weight: NDArray[np.float64]  #: of each layer (inputs, units), rows one after another
+    bias: NDArray[np.float64]  #: of each layer (units,)
+    output: NDArray[np.float64]  #: (1,) factor, already multiplied by 2**scale_bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPart:
+    """A sum over programs of the same columns: ``rint(link(margin) * weight)`` each."""
+
+    link: NDArray[np.int32]  #: (members,) IDENTITY or LOGISTIC of a member's margin
+    weight: NDArray[np.float64]  #: (members,) already multiplied by 2**scale_bits
+    sampling: NDArray[np.int32]  #: (2,) as of a prepared part
+    background: NDArray[np.float64]
+    members: tuple[Program, ...]
+
+
+DensePart = KernelPart | NetworkPart | StackPart  #: whose reasons are estimated
+Part = TreePart | LinearPart | DensePart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +157,17 @@ class Program:
     scale_bits: int  #: a score unit is 2**-scale_bits of the margin, 0..52
     base: int  #: constant term, in score units
     parts: tuple[Part, ...]
+
+
+def columns_read(part: Part) -> NDArray[np.int64]:
+    """The columns that some split, term, input or member reads, ascending."""
+    if isinstance(part, TreePart):
+        read = part.feature
+    elif isinstance(part, LinearPart):
+        read = np.concatenate([part.column, part.table_column])
+    elif isinstance(part, StackPart):
+        inner = [columns_read(own) for member in part.members for own in member.parts]
+        read = np.concatenate([np.zeros(0, np.int64), *inner])
+    else:
+        read = np.concatenate([part.column, part.flag_column])
+    return np.unique(read).astype(np.int64)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.core.program.model import Program, TreePart
+from baluarte.core.program.limits import MAX_SCORE
+from baluarte.core.program.model import LinearPart, Program, TreePart
 from baluarte.core.program.quadrature import gauss_legendre
 from baluarte.core.program.shape import shape_of
-from baluarte.core.program.vector import MAX_SCORE, Rows, check_arithmetic
+from baluarte.core.program.vector import Rows, check_arithmetic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,11 @@ class Plan:
 
 
 def plan_reasons(program: Program) -> Plan:
-    """Everything about a program's reasons that no row changes."""
+    """Everything about a program's reasons that no row changes.
+
+    Raises:
+        TypeError: a part whose reasons are estimated.
+    """
     check_arithmetic()
     base, expected = program.base, 0.0
     used: set[int] = set()
@@ -50,6 +55,8 @@ def plan_reasons(program: Program) -> Plan:
             for mean in means:
                 expected += mean
             used.update(np.unique(part.feature).tolist())
+        elif not isinstance(part, LinearPart):
+            raise TypeError("reasons of such a part are estimated, not exact")
         else:
             plans.append(None)
             base += sum(part.mean.tolist()) + sum(part.table_mean.tolist())

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.core.program.model import Program, TreePart
+from baluarte.core.program.model import LinearPart, Program, TreePart
 from baluarte.core.program.quadrature import gauss_legendre
 from baluarte.core.program.reason_plan import Plan, TreePlan
 from baluarte.core.program.vector import (
@@ -43,7 +43,7 @@ def reasons(program: Program, plan: Plan, X: Rows) -> Scores:
     target = score(program, X) - plan.base
     phi = np.zeros(X.shape, np.int64)
     for part in program.parts:
-        if not isinstance(part, TreePart):
+        if isinstance(part, LinearPart):
             for column, mean, terms in linear_terms(part, X):
                 phi[:, column] += terms - mean
     for start in range(0, len(X), _MAX_ROWS):

@@ -6,9 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program import model
-from baluarte.core.program.model import LinearPart, Program, TreePart
+from baluarte.core.program.limits import MAX_SCORE
+from baluarte.core.program.model import (
+    KernelPart,
+    LinearPart,
+    NetworkPart,
+    Program,
+    TreePart,
+)
+from baluarte.core.program.vector_dense import kernel_machine, network, stack
 
-MAX_SCORE = (1 << 53) - 1  #: scores saturate here, so that JSON, JavaScript and SQL keep them
 ZERO_THRESHOLD = float(np.float32(1e-35))  #: LightGBM, include/LightGBM/meta.h: kZeroThreshold
 _CELLS = 1 << 21  #: walks in flight: bounds memory
 
@@ -41,9 +48,15 @@ def score(program: Program, X: Rows) -> Scores:
             step = max(1, _CELLS // max(1, len(part.root)))
             for start in range(0, len(X), step):
                 sums[start : start + step] += _trees(part, X[start : start + step])
-        else:
+        elif isinstance(part, LinearPart):
             for _, _, terms in linear_terms(part, X):
                 sums += terms
+        elif isinstance(part, KernelPart):
+            sums += kernel_machine(part, X)
+        elif isinstance(part, NetworkPart):
+            sums += network(part, X)
+        else:
+            sums += stack(part, X, score)
     return np.clip(sums, -MAX_SCORE, MAX_SCORE)
 
 
