@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import tempfile
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from pmml_by_itself import raw_score
 
 from baluarte.testing.readers import Sample
 
@@ -156,4 +162,45 @@ def onnx() -> list[Sample]:
     return samples
 
 
-SAMPLES = {"lightgbm_text": lightgbm_text, "onnx": onnx}
+def pmml() -> list[Sample]:
+    import lightgbm as lgb
+    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    data = (Path(__file__).parent / "by_hand.pmml").read_bytes()
+    X, y = table()
+    X.loc[::7, "service"] = None
+    X.loc[::11, "failures"] = np.nan
+    samples = [by_itself("by_hand.pmml", data, X)]
+    nyoka = pytest.importorskip("nyoka")
+    columns = ["bytes", "rate", "failures"]
+    X = X[columns].fillna(0.5)
+    makers = {
+        "forest": (RandomForestClassifier(4, max_depth=4, random_state=0), nyoka.skl_to_pmml),
+        "boosted": (GradientBoostingClassifier(n_estimators=4, random_state=0), nyoka.skl_to_pmml),
+        "linear": (LogisticRegression(), nyoka.skl_to_pmml),
+        "lightgbm": (lgb.LGBMClassifier(n_estimators=4, verbose=-1, n_jobs=1), nyoka.lgb_to_pmml),
+    }
+    for kind, (model, write) in makers.items():
+        steps = [("scale", StandardScaler())] if kind == "linear" else []
+        pipe = Pipeline([*steps, ("model", model)]).fit(X, y)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{kind}.pmml"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # it leaves its files open
+                write(pipe, columns, "y", str(path))
+                gc.collect()
+            samples.append(by_itself(path.name, path.read_bytes(), X, missing=False))
+    return samples
+
+
+def by_itself(name: str, data: bytes, X: pd.DataFrame, *, missing: bool = True) -> Sample:
+    """A PMML sample; what it says is worked out by a reading that is not ours."""
+    rows = X.astype(object).where(X.notna(), None).to_dict("records")
+    said = np.array([raw_score(data, row) for row in rows], dtype=np.float64)
+    return Sample(name=name, data=data, rows=coded(X), output=said, missing=missing, library=False)
+
+
+SAMPLES = {"lightgbm_text": lightgbm_text, "onnx": onnx, "pmml": pmml}

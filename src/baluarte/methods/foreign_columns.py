@@ -139,6 +139,11 @@ class Coded:
     values: tuple[float, ...]  #: by code; the last one for a text that isn't in the table
     missing: float
 
+    @property
+    def passes_missing(self) -> bool:
+        """Whether the model sees NaN where the input is missing."""
+        return bool(np.isnan(self.missing))
+
     def then(self, step: Step) -> Coded:
         """The column after one more step."""
         with np.errstate(all="ignore"):

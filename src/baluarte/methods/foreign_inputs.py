@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from baluarte.core.adopted import ModelInput
@@ -35,13 +35,17 @@ class Inputs:
         return Coded(j, tuple(float(value) for value in table), float(missing))
 
     def finished(
-        self, columns: Sequence[Column], *, whole: Sequence[int] = (), complete: bool = False
+        self,
+        columns: Sequence[Column],
+        *,
+        whole: Collection[int] = (),
+        undefined: Collection[int] = (),
     ) -> tuple[ModelInput, ...]:
         """All inputs, once the columns that the model reads are known.
 
         Args:
             whole: inputs that the model compares with sets of codes.
-            complete: the model takes no missing values but where a step fills them.
+            undefined: numbers of the columns of which the model says nothing for missing values.
 
         Raises:
             DataError: an input is read as a number and as a category.
@@ -54,17 +58,13 @@ class Inputs:
                 where=self.where,
                 hint="Give it the field once for each, under two names.",
             )
-        open_to_missing = {
-            column.input
-            for column in columns
-            if isinstance(column, Number) and column.passes_missing
-        }
+        closed = {columns[k].input for k in undefined if columns[k].passes_missing}
         return tuple(
             ModelInput(
                 name=name,
                 categories=self.tables.get(j),
                 whole=j in whole,
-                missing=not (complete and j in open_to_missing),
+                missing=j not in closed,
             )
             for j, name in enumerate(self.names)
         )
