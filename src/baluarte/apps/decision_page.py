@@ -162,7 +162,7 @@ def _event(story: Story, texts: Texts) -> Html:
     ]
     rows = [
         [
-            reason.text,
+            f"{reason.code}  {reason.text}" if reason.code else reason.text,
             scored[reason.field],
             signed_count(texts, reason.score),
             texts.numerals.percent(reason.share, 2),

@@ -7,7 +7,7 @@ what then comes out otherwise is told.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import numpy as np
@@ -108,6 +108,7 @@ class Counterfactuals:
         *,
         to: str | None = None,
         exact: bool = False,
+        held: Collection[str] = (),
         stop: Callable[[int], bool] = lambda _: False,
     ) -> Counterfactual | None:
         """The least change found, or None where none was.
@@ -115,6 +116,7 @@ class Counterfactuals:
         Args:
             to: the outcome that is wanted; by default the next lower one, or of the lowest the next
                 higher. A still lower (or higher) one is as good.
+            held: fields that stay as they are, beside those that the contract holds.
             exact: prove that it is the least, or by how much it may not be.
 
         Raises:
@@ -131,7 +133,7 @@ class Counterfactuals:
             self._spread,
             self._cells,
             x,
-            held=self._held,
+            held=self._held.union(held),
         )
         question = Question(x=x, axes=axes, goal=self._goal(band, to), evaluator=scorer.evaluator)
         answer = self._quick.find(question, known=None, stop=stop)

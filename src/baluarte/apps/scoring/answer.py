@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from baluarte.apps.reason_words import SayReason
+from baluarte.apps.reason_words import ReasonWords
 from baluarte.apps.scoring.body import Shape
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
@@ -21,6 +21,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
         value: the canonical value; null where it was missing.
         score: score units, above zero where the field made the event more suspicious.
         share: of all that moved the score, in [-1, 1], with the sign of ``score``.
+        text: the reason in words: the value and what is usual, or what the catalogue says.
+        code: of the detector's catalogue of reasons; null where it has none.
     """
 
     field: str
@@ -28,6 +30,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     score: int
     share: float
     text: str
+    code: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def answer(
-    decision: Decision, values: Values, fields: Sequence[str], say: SayReason | None
+    decision: Decision, values: Values, fields: Sequence[str], say: ReasonWords | None
 ) -> Answer:
     """A decision for its caller; with ``say`` the reasons come along, the strongest first."""
     reasons = None
@@ -67,7 +70,7 @@ def answer(
 
 
 def reasons_of(
-    phi: Sequence[int], values: Values, fields: Sequence[str], say: SayReason
+    phi: Sequence[int], values: Values, fields: Sequence[str], say: ReasonWords
 ) -> tuple[Reason, ...]:
     """One reason a field that moved the score, the strongest first."""
     moved = sum(map(abs, phi)) or 1
@@ -79,6 +82,7 @@ def reasons_of(
             score=phi[i],
             share=phi[i] / moved,
             text=say(fields[i], values.get(fields[i])),
+            code=say.code(fields[i]),
         )
         for _, i in order
     )
