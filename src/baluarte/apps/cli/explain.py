@@ -27,6 +27,7 @@ from baluarte.apps.session import session_of, texts_of
 from baluarte.apps.story import Story, document, story_of
 from baluarte.apps.story_words import (
     about_line,
+    computed_line,
     encoded_text,
     outcome_line,
     proof_line,
@@ -158,7 +159,7 @@ def tell(screen: Screen, texts: Texts, story: Story, *, most: int) -> None:
 def _tell_reasons(screen: Screen, texts: Texts, story: Story, most: int) -> None:
     label = texts.get("decision.reasons")
     if story.computed_now:
-        screen.item(label, texts.get("decision.computed_now"), "dim")
+        screen.item(label, computed_line(texts, story), "dim")
         label = ""
     shown, rest = story.reasons[:most], story.reasons[most:]
     wide = max((len(signed_count(texts, r.score)) for r in shown), default=0)

@@ -34,7 +34,10 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One decision. ``base`` and ``reasons`` are there for alerts, or as the request asked."""
+    """One decision. ``base`` and ``reasons`` are there for alerts, or as the request asked.
+
+    ``reasons_deferred``: they were due and the load left no time for them; explain gives them.
+    """
 
     id: str
     event_id: str
@@ -46,10 +49,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     probability: float
     base: int | None = None
     reasons: tuple[Reason, ...] | None = None
+    reasons_deferred: bool = False
 
 
 def answer(
-    decision: Decision, values: Values, fields: Sequence[str], say: ReasonWords | None
+    decision: Decision,
+    values: Values,
+    fields: Sequence[str],
+    say: ReasonWords | None,
+    *,
+    deferred: bool = False,
 ) -> Answer:
     """A decision for its caller; with ``say`` the reasons come along, the strongest first."""
     reasons = None
@@ -66,6 +75,7 @@ def answer(
         probability=decision.probability,
         base=decision.base if reasons is not None else None,
         reasons=reasons,
+        reasons_deferred=deferred,
     )
 
 
