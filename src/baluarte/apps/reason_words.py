@@ -10,8 +10,9 @@ from msgspec import UnsetType
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.numerals import Language
 from baluarte.core.bundle import SealedBundle
-from baluarte.core.encode import MAX_CATEGORIES
+from baluarte.core.encode import MAX_CATEGORIES, Encoder, FieldEncoding
 from baluarte.core.event import Value
+from baluarte.core.raw_value import raw_value
 from baluarte.core.reason_catalogue import ReasonCatalogue, fill, mentions
 from baluarte.core.schema import FieldType
 from baluarte.core.spread import Spread
@@ -136,11 +137,29 @@ def _known(bundle: SealedBundle) -> dict[str, _Known]:
         }
         out[table.field] = _Known(
             type=table.type,
-            span=spans.get(table.field) if table.type in ("number", "integer") else None,
+            span=_span(bundle.encoder, table, spans.get(table.field)),
             shares=named,
             categories=frozenset(table.categories),
         )
     return out
+
+
+def _span(
+    encoder: Encoder, table: FieldEncoding, span: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The usual span in the field's own values, before any cleaning."""
+    if span is None or table.type not in ("number", "integer") or not table.steps:
+        return span if table.type in ("number", "integer") else None
+    at = next(i for i, info in enumerate(encoder.columns) if info.field == table.field)
+
+    def encode(value: float) -> float:
+        return encoder.encode_row({table.field: value})[at]
+
+    low, high = (
+        raw_value(encode, end, start=0.0, up=encode(0.0) < end, whole=table.type == "integer")
+        for end in span
+    )
+    return None if low is None or high is None else (low, high)
 
 
 def _sealed(
