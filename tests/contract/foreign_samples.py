@@ -203,4 +203,119 @@ def by_itself(name: str, data: bytes, X: pd.DataFrame, *, missing: bool = True) 
     return Sample(name=name, data=data, rows=coded(X), output=said, missing=missing, library=False)
 
 
-SAMPLES = {"lightgbm_text": lightgbm_text, "onnx": onnx, "pmml": pmml}
+def xgboost() -> list[Sample]:
+    xgb = pytest.importorskip("xgboost")
+    X, y = table()
+    samples = []
+    small = {"max_depth": 3, "nthread": 1}
+    kinds: dict[str, dict[str, object]] = {
+        "boosted.json": {"objective": "binary:logistic", "max_cat_to_onehot": 1},
+        "dart.ubj": {"objective": "binary:logitraw", "booster": "dart", "rate_drop": 0.3},
+        "squared.json": {"objective": "reg:squarederror"},
+    }
+    for name, options in kinds.items():
+        data = xgb.DMatrix(X, y, enable_categorical=True)
+        booster = xgb.train(small | options, data, 8)
+        said = booster.predict(data, output_margin=True).astype(np.float64)
+        raw = bytes(booster.save_raw("json" if name.endswith("json") else "ubj"))
+        # Its margin is a float32 sum: that is the most that can be asked of it.
+        samples.append(Sample(name=name, data=raw, rows=coded(X), output=said, tolerance=2.0**-20))
+    return samples
+
+
+def skops() -> list[Sample]:
+    sio = pytest.importorskip("skops.io")
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        GradientBoostingClassifier,
+        RandomForestClassifier,
+    )
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import (
+        MinMaxScaler,
+        OneHotEncoder,
+        OrdinalEncoder,
+        RobustScaler,
+        StandardScaler,
+    )
+
+    X, y = table()
+    numbers = ["bytes", "rate", "failures"]
+    texts = X.assign(service=X["service"].astype(object))
+    texts.loc[::9, "service"] = np.nan
+    cats = sorted(SERVICES)
+    rows = coded(X)
+    rows[:, 3] = [cats.index(t) if isinstance(t, str) else np.nan for t in texts["service"]]
+
+    def treated(scaler: object, coder: object) -> ColumnTransformer:
+        fill = SimpleImputer(strategy="most_frequent")
+        return ColumnTransformer(
+            [
+                ("n", make_pipeline(SimpleImputer(add_indicator=True), scaler), numbers),
+                ("c", make_pipeline(fill, coder) if coder is not None else "drop", ["service"]),
+            ]
+        )
+
+    coder = OneHotEncoder(handle_unknown="ignore", drop="if_binary")
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    several = y + (X["failures"] > 6).to_numpy()
+    kinds = {
+        "linear": (make_pipeline(treated(StandardScaler(), coder), LogisticRegression()), y),
+        "trees": (
+            make_pipeline(
+                treated(MinMaxScaler(clip=True), ordinal),
+                GradientBoostingClassifier(n_estimators=5, random_state=0),
+            ),
+            y,
+        ),
+        "robust": (
+            make_pipeline(treated(RobustScaler(), coder), SGDClassifier(random_state=0)),
+            y,
+        ),
+        "forest_of_three": (
+            make_pipeline(
+                treated("passthrough", OneHotEncoder(handle_unknown="ignore")),
+                RandomForestClassifier(4, max_depth=4, random_state=0),
+            ),
+            several,
+        ),
+        "regression": (make_pipeline(treated(StandardScaler(), coder), Ridge()), y),
+    }
+    samples = []
+    for kind, (model, target) in kinds.items():
+        model.fit(texts, target)
+        if kind == "forest_of_three":
+            said = model.predict_proba(texts)[:, 2]
+        else:
+            said = (model.predict if kind == "regression" else model.decision_function)(texts)
+        samples.append(
+            Sample(
+                name=f"{kind}.skops",
+                data=sio.dumps(model),
+                rows=rows,
+                output=said,
+                positive="2" if kind == "forest_of_three" else None,
+            )
+        )
+    extra = ExtraTreesClassifier(4, max_depth=4, random_state=0).fit(rows[:, :3], y)
+    samples.append(
+        Sample(
+            name="nameless.skops",
+            data=sio.dumps(extra),
+            rows=rows[:, :3].copy(),
+            output=extra.predict_proba(rows[:, :3])[:, 1],
+        )
+    )
+    return samples
+
+
+SAMPLES = {
+    "lightgbm_text": lightgbm_text,
+    "onnx": onnx,
+    "pmml": pmml,
+    "skops": skops,
+    "xgboost": xgboost,
+}

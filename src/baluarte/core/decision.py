@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 MAX_SCORE = 2**53 - 1  #: scores saturate here, so that JSON, JavaScript and SQL keep them
 
@@ -41,8 +40,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     schema's fields (missing ones absent); ``features`` the encoded columns that were scored (null
     is NaN). ``event_at`` and ``decided_at`` are microseconds of UTC. An event without an id gets
     the first 32 hex digits of its digest, a hyphen and its ordinal in the request; one without a
-    time gets the arrival. ``reasons_deferred`` is there, and true, only where reasons were due and
-    the load left no time for them: replay and explain compute the same bits.
+    time gets the arrival.
     """
 
     v: Literal[1] = 1
@@ -64,7 +62,6 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     threshold: int | None  #: of the band, in score units; None for the lowest
     base: int | None = None
     reasons: tuple[int, ...] | None = None
-    reasons_deferred: Literal[True] | UnsetType = UNSET
 
 
 class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="act"):
