@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +49,36 @@ def data() -> Path:
         if place and (Path(place) / "README.md").exists():
             return Path(place)
     pytest.skip("the real data sets are not here: set BALUARTE_DATA to their folder")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real PostgreSQL server of this session's own; skips where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb") or (str(found[-1]) if found else None)
+    if initdb is None:
+        pytest.skip("PostgreSQL is not here: apt-get install postgresql")
+    as_owner: dict[str, str] = {"user": "nobody"} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="baluarte-pg-"))
+    if as_owner:
+        shutil.chown(folder, "nobody")
+    home = {**os.environ, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    subprocess.run(
+        [initdb, "-D", folder / "data", "-U", "baluarte", "-A", "trust", "-E", "UTF8", "--no-sync"],
+        check=True, capture_output=True, env=home, cwd=folder, **as_owner,  # type: ignore[call-overload]
+    )  # fmt: skip
+    server = subprocess.Popen(
+        [Path(initdb).with_name("postgres"), "-D", folder / "data", "-k", folder, "-F",
+         "-c", "listen_addresses="],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=home, cwd=folder, **as_owner,  # type: ignore[call-overload]
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            if (folder / ".s.PGSQL.5432").exists():
+                break
+            time.sleep(0.1)
+        yield f"postgresql://baluarte@/postgres?host={folder}"
+    finally:
+        server.send_signal(2)  # fast shutdown
+        server.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)

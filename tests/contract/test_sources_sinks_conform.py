@@ -7,6 +7,7 @@ import itertools
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,29 +27,43 @@ def made(target: str):
     return getattr(importlib.import_module(module), name)()
 
 
-def maker(sink: Sink) -> Make:
-    """Rows to a file, through the sink of the source's own format."""
+def maker(name: str, request: pytest.FixtureRequest) -> Make:
+    """Rows to a place of the source's own kind, through the sink of the same name."""
+    sink: Sink = made(registered("sinks")[name])
     numbers = itertools.count()
 
     def make(folder: Path, rows: Sequence[Row]) -> str:
-        address = str(folder / f"events{next(numbers)}{sink.suffixes[0]}")
+        number = next(numbers)
+        if sink.suffixes:
+            address = str(folder / f"events{number}{sink.suffixes[0]}")
+        else:
+            address = f"{database(name, folder, request)}table=events_{folder.name[:40]}_{number}"
         sink.write(address, iter([{name: [row[name] for row in rows] for name in rows[0]}]))
         return address
 
     return make
 
 
+def database(name: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    if name == "sqlite":
+        return f"sqlite:{folder / 'events.db'}?"
+    server: str = request.getfixturevalue("postgres")
+    return server + "&"
+
+
 @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", registered("sources"))
-def test_every_source_conforms(name: str, check: SourceCheck, tmp_path: Path) -> None:
+def test_every_source_conforms(
+    name: str, check: SourceCheck, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     source: Source = made(registered("sources")[name])
     assert source.name == name
-    check(source, maker(made(registered("sinks")[name])), tmp_path)
+    check(source, maker(name, request), tmp_path)
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", registered("sinks"))
-def test_every_sink_conforms(name: str, check: SinkCheck, tmp_path: Path) -> None:
+def test_every_sink_of_files_conforms(name: str, check: SinkCheck, tmp_path: Path) -> None:
     sink: Sink = made(registered("sinks")[name])
     assert sink.name == name
     for suffix in sink.suffixes:
@@ -58,6 +73,7 @@ def test_every_sink_conforms(name: str, check: SinkCheck, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("group", ["sources", "sinks"])
-def test_no_two_plugins_claim_one_suffix(group: str) -> None:
-    claims = [s for target in registered(group).values() for s in made(target).suffixes]
+def test_no_two_plugins_claim_one_suffix_or_scheme(group: str) -> None:
+    plugins: list[Any] = [made(target) for target in registered(group).values()]
+    claims = [claim for each in plugins for claim in (*each.suffixes, *each.schemes)]
     assert len(claims) == len(set(claims))

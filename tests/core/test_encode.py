@@ -7,7 +7,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from baluarte.core.encode import (
@@ -79,7 +79,7 @@ def test_columns_follow_the_schemas_features_in_order() -> None:
 
 
 @given(rows, rows)
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_a_row_alone_encodes_to_the_bits_it_has_among_others(
     fitted: list[dict[str, object]], asked: list[dict[str, object]]
 ) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from baluarte.core.bundle import Manifest, SealedBundle, pack
+from baluarte.core.encode import Encoder, EncoderTables
 from baluarte.core.event import Values
-from baluarte.core.schema import Mutable, Schema
+from baluarte.core.schema import Cleaning, Mutable, Schema
+from baluarte.core.spread import fit_spread
 from baluarte.errors import DataError
 from baluarte.methods.explain.beam import Beam
 from baluarte.methods.explain.branch_and_bound import BranchAndBound
@@ -169,3 +171,39 @@ def test_a_proof_that_is_stopped_says_how_far_it_came() -> None:
     assert found is not None
     assert found.gap is not None
     assert found.gap > 0
+
+
+def test_a_field_that_is_cleaned_is_told_in_its_own_values() -> None:
+    sealed = bundle(failures="no", service="no")
+    steps = (Cleaning(op="unit", factor=0.5), Cleaning(op="clip", low=0.0, high=9_000.0))
+    tables = tuple(
+        msgspec.structs.replace(t, clean=steps) if t.field == "bytes_out" else t
+        for t in sealed.encoder.tables.fields
+    )
+    encoder = Encoder(EncoderTables(fields=tables))
+    events = [event | {"bytes_out": 3_000.0 + i} for i, event in enumerate(EVENTS)]
+    X = np.array([encoder.encode_row(event) for event in EVENTS])
+    changed_parts = {
+        "encoder": encoder,
+        "spread": fit_spread(X, np.zeros(len(X), np.int8), encoder.columns),
+    }
+    parts = {name: getattr(sealed, name) for name in SealedBundle.__slots__} | changed_parts
+    cleaned = SealedBundle(**parts)
+    scorer = Scorer(cleaned, kernel="numpy")
+    otherwise = Counterfactuals(scorer, cleaned, quick=Beam(), exact=BranchAndBound())
+    told = 0
+    for event in events:
+        found = otherwise.find(event)
+        if found is None:
+            continue
+        told += 1
+        (change,) = found.changes
+        assert change.field == "bytes_out"
+        assert (
+            scorer.decide_records([event | {"bytes_out": change.after}]).bands[0]
+            != (scorer.decide_records([event]).bands[0])
+        )
+        if found.would_be == "pass":
+            assert isinstance(change.after, float | int)
+            assert 2_000 < change.after <= 2_001  # half of it is at most 1000.5
+    assert told > 20

@@ -24,6 +24,7 @@ from baluarte.apps.page import (
 from baluarte.apps.story import Story
 from baluarte.apps.story_words import (
     about_line,
+    computed_line,
     encoded_text,
     outcome_line,
     proof_line,
@@ -80,7 +81,7 @@ def _reasons(story: Story, texts: Texts) -> Html:
         notice(
             "kept" if story.adds_up else "broken",
             sum_line(texts, story),
-            paragraph(texts.get("decision.computed_now")) if story.computed_now else None,
+            paragraph(computed_line(texts, story)) if story.computed_now else None,
         ),
     )
 
@@ -162,7 +163,7 @@ def _event(story: Story, texts: Texts) -> Html:
     ]
     rows = [
         [
-            reason.text,
+            f"{reason.code}  {reason.text}" if reason.code else reason.text,
             scored[reason.field],
             signed_count(texts, reason.score),
             texts.numerals.percent(reason.share, 2),

@@ -18,7 +18,7 @@ from baluarte.adapters.profile import profile_values
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.html import Html, tag
 from baluarte.apps.making import training_tools
-from baluarte.apps.place import Place
+from baluarte.apps.place import Place, text_beside
 from baluarte.core.contract import Budget, Contract, Label
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.event import Events
@@ -156,7 +156,9 @@ class Detector:
             contract = self.contract
         elif self.contract is not None:
             path = Path(self.contract)
-            contract = parse_contract(path.read_text("utf-8"), where=path.name)
+            contract = parse_contract(
+                path.read_text("utf-8"), where=path.name, beside=text_beside(path)
+            )
         else:
             contract = _inferred(plain_name(self.name), profile_of(table), labels)
         learner = msgspec.structs.replace(

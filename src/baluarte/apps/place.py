@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,7 +174,7 @@ class Detector:
             where = str(self.path.relative_to(Path.cwd()))
         except ValueError:
             where = str(self.path)
-        contract = parse_contract(self.text(), where=where)
+        contract = parse_contract(self.text(), where=where, beside=text_beside(self.path))
         if contract.name != self.name:
             raise ContractError(
                 f"expected name = {self.name!r}, as workspace.toml calls it; "
@@ -196,6 +197,20 @@ class Detector:
                 hint='Write events = "FILE" there, or pass --events FILE.',
             )
         return self.events
+
+
+def text_beside(path: Path) -> Callable[[str], str]:
+    """Reads the files that a contract's file names, relative to it."""
+
+    def read(name: str) -> str:
+        try:
+            return (path.parent / name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractError(
+                f"expected a readable file in UTF-8: {error}", where=f"{path.name}: {name}"
+            ) from None
+
+    return read
 
 
 def find_workspace(args: argparse.Namespace) -> Place:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UnsetType
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.numerals import Language
 from baluarte.core.bundle import SealedBundle
-from baluarte.core.encode import MAX_CATEGORIES
+from baluarte.core.encode import MAX_CATEGORIES, Encoder, FieldEncoding
 from baluarte.core.event import Value
+from baluarte.core.raw_value import raw_value
+from baluarte.core.reason_catalogue import ReasonCatalogue, fill, mentions
 from baluarte.core.schema import FieldType
+from baluarte.core.spread import Spread
 
-SayReason = Callable[[str, Value | None], str]  #: field and its canonical value to a sentence
-
+MOST_USUAL = 3  #: categories that are named as the usual ones
+RARE = 0.05  #: share below which a category is not called usual
 USUAL = (0.05, 0.95)  #: shares of the baseline between which a number is usual
 
 
@@ -44,15 +47,66 @@ class _Baseline(msgspec.Struct):
     high: tuple[float, ...]
 
 
-def reason_words(bundle: SealedBundle, language: Language) -> SayReason:
-    """Words for the reasons of one sealed detector."""
-    texts = Texts(language)
-    known = _known(bundle)
+class ReasonWords:
+    """Words for the reasons of one sealed detector: its own catalogue first, else the product's."""
 
-    def say(field: str, value: Value | None) -> str:
+    def __init__(self, bundle: SealedBundle, language: Language) -> None:
+        self._texts = Texts(language)
+        self._known = _known(bundle)
+        sealed = bundle.contract.reasons
+        self.catalogue = ReasonCatalogue() if isinstance(sealed, UnsetType) else sealed
+
+    def __call__(self, field: str, value: Value | None) -> str:
+        """The reason in words, for whoever works with the detector."""
+        own = self._own(field, value, customer=False)
+        return self._plain(field, value) if own is None else own
+
+    def code(self, field: str) -> str | None:
+        """The catalogue's code of a field; None where it has none."""
+        reason = self.catalogue.fields.get(field)
+        return reason.code or None if reason else None
+
+    def customer(self, field: str, value: Value | None) -> str | None:
+        """The reason in words for the person concerned; None where it must not be shown."""
+        hidden = self.catalogue.hidden
+        if field in hidden:
+            return None
+        own = self._own(field, value, customer=True)
+        said = self._plain(field, value) if own is None else own
+        # A default text names its field, and a field's name may hold another's.
+        return None if any(mentions(said, name) for name in hidden) else said
+
+    def _own(self, field: str, value: Value | None, *, customer: bool) -> str | None:
+        reason = self.catalogue.fields.get(field)
+        if reason is None:
+            return None
+        said = (reason.customer if customer else reason.internal).get(self._texts.language)
+        if said is None:
+            return None
+        return fill(said, value=self._value(value), usual=self._usual_text(field))
+
+    def _value(self, value: Value | None) -> str:
+        if value is None:
+            return self._texts.get("word.missing")
+        numerals = self._texts.numerals
+        return numerals.number(value, 6) if isinstance(value, float) else str(value)
+
+    def _usual_text(self, field: str) -> str:
+        """What is usual of a field: a range, or the commonest categories."""
+        known, numerals = self._known.get(field), self._texts.numerals
+        if known is not None and known.span is not None:
+            low, high = (numerals.number(end) for end in known.span)
+            return low if low == high else f"{low}–{high}"
+        if known is not None and known.shares:
+            ranked = sorted(known.shares.items(), key=lambda item: (-item[1], item[0]))
+            return ", ".join(name for name, share in ranked[:MOST_USUAL] if share >= RARE)
+        return self._texts.get("reason.unknown")
+
+    def _plain(self, field: str, value: Value | None) -> str:
+        texts = self._texts
         if value is None:
             return texts.get("reason.missing", field=field)
-        of = known.get(field)
+        of = self._known.get(field)
         if of is not None and of.type == "category":
             if value not in of.categories and len(of.categories) < MAX_CATEGORIES:
                 return texts.get("reason.unseen", field=field, value=value)
@@ -66,11 +120,14 @@ def reason_words(bundle: SealedBundle, language: Language) -> SayReason:
             return texts.get("reason.number", field=field, value=value, low=low, high=high)
         return texts.get("reason.plain", field=field, value=value)
 
-    return say
+
+def reason_words(bundle: SealedBundle, language: Language) -> ReasonWords:
+    """Words for the reasons of one sealed detector."""
+    return ReasonWords(bundle, language)
 
 
 def _known(bundle: SealedBundle) -> dict[str, _Known]:
-    spans, shares = _usual(bundle.drift_json)
+    spans, shares = _usual(bundle.drift_json) if bundle.spread is None else _sealed(bundle.spread)
     out = {}
     for table in bundle.encoder.tables.fields:
         named = {
@@ -80,11 +137,42 @@ def _known(bundle: SealedBundle) -> dict[str, _Known]:
         }
         out[table.field] = _Known(
             type=table.type,
-            span=spans.get(table.field) if table.type in ("number", "integer") else None,
+            span=_span(bundle.encoder, table, spans.get(table.field)),
             shares=named,
             categories=frozenset(table.categories),
         )
     return out
+
+
+def _span(
+    encoder: Encoder, table: FieldEncoding, span: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The usual span in the field's own values, before any cleaning."""
+    if span is None or table.type not in ("number", "integer") or not table.steps:
+        return span if table.type in ("number", "integer") else None
+    at = next(i for i, info in enumerate(encoder.columns) if info.field == table.field)
+
+    def encode(value: float) -> float:
+        return encoder.encode_row({table.field: value})[at]
+
+    low, high = (
+        raw_value(encode, end, start=0.0, up=encode(0.0) < end, whole=table.type == "integer")
+        for end in span
+    )
+    return None if low is None or high is None else (low, high)
+
+
+def _sealed(
+    spread: Spread,
+) -> tuple[dict[str, tuple[float, float]], dict[str, dict[float, float]]]:
+    """Spans of numeric columns and shares of codes, as they were sealed."""
+    spans = {one.column: one.usual for one in spread.columns if one.usual is not None}
+    shares = {
+        one.column: {float(code): share for code, share in enumerate(one.shares)}
+        for one in spread.columns
+        if one.shares
+    }
+    return spans, shares
 
 
 def _usual(

@@ -22,7 +22,7 @@ from baluarte.apps.estimator import Detector
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Language
 from baluarte.apps.otherwise import SECONDS, counterfactuals_of, deadline
-from baluarte.apps.reason_words import SayReason, reason_words
+from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.answer import Reason, reasons_of
 from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.contract import Contract
@@ -65,7 +65,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Results(Sequence[Result]):
     """What was decided of many events, in their order: columns, and rows when asked for."""
 
-    def __init__(self, scorer: Scorer, events: Events, decisions: Decisions, say: SayReason):
+    def __init__(self, scorer: Scorer, events: Events, decisions: Decisions, say: ReasonWords):
         self._scorer, self._events, self._decisions, self._say = scorer, events, decisions, say
         self._reasons = decisions.reasons()
 

@@ -163,6 +163,7 @@ def document(story: Story) -> dict[str, object]:
         "base": story.base,
         "reasons": msgspec.to_builtins(story.reasons),
         "reasons_computed_now": story.computed_now,
+        "reasons_deferred": record.reasons_deferred is True,
         "adds_up": story.adds_up,
         "evidence": msgspec.to_builtins(story.bundle.evidence),
         "sealed": None

@@ -72,6 +72,12 @@ def sum_line(texts: Texts, story: Story) -> str:
     return texts.get("decision.sum_exact", base=story.base, n=n, score=score)
 
 
+def computed_line(texts: Texts, story: Story) -> str:
+    """Why the record holds no reasons, and where these come from."""
+    deferred = story.record.reasons_deferred is True
+    return texts.get("decision.deferred" if deferred else "decision.computed_now")
+
+
 def version_lines(texts: Texts, story: Story) -> list[str]:
     """Who sealed, approved and promoted the version that decided, and when."""
     record, lines = story.record, []

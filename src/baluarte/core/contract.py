@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from baluarte.core.reason_catalogue import ReasonCatalogue
 from baluarte.core.schema import Schema
 
 BudgetKind = Literal["max_fpr", "max_alerts_per_day", "min_precision", "max_cost"]
@@ -120,6 +121,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     accept: tuple[Accept, ...] = ()
     windows: tuple[WindowFeature, ...] = ()
     attack: tuple[str, ...] = ()  #: ATT&CK technique ids, such as T1059.001
+    reasons: ReasonCatalogue | msgspec.UnsetType = msgspec.UNSET  #: sealed where there is one
     format: Literal["baluarte-contract/1"] = "baluarte-contract/1"
 
 

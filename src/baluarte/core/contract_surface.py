@@ -217,6 +217,10 @@ class DetectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         tuple[Technique, ...],
         Meta(description="ATT&CK technique ids that it is meant to see"),
     ] = ()
+    reasons: (
+        Annotated[Said, Meta(description="file beside this one: codes and texts of reasons")]
+        | UnsetType
+    ) = UNSET
     events: EventsTable = EventsTable()
     types: TypesTable = TypesTable()
     fields: dict[FieldName, FieldTable] = {}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from baluarte.core.contract import Accept, Contract, Learner, Points
 from baluarte.core.contract_fields import build_label, build_schema, hide_family
 from baluarte.core.contract_promises import build_bands, build_gates, build_objective
 from baluarte.core.contract_surface import DetectorFile
 from baluarte.core.nearest import did_you_mean
+from baluarte.core.reason_catalogue import ReasonCatalogue, parse_reasons
+from baluarte.core.schema import Schema
+from baluarte.core.toml_lines import line_of
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
+from baluarte.errors import ContractError
 
 UNLABELLED_FAMILIES = ("isolation_forest",)  #: what can be learnt where no label is named
 
@@ -24,6 +28,7 @@ def parse_contract(
     where: str,
     known_families: Collection[str] | None = None,
     known_gates: Collection[str] | None = None,
+    beside: Callable[[str], str] | None = None,
 ) -> Contract:
     """The contract that a ``detector.toml`` declares, complete and in normal form.
 
@@ -31,6 +36,8 @@ def parse_contract(
         where: the file's name, as faults name it.
         known_families: names of the learners at hand; None leaves them unchecked.
         known_gates: names of the gates at hand; None leaves them unchecked.
+        beside: the text of a file that this one names, relative to it; None leaves such files
+            unread.
 
     Raises:
         ContractError: everything that is wrong, in the order of the lines.
@@ -55,6 +62,8 @@ def parse_contract(
         accept=tuple(Accept(finding=f, reason=r) for f, r in surface.plan.accept.items()),
         attack=surface.attack,
     )
+    catalogue = _reasons(surface, schema, beside, report)
+    contract = msgspec.structs.replace(contract, reasons=catalogue)
     _refuse_windows(surface, report)
     _check_known(contract, known_families, known_gates, report)
     report.stop_if_faulty()
@@ -86,6 +95,21 @@ def _refuse_windows(surface: DetectorFile, report: Report) -> None:
     for name in surface.windows:
         message = "windowed features are not computed by this release."
         report.fault(("windows", name), message, "Compute it before the event, as a field.")
+
+
+def _reasons(
+    surface: DetectorFile, schema: Schema, beside: Callable[[str], str] | None, report: Report
+) -> ReasonCatalogue | UnsetType:
+    """The catalogue in the file that is named; its faults go to the report with their own lines."""
+    name = surface.reasons
+    if isinstance(name, UnsetType) or beside is None:
+        return UNSET
+    try:
+        return parse_reasons(beside(name), where=name, schema=schema)
+    except ContractError as error:
+        for fault in error.faults:
+            report.found.append((line_of(report.known, ("reasons",)), fault))
+        return UNSET
 
 
 def _check_known(

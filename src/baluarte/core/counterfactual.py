@@ -121,6 +121,7 @@ def axes_of(
     Args:
         held: fields that stay as they are, whatever the contract says.
     """
+    cleaned = {table.field for table in encoder.tables.fields if table.steps}
     axes: list[Axis] = []
     for column, info in enumerate(encoder.columns):
         if info.field not in schema or info.field in held or column not in cells.read:
@@ -132,7 +133,9 @@ def axes_of(
         if info.categorical:
             axis = _category_axis(column, field, own, info.n_codes - 1)
         else:
-            axis = _number_axis(column, field, own, known, cells)
+            whole = field.type in ("integer", "boolean") and field.name not in cleaned
+            decimals = 0 if whole else known.decimals
+            axis = _number_axis(column, field, own, known, cells=cells, decimals=decimals)
         if axis is not None:
             axes.append(axis)
     return tuple(axes)
@@ -159,11 +162,16 @@ def _category_axis(column: int, field: Field, own: float, n_known: int) -> Axis 
 
 
 def _number_axis(
-    column: int, field: Field, own: float, known: ColumnSpread, cells: Cells
+    column: int,
+    field: Field,
+    own: float,
+    known: ColumnSpread,
+    *,
+    cells: Cells,
+    decimals: int | None,
 ) -> Axis | None:
     if known.low is None or known.high is None:
         return None
-    decimals = 0 if field.type in ("integer", "boolean") else known.decimals
     sides: list[tuple[Floats, bool]] = []
     if math.isnan(own):
         if field.mutable == "any":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 MAX_SCORE = 2**53 - 1  #: scores saturate here, so that JSON, JavaScript and SQL keep them
 
@@ -40,7 +41,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     schema's fields (missing ones absent); ``features`` the encoded columns that were scored (null
     is NaN). ``event_at`` and ``decided_at`` are microseconds of UTC. An event without an id gets
     the first 32 hex digits of its digest, a hyphen and its ordinal in the request; one without a
-    time gets the arrival.
+    time gets the arrival. ``reasons_deferred`` is there, and true, only where reasons were due and
+    the load left no time for them: replay and explain compute the same bits.
     """
 
     v: Literal[1] = 1
@@ -62,6 +64,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     threshold: int | None  #: of the band, in score units; None for the lowest
     base: int | None = None
     reasons: tuple[int, ...] | None = None
+    reasons_deferred: Literal[True] | UnsetType = UNSET
 
 
 class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="act"):

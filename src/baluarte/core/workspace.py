@@ -98,6 +98,10 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(description="answer after the record is on disk, or up to interval_ms before"),
     ] = "commit"
     interval_ms: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+    reasons_above: Annotated[
+        int,
+        Meta(ge=0, description="events that wait in a worker above which reasons are deferred"),
+    ] = 20_000
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ what then comes out otherwise is told.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import numpy as np
@@ -26,6 +26,8 @@ from baluarte.core.counterfactual import (
 )
 from baluarte.core.event import Value, Values, record_number
 from baluarte.core.program.cells import cells_of
+from baluarte.core.raw_value import raw_value
+from baluarte.core.schema import Schema
 from baluarte.errors import BaluarteError, DataError
 from baluarte.ports import CounterfactualSearch
 from baluarte.stages.score import Scorer
@@ -100,6 +102,7 @@ class Counterfactuals:
         self._quick, self._exact = quick, exact
         self._cells = cells_of(bundle.program)
         windows = scorer.contract.windows
+        self._cleaned = {f.field for f in scorer.encoder.tables.fields if f.steps}
         self._held = {name for w in windows for name in (w.by, w.field) if name is not None}
 
     def find(
@@ -108,6 +111,7 @@ class Counterfactuals:
         *,
         to: str | None = None,
         exact: bool = False,
+        held: Collection[str] = (),
         stop: Callable[[int], bool] = lambda _: False,
     ) -> Counterfactual | None:
         """The least change found, or None where none was.
@@ -115,6 +119,7 @@ class Counterfactuals:
         Args:
             to: the outcome that is wanted; by default the next lower one, or of the lowest the next
                 higher. A still lower (or higher) one is as good.
+            held: fields that stay as they are, beside those that the contract holds.
             exact: prove that it is the least, or by how much it may not be.
 
         Raises:
@@ -125,21 +130,27 @@ class Counterfactuals:
         x = np.array(scorer.encoder.encode_row(event), np.float64)
         score = int(scorer.evaluator.score(x[None, :])[0])
         band = scorer.bands.decide_one(score)[0]
-        axes = axes_of(
-            scorer.contract.events,
-            scorer.encoder,
-            self._spread,
-            self._cells,
-            x,
-            held=self._held,
-        )
-        question = Question(x=x, axes=axes, goal=self._goal(band, to), evaluator=scorer.evaluator)
-        answer = self._quick.find(question, known=None, stop=stop)
-        if exact:
-            answer = self._exact.find(question, known=answer, stop=stop)
-        if answer is None:
-            return None
-        return self._told(event, question, answer, score, band, exact=exact)
+        goal = self._goal(band, to)
+        still = self._held.union(held, _without_direction(event, scorer.contract.events))
+        while True:
+            axes = axes_of(
+                scorer.contract.events, scorer.encoder, self._spread, self._cells, x, held=still
+            )
+            question = Question(x=x, axes=axes, goal=goal, evaluator=scorer.evaluator)
+            answer = self._quick.find(question, known=None, stop=stop)
+            if exact:
+                answer = self._exact.find(question, known=answer, stop=stop)
+            if answer is None:
+                return None
+            told = self._told(event, question, answer, score, band, exact=exact)
+            if told is not None:
+                return told
+            # What a cleaned field can really be set to lies beyond, and does not do it.
+            still = still.union(
+                axis.field
+                for axis in axes
+                if axis.column in answer.values and axis.field in self._cleaned
+            )
 
     def _goal(self, band: int, to: str | None) -> Goal:
         names, thresholds = self._scorer.outcomes, self._scorer.bands.thresholds
@@ -160,64 +171,81 @@ class Counterfactuals:
         band: int,
         *,
         exact: bool,
-    ) -> Counterfactual:
+    ) -> Counterfactual | None:
+        """The answer in the event's own fields, decided again; None where they can't say it."""
         axes = {axis.column: axis for axis in question.axes}
         moved = question.x.copy()
         for column, value in answer.values.items():
             moved[column] = value
         said = moved.copy()
-        for column in answer.values:
-            said[column] = _few_digits(question, axes[column], said, self._spread_range(column))
-        changes = tuple(
-            Change(
-                field=axes[column].field,
-                before=event.get(axes[column].field),
-                after=self._value(column, moved[column]),
-                said=self._value(column, said[column]),
-                reaches=_reaches(question, axes[column], moved)
-                if len(answer.values) == 1
-                else "this",
+        changes: list[Change] = []
+        for column in sorted(answer.values):
+            axis = axes[column]
+            after = self._value(event, axis, moved[column])
+            if after is None:
+                return None
+            shown = after
+            if axis.field not in self._cleaned:
+                said[column] = _few_digits(question, axis, said, self._spread_range(column))
+                shown = self._value(event, axis, said[column]) or after
+            changes.append(
+                Change(
+                    field=axis.field,
+                    before=event.get(axis.field),
+                    after=after,
+                    said=shown,
+                    reaches=_reaches(question, axis, moved) if len(answer.values) == 1 else "this",
+                )
             )
-            for column in sorted(answer.values)
+        decided = self._scorer.decide_records(
+            [
+                event | {c.field: c.after for c in changes},
+                event | {c.field: c.said for c in changes},
+            ],
+            reasons="none",
         )
-        changed = event | {change.field: change.after for change in changes}
-        would_score, would_band = self._decide(changed, moved)
-        if (would_band == band) or question.goal.short(np.array([would_score]))[0] > 0:
+        if (question.goal.short(decided.scores) > 0).any():
+            if any(change.field in self._cleaned for change in changes):
+                return None
             raise BaluarteError("a counterfactual was found that does not change the outcome")
         return Counterfactual(
             outcome=self._scorer.outcomes[band],
-            would_be=self._scorer.outcomes[would_band],
+            would_be=self._scorer.outcomes[int(decided.bands[0])],
             score=score,
-            would_score=would_score,
-            changes=changes,
+            would_score=int(decided.scores[0]),
+            changes=tuple(changes),
             cost=answer.cost / UNIT,
             gap=answer.gap if exact else None,
             nodes=answer.nodes,
         )
 
-    def _decide(self, event: Values, row: NDArray[np.float64]) -> tuple[int, int]:
-        """Score and band of a changed event, by the sealed flow from its fields on."""
-        decided = self._scorer.decide_records([event], reasons="none")
-        if not np.array_equal(decided.features[0], row, equal_nan=True):
-            raise BaluarteError("a counterfactual can't be written in the event's fields")
-        return int(decided.scores[0]), int(decided.bands[0])
-
-    def _value(self, column: int, encoded: float) -> Value:
-        """The field's value that is encoded as this number."""
-        info = self._scorer.encoder.columns[column]
-        if info.categorical:
-            tables = self._scorer.encoder.tables.fields
-            known = next(table for table in tables if table.field == info.field)
+    def _value(self, event: Values, axis: Axis, encoded: float) -> Value | None:
+        """The field's value that is encoded as this number, or of a cleaned field beyond it."""
+        encoder = self._scorer.encoder
+        if encoder.columns[axis.column].categorical:
+            known = next(f for f in encoder.tables.fields if f.field == axis.field)
             return known.categories[int(encoded)]
-        value = record_number(float(encoded))
-        if value is None:
-            raise BaluarteError("a counterfactual leaves a field without a value")
-        return value
+        if axis.field not in self._cleaned:
+            return record_number(float(encoded))
+        found = raw_value(
+            lambda value: encoder.encode_row({axis.field: value})[axis.column],
+            float(encoded),
+            start=float(event.get(axis.field) or 0.0),
+            up=not encoded < axis.values[0],
+            whole=self._scorer.contract.events[axis.field].type != "number",
+        )
+        return None if found is None else record_number(found)
 
     def _spread_range(self, column: int) -> tuple[float, float]:
         known = self._spread.columns[column]
         low = -math.inf if known.low is None else known.low
         return low, math.inf if known.high is None else known.high
+
+
+def _without_direction(event: Values, schema: Schema) -> set[str]:
+    """Fields that are missing and may only go up or down: there is nothing to go from."""
+    one_way = (f.name for f in schema.fields if f.mutable in ("up", "down"))
+    return {name for name in one_way if event.get(name) is None}
 
 
 def _few_digits(

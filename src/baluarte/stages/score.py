@@ -243,8 +243,13 @@ class Scorer:
         *,
         decided_at: int,
         role: Literal["champion", "challenger"] = "champion",
+        deferred: Sequence[bool] | None = None,
     ) -> list[bytes]:
-        """The ledger's bytes of each decision: with them it can be computed again."""
+        """The ledger's bytes of each decision: with them it can be computed again.
+
+        Args:
+            deferred: of which rows reasons were due and left to replay; None: of none.
+        """
         return [
             _ENCODE.encode(
                 DecisionRecord(
@@ -266,10 +271,15 @@ class Scorer:
                     threshold=self.thresholds[answer.band],
                     base=answer.base,
                     reasons=answer.reasons,
+                    reasons_deferred=True if late else msgspec.UNSET,
                 )
             )
-            for answer, identity, features in zip(
-                answers, identities, decisions.features.tolist(), strict=True
+            for answer, identity, features, late in zip(
+                answers,
+                identities,
+                decisions.features.tolist(),
+                deferred or (False,) * decisions.n,
+                strict=True,
             )
         ]
 

@@ -23,6 +23,7 @@ from baluarte.core.program.model import Program
 from baluarte.core.promise_value import TuningRows, costs
 from baluarte.core.row_keys import digest
 from baluarte.core.split import Part, Split, split_rows
+from baluarte.core.spread import fit_spread
 from baluarte.core.threshold_search import ProofSize, ScoredRows
 from baluarte.core.thresholds import fit_bands
 from baluarte.errors import BaluarteError, ContractError
@@ -181,7 +182,7 @@ def candidate_of(
     """Everything after fitting is measured on the sealed program's own scores."""
     evaluator = tools.evaluator(made.program)
     bands, thresholds = _bands(rows, evaluator)
-    proof = rows.split.rows(Part.PROOF)
+    fit, proof = rows.split.rows(Part.FIT), rows.split.rows(Part.PROOF)
     faithful, changed = faithfulness(
         margin=made.margin,
         scores=rows.scores(evaluator, Part.PROOF),
@@ -211,6 +212,7 @@ def candidate_of(
         training=training,
         parts=rows.split.parts,
         drift_json=_armed(rows, evaluator, tools),
+        spread=fit_spread(rows.X[fit], rows.labels[fit], rows.encoder.columns),
     )
 
 

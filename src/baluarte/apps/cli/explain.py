@@ -11,6 +11,7 @@ import msgspec
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import WIDTH, Screen, Tone
+from baluarte.apps.customer import letter_of, letter_page
 from baluarte.apps.decision_page import decision_page
 from baluarte.apps.gate_words import TONES, gate_sentence
 from baluarte.apps.otherwise import (
@@ -26,11 +27,13 @@ from baluarte.apps.session import session_of, texts_of
 from baluarte.apps.story import Story, document, story_of
 from baluarte.apps.story_words import (
     about_line,
+    computed_line,
     encoded_text,
     outcome_line,
     proof_line,
     replay_line,
     signed_count,
+    spoken_instant,
     sum_line,
     value_text,
     version_lines,
@@ -45,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="a decision's id, or LAST")
     parser.add_argument("--page", metavar="FILE", help="write it as a page that can be printed")
     parser.add_argument("--all", action="store_true", help="every reason, not the largest only")
+    parser.add_argument(
+        "--customer", action="store_true", help="only what the person concerned may read"
+    )
     parser.add_argument(
         "--counterfactual", action="store_true", help="the least change to another outcome"
     )
@@ -67,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     with session_of(args, place) as session:
         record = session.last_decision() if args.id == "LAST" else session.decision(args.id)
         story = story_of(session, record, texts)
+    if args.customer:
+        return _customer(args, screen, texts, story)
     tell(screen, texts, story, most=len(story.reasons) if args.all else _MOST)
     screen.data(**document(story))
     otherwise = _otherwise(args, screen, texts, story)
@@ -78,6 +86,30 @@ def run(args: argparse.Namespace) -> int:
     screen.next(
         f"baluarte ledger proof {record.id}" if covered else "baluarte ledger checkpoint",
     )
+    holds = story.adds_up and story.replayed.difference is None
+    return screen.end(0 if holds else 1)
+
+
+def _customer(args: argparse.Namespace, screen: Screen, texts: Texts, story: Story) -> int:
+    """Only what the person concerned may read."""
+    letter = letter_of(story, texts, counterfactual=args.counterfactual, seconds=args.seconds)
+    said = texts.get(
+        "customer.decided", at=spoken_instant(story.record.decided_at), outcome=letter.outcome
+    )
+    screen.item(texts.get("customer.label"), said)
+    label = texts.get("decision.reasons")
+    for reason in letter.reasons:
+        screen.item(label, f"{reason.code}  {reason.text}" if reason.code else reason.text)
+        label = ""
+    if not letter.reasons:
+        screen.item(label, texts.get("customer.nothing"))
+    if letter.otherwise is not None:
+        screen.item(texts.get("counterfactual.label"), letter.otherwise)
+    screen.item(texts.get("customer.label_reference"), letter.id)
+    screen.data(**msgspec.to_builtins(letter))
+    if args.page:
+        write_aside(Path(args.page), letter_page(letter, story, texts).encode())
+        screen.item(texts.get("plan.page"), args.page)
     holds = story.adds_up and story.replayed.difference is None
     return screen.end(0 if holds else 1)
 
@@ -127,7 +159,7 @@ def tell(screen: Screen, texts: Texts, story: Story, *, most: int) -> None:
 def _tell_reasons(screen: Screen, texts: Texts, story: Story, most: int) -> None:
     label = texts.get("decision.reasons")
     if story.computed_now:
-        screen.item(label, texts.get("decision.computed_now"), "dim")
+        screen.item(label, computed_line(texts, story), "dim")
         label = ""
     shown, rest = story.reasons[:most], story.reasons[most:]
     wide = max((len(signed_count(texts, r.score)) for r in shown), default=0)
@@ -142,7 +174,8 @@ def _tell_reasons(screen: Screen, texts: Texts, story: Story, most: int) -> None
 def _tell_reason(screen: Screen, texts: Texts, reason: Reason, label: str, wide: int) -> None:
     share = texts.numerals.percent(reason.share, 2)
     head = f"{label:<10} {signed_count(texts, reason.score):>{wide}} {share:>8} "
-    lines = textwrap.wrap(reason.text, WIDTH - 2 - len(head)) or [""]
+    text = f"{reason.code}  {reason.text}" if reason.code else reason.text
+    lines = textwrap.wrap(text, WIDTH - 2 - len(head)) or [""]
     screen.line(head + lines[0])
     for line in lines[1:]:
         screen.line(" " * len(head) + line)

@@ -86,6 +86,7 @@ def serve_settings(
             max_body_bytes=limits.max_body_bytes,
             max_rows=limits.max_rows,
             max_inflight=limits.max_inflight,
+            reasons_above=serving.reasons_above,
         ),
     )
 

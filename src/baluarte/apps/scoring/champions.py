@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from baluarte.apps.numerals import Language
-from baluarte.apps.reason_words import SayReason, reason_words
+from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.counts import Counts
 from baluarte.core.event_rows import RowReader
 from baluarte.core.registry import Version
@@ -32,7 +32,7 @@ class Champion:
     version: Version
     scorer: Scorer
     reader: RowReader
-    say: SayReason  #: words for its reasons
+    say: ReasonWords  #: words for its reasons
 
 
 class Champions:

@@ -15,6 +15,10 @@ class Counts(Protocol):
         """Decisions were made and recorded."""
         ...
 
+    def deferred(self, detector: str, n: int) -> None:
+        """Reasons of so many decisions were due and left to replay."""
+        ...
+
     def answered(self, seconds: float) -> None:
         """A request for decisions got its answer."""
         ...

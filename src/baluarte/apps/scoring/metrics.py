@@ -44,6 +44,12 @@ class Metrics:
             ["detector", "version", "outcome"],
             registry=mine,
         )
+        self._deferred = PrometheusCounter(
+            "baluarte_reasons_deferred",
+            "Decisions whose reasons were due and left to replay, for the load",
+            ["detector"],
+            registry=mine,
+        )
         self._refusals = PrometheusCounter(
             "baluarte_refusals", "Requests refused, by code", ["code"], registry=mine
         )
@@ -87,6 +93,10 @@ class Metrics:
         """Decisions were made and recorded."""
         for outcome, n in Counter(decision.outcome for decision in decisions).items():
             self._decisions.labels(detector, str(version), outcome).inc(n)
+
+    def deferred(self, detector: str, n: int) -> None:
+        """Reasons of so many decisions were due and left to replay."""
+        self._deferred.labels(detector).inc(n)
 
     def answered(self, seconds: float) -> None:
         """A request for decisions got its answer."""

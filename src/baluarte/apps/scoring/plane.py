@@ -150,27 +150,33 @@ class Plane:
             if one
             else [identity for request in batch for identity in request.identities]
         )
-        decisions = scorer.decide_records(rows, reasons=_mask(batch))
+        late = self._n_rows > self._limits.reasons_above
+        decisions = scorer.decide_records(rows, reasons="none" if late else _mask(batch))
+        due = _due(batch, decisions.bands.tolist()) if late else [False] * len(rows)
         now = self._clock.now_us()
         shard = self.recorder.shard
         if shard is None:
             raise OutsideError("the ledger takes no records")
         ids = format_ids(now // 1000, shard.tag, shard.size, len(rows))
         decided = scorer.answers(decisions, identities, ids)
-        records = scorer.records(decisions, decided, identities, decided_at=now)
+        records = scorer.records(decisions, decided, identities, decided_at=now, deferred=due)
         start = 0
         for request in batch:
             say = None if request.reasons == "none" else request.champion.say
-            mine = decided[start : start + len(request.rows)]
+            end = start + len(request.rows)
             request.answers = [
-                answer(decision, values, scorer.fields, say)
-                for decision, values in zip(mine, request.rows, strict=True)
+                answer(decision, values, scorer.fields, say, deferred=deferred)
+                for decision, values, deferred in zip(
+                    decided[start:end], request.rows, due[start:end], strict=True
+                )
             ]
-            start += len(request.rows)
+            start = end
 
         def done(failure: OutsideError | None) -> None:
             if failure is None:
                 self._counts.decided(scorer.detector, scorer.version, decided)
+                if late:
+                    self._counts.deferred(scorer.detector, sum(due))
             _settle(batch, None if failure is None else _no_room())
 
         self.recorder.append(records, done)
@@ -188,6 +194,15 @@ def _mask(batch: list[_Request]) -> Reasons | np.ndarray[Any, np.dtype[np.bool_]
         return wishes.pop()
     sizes = [len(request.rows) for request in batch]
     return np.repeat([request.reasons == "all" for request in batch], sizes)
+
+
+def _due(batch: list[_Request], bands: list[int]) -> list[bool]:
+    """Whether each row's request would have had its reasons."""
+    wishes = [request.reasons for request in batch for _ in request.rows]
+    return [
+        wish == "all" or (wish == "alerts" and band > 0)
+        for wish, band in zip(wishes, bands, strict=True)
+    ]
 
 
 def _no_room() -> Refusal:

@@ -18,6 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 8 << 20
     max_body_parts: int = 2_048  #: of a body in chunks: tiny ones cost more than they carry
     max_rows: int = 10_000  #: events of one request
+    reasons_above: int = 20_000  #: waiting events above which a batch leaves reasons to replay
     max_waiting_rows: int = 40_000  #: events of one worker that wait for their record
     max_inflight: int = 1_024  #: requests of one worker that are being answered
     max_depth: int = 16  #: objects and arrays within one another
