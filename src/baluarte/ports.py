@@ -79,6 +79,12 @@ class Suggest(Protocol):
         """One of the options."""
         ...
 
+    def option(
+        self, name: str, options: Sequence[str | int | float | bool]
+    ) -> str | int | float | bool:
+        """The first of the options, unless the contract names another: it is not searched."""
+        ...
+
 
 class Fitted(Protocol):
     """A fitted model: the library's own output, and its compiled form."""

@@ -33,4 +33,13 @@ class FitTask(msgspec.Struct, frozen=True, kw_only=True):
     monotone: tuple[int, ...]  #: (d,) 1 rising, -1 falling, 0 free
     seed: int
     threads: int
-    class_weight: Literal["none", "balanced"]
+    #: of attacks against the rest: equal, so that both weigh the same, or how many times more
+    class_weight: Literal["none", "balanced"] | float
+
+    def attack_weight(self, n_attacks: int, n_others: int) -> float:
+        """What one attack weighs, when any other event weighs 1; both counts as in the fit rows."""
+        if isinstance(self.class_weight, float):
+            return self.class_weight
+        if self.class_weight == "none" or not n_attacks or not n_others:
+            return 1.0
+        return n_others / n_attacks

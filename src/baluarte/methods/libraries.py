@@ -8,6 +8,7 @@ from typing import Any
 from baluarte.errors import OutsideError
 
 _HINT = "pip install 'baluarte[train]'"
+_EXTRAS = {"xgboost": "pip install 'baluarte[train,xgboost]'"}  #: where it isn't ``train``
 
 
 def library(module: str) -> Any:
@@ -18,10 +19,11 @@ def library(module: str) -> Any:
     Raises:
         OutsideError: the library isn't installed, or a system library it stands on is missing.
     """
+    hint = _EXTRAS.get(module.split(".", maxsplit=1)[0], _HINT)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise OutsideError(f"expected the library {error.name}, found none", hint=_HINT) from error
+        raise OutsideError(f"expected the library {error.name}, found none", hint=hint) from error
     except OSError as error:
         if "libgomp" in str(error):
             raise OutsideError(
@@ -29,4 +31,4 @@ def library(module: str) -> Any:
                 hint="install it: `apt-get install libgomp1` (Debian, Ubuntu), "
                 "`dnf install libgomp` (Fedora, RHEL), `apk add libgomp` (Alpine).",
             ) from error
-        raise OutsideError(f"{module} can't be loaded: {error}", hint=_HINT) from error
+        raise OutsideError(f"{module} can't be loaded: {error}", hint=hint) from error

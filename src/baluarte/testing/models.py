@@ -211,6 +211,8 @@ class _Drawn(Suggest):
     ) -> str | int | float | bool:
         return options[int(self._rng.integers(len(options)))]
 
+    option = choice
+
 
 class _Bounds(Suggest):
     def __init__(self) -> None:
@@ -229,3 +231,5 @@ class _Bounds(Suggest):
     ) -> str | int | float | bool:
         self.options[name] = lambda value: value in options
         return options[0]
+
+    option = choice

@@ -19,6 +19,7 @@ from baluarte.core.search import FitTask
 from baluarte.errors import ContractError
 from baluarte.methods.libraries import library
 from baluarte.methods.linear_terms import Terms, terms_of
+from baluarte.methods.sklearn_fitted import class_weights
 from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _MAX_ROWS = 50_000  #: a linear fit gains nothing from more
@@ -59,7 +60,7 @@ class Logistic:
         design = sparse_design(terms, X[step])
         model = linear.LogisticRegression(
             C=float(params["c"]),
-            class_weight=None if task.class_weight == "none" else task.class_weight,
+            class_weight=class_weights(task),
             max_iter=_MAX_ITERATIONS,
             tol=1e-3,
         )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from baluarte.core.program.draft import Draft
 from baluarte.core.search import FitTask
 from baluarte.methods.libraries import library
-from baluarte.methods.sklearn_trees import draft_of_forest
+from baluarte.methods.sklearn_fitted import FittedEnsemble, class_weights
+from baluarte.methods.sklearn_trees import draft_of_forest, with_missing_lowest
 from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
 _TREES = 100  #: the library's default; more cost time in every decision and change little
@@ -36,34 +32,26 @@ class RandomForest:
         }
 
     def fit(self, X: Matrix, y: Target, *, params: Params, task: FitTask) -> Fitted:
-        """Fit on both classes; trees have their seeds before any thread starts."""
+        """Fit on both classes; trees have their seeds before any thread starts.
+
+        The library splits on missing values but not under a monotone constraint: there a missing
+        value is the lowest number.
+        """
+        monotone = any(task.monotone)
         ensemble = library("sklearn.ensemble")
         forest = ensemble.RandomForestClassifier(
             n_estimators=_TREES,
             max_features=float(params["max_features"]),
             min_samples_leaf=int(params["min_samples_leaf"]),
-            class_weight=None if task.class_weight == "none" else task.class_weight,
-            monotonic_cst=list(task.monotone) if any(task.monotone) else None,
+            class_weight=class_weights(task),
+            monotonic_cst=list(task.monotone) if monotone else None,
             max_samples=_MOST_ROWS if len(X) > _MOST_ROWS else None,
             random_state=task.seed,
             n_jobs=task.threads,
         )
-        forest.fit(X, y)
+        forest.fit(with_missing_lowest(X) if monotone else X, y)
         # One thread sums the trees in their order; more would sum them as they finish.
         forest.set_params(n_jobs=1)
-        return FittedForest(forest=forest)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittedForest:
-    """A forest and its compiled form."""
-
-    forest: Any
-
-    def margin(self, X: Matrix) -> NDArray[np.float64]:
-        """(n,) probability of an attack, as ``predict_proba`` says."""
-        return np.asarray(self.forest.predict_proba(X)[:, 1], dtype=np.float64)
-
-    def compile(self) -> Draft:
-        """Each tree's leaf gives its share of attacks over the number of trees."""
-        return draft_of_forest(self.forest)
+        return FittedEnsemble(
+            model=forest, output="predict_proba", draft=draft_of_forest, missing_is_lowest=monotone
+        )

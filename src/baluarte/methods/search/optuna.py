@@ -175,6 +175,13 @@ class _Asked(Suggest):
         drawn: str | int | float | bool = self._trial.suggest_categorical(name, list(options))
         return drawn
 
+    def option(
+        self,
+        name: str,  # noqa: ARG002 - the port's
+        options: Sequence[str | int | float | bool],
+    ) -> str | int | float | bool:
+        return options[0]
+
 
 class _Space(Suggest):
     """Answers with the defaults and notes the space that a model would draw from."""
@@ -196,4 +203,11 @@ class _Space(Suggest):
         self, name: str, options: Sequence[str | int | float | bool]
     ) -> str | int | float | bool:
         self.distributions[name] = self._kinds.CategoricalDistribution(list(options))
+        return self._defaults[name]
+
+    def option(
+        self,
+        name: str,
+        options: Sequence[str | int | float | bool],  # noqa: ARG002 - the port's
+    ) -> str | int | float | bool:
         return self._defaults[name]
