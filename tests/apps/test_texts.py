@@ -55,15 +55,15 @@ def test_a_missing_key_or_value_is_our_bug() -> None:
 
 def test_figures_are_written_as_the_language_writes_them() -> None:
     values = {"n": 125_973, "share": 0.00837}
-    assert "125,973 events" in Texts("en").get("check.duplicates", **values)
-    assert "0.837 %" in Texts("en").get("check.duplicates", **values)
-    assert "125\u202f973 eventos" in Texts("es").get("check.duplicates", **values)
-    assert "0,837 %" in Texts("es").get("check.duplicates", **values)
+    assert "125,973 events" in Texts("en").get("check.duplicates.all", **values)
+    assert "0.837 %" in Texts("en").get("check.duplicates.all", **values)
+    assert "125\u202f973 eventos" in Texts("es").get("check.duplicates.all", **values)
+    assert "0,837 %" in Texts("es").get("check.duplicates.all", **values)
 
 
 def test_one_is_written_as_one() -> None:
-    assert Texts("en").get("check.duplicates", n=1, share=0.1).startswith("1 event repeats")
-    assert Texts("es").get("check.duplicates", n=1, share=0.1).startswith("1 evento repite")
+    assert Texts("en").get("check.duplicates.all", n=1, share=0.1).startswith("1 event repeats")
+    assert Texts("es").get("check.duplicates.all", n=1, share=0.1).startswith("1 evento repite")
 
 
 def test_a_field_that_looks_like_a_placeholder_stays_as_it_is() -> None:

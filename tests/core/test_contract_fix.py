@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baluarte.core.contract_fix import ignore_field
+from baluarte.core.contract_fix import apply_fix
 from baluarte.core.contract_toml import parse_contract
 from baluarte.errors import ContractError
 
@@ -40,7 +40,7 @@ FORMS = {
 @pytest.mark.parametrize("field", ["y", 'é " z'])
 def test_a_field_is_ignored_and_nothing_else_moves(form: str, field: str) -> None:
     text = FORMS[form]
-    fixed = ignore_field(text, field, where="detector.toml")
+    fixed = apply_fix(text, field, where="detector.toml")
     before, after = (parse_contract(each, where="detector.toml").events for each in (text, fixed))
     assert after[field].role == "ignored"
     assert [each.role for each in after.fields if each.name != field] == [
@@ -57,7 +57,7 @@ def test_a_field_is_ignored_and_nothing_else_moves(form: str, field: str) -> Non
 
 
 def test_an_ignored_field_stays_as_it_is() -> None:
-    assert ignore_field(FORMS["a list"], "x", where="d") == FORMS["a list"]
+    assert apply_fix(FORMS["a list"], "x", where="d") == FORMS["a list"]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_an_ignored_field_stays_as_it_is() -> None:
 )
 def test_what_is_no_feature_is_refused(field: str, reason: str) -> None:
     with pytest.raises(ContractError, match=reason):
-        ignore_field(FORMS["a table"], field, where="d")
+        apply_fix(FORMS["a table"], field, where="d")
 
 
 def test_the_last_feature_is_kept() -> None:
     text = HEAD + TABLE + '[types]\nnumber = ["x"]\ninteger = ["l"]\n[objective]\nmax_fpr = 0.01\n'
     with pytest.raises(ContractError, match="no feature"):
-        ignore_field(text, "x", where="d")
+        apply_fix(text, "x", where="d")
 
 
 @settings(deadline=None, max_examples=50)
@@ -96,6 +96,6 @@ def test_fields_of_any_name_can_be_ignored_one_after_another(names: list[str], l
     objective = "[objective]\nmax_alerts_per_day = 1\nevents_per_day = 9\n"
     text = f"{HEAD}{layout}[types]\nnumber = [{listed}]\n{objective}"
     for name in names[1:]:
-        text = ignore_field(text, name, where="d")
+        text = apply_fix(text, name, where="d")
     schema = parse_contract(text, where="d").events
     assert [field.name for field in schema.features] == [names[0]]

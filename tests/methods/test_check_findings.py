@@ -147,10 +147,12 @@ def test_repeated_events_are_counted_whatever_their_id_and_time() -> None:
     rows[-30:] = 7
     twice = EVENTS.take(rows)
     columns = {**twice.columns, "id": EVENTS.columns["id"], "at": EVENTS.columns["at"]}
-    finding = only(Duplicates(), replace(twice, columns=columns))
-    assert (finding.level, finding.values["n"]) == ("note", 30)
+    across, finding = Duplicates().findings(CONTRACT, replace(twice, columns=columns))
+    assert (finding.check, finding.level, finding.values["n"]) == ("duplicates.all", "note", 30)
+    # The split is by time and the copies are the newest rows: all proof rows among them.
+    assert (across.check, across.level, across.values["n"]) == ("duplicates.across", "warn", 30)
     rows[-400:] = 7
-    assert only(Duplicates(), EVENTS.take(rows)).level == "warn"
+    assert ("duplicates.all", "warn", None) in said(Duplicates(), EVENTS.take(rows))
 
 
 def test_equal_events_with_both_labels_are_counted() -> None:
@@ -185,12 +187,13 @@ def test_a_strong_but_honest_feature_is_no_copy() -> None:
 
 
 def test_an_identifier_is_found_and_an_amount_is_not() -> None:
-    assert said(Identifier(), planted(count=np.arange(N) * 3.0)) == [
-        ("identifier", "warn", "count")
-    ]
+    def about(field: str, events: Events) -> list[str]:
+        return [f.check for f in Identifier().findings(CONTRACT, events) if f.field == field]
+
+    assert about("count", planted(count=np.arange(N) * 3.0)) == ["identifier.unique"]
     codes = texts(lambda row: f"session-{row}")
-    assert said(Identifier(), planted(service=codes)) == [("identifier", "warn", "service")]
-    assert said(Identifier(), planted(amount=np.arange(N) / 7)) == []
+    assert about("service", planted(service=codes))[0] == "identifier.unique"
+    assert about("amount", planted(amount=np.arange(N) / 7)) == []
 
 
 def test_categories_that_come_late_are_counted_by_time_not_by_order() -> None:
@@ -211,9 +214,11 @@ def test_categories_that_come_late_are_counted_by_time_not_by_order() -> None:
 
 def test_a_feature_that_rises_with_time_is_found_whatever_its_scale() -> None:
     assert said(Clock(), planted(count=np.floor(np.sqrt(np.arange(N)) * 99))) == [
-        ("clock", "warn", "count")
+        ("clock.time", "warn", "count")
     ]
-    assert said(Clock(), planted(amount=-np.exp(np.arange(N) / N))) == [("clock", "warn", "amount")]
+    assert said(Clock(), planted(amount=-np.exp(np.arange(N) / N))) == [
+        ("clock.time", "warn", "amount")
+    ]
     assert said(Clock(), planted(count=np.arange(N) % 24.0)) == []
 
 

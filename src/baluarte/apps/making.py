@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
-from baluarte.apps.intake import intake_of
+from baluarte.apps.intake import Intake, intake_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.session import Session
 from baluarte.core.bundle import BundleParts
@@ -32,10 +32,9 @@ from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
 from baluarte.core.evidence import DataSource, Evidence
-from baluarte.core.labels import attacks
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
-from baluarte.core.split import split_rows
+from baluarte.core.survey import Survey, survey, survey_of
 from baluarte.errors import DataError
 from baluarte.ports import GatePlugin, Matrix, Progress
 from baluarte.stages.plan import PlanResult, plan
@@ -65,18 +64,41 @@ def read_events(address: str, contract: Contract, *, batch_rows: int = 65_536) -
     return concat(batches)
 
 
+def survey_events(
+    place: Place, detector: Detector, intake: Intake, *, holdout: str | None = None
+) -> Survey:
+    """The survey of a detector's events, in one pass that keeps a sample of the rows.
+
+    Args:
+        holdout: address of events to compare with; those that the workspace names by default.
+    """
+    contract = detector.contract()
+    address = holdout or detector.holdout
+    held = None
+    if address is not None:
+        apart = Intake(place, detector.name, address)
+        held = survey(contract, apart.read(address, contract.events))
+    seen = survey(contract, intake.read(intake.address, contract.events), holdout=held)
+    if not seen.whole.n:
+        raise DataError("expected events, found none", where=intake.address)
+    return seen
+
+
 def plan_detector(
     session: Session, contract: Contract, events: Events, *, progress: Progress | None
 ) -> PlanResult:
-    """Run every check, and ask every gate what it needs at the next look."""
-    try:
-        holdout = split_rows(contract, events, attacks(contract, events)).evidence.holdout
-        looks = session.registry.looks(holdout)
-    except DataError:  # no split is possible: plan says why
-        looks = 0
+    """Run every check, and ask every gate what it needs at the next look.
+
+    Args:
+        events: all of them, or the survey of them.
+    """
+    seen = survey_of(contract, events)
+    looks = 0  # where no split is possible, plan says why
+    if seen.whole.split is not None:
+        looks = session.registry.looks(seen.whole.split.evidence.holdout)
     return plan(
         contract,
-        events,
+        seen,
         checks=[
             wiring.plugin("checks", name, where="checks") for name in wiring.plugin_names("checks")
         ],

@@ -6,25 +6,20 @@ from collections.abc import Iterator
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.rows import bars
-from baluarte.apps.charts.values import Axis, Bar, Tone
-from baluarte.apps.finding_text import cure_text, finding_text, fix_command
+from baluarte.apps.charts.values import Axis, Bar
 from baluarte.apps.html import Html
 from baluarte.apps.page import (
-    command,
     facts,
     figure,
-    notice,
     page,
     paragraph,
     section,
     table,
     verdict,
 )
-from baluarte.core.evidence import Finding
-from baluarte.core.findings import finding_name
+from baluarte.apps.plan_findings import finding_sections
 from baluarte.stages.plan import Need, PlanResult
 
-TONES: dict[str, Tone] = {"block": "broken", "warn": "unsure", "note": "plain"}
 MOST_FIELDS = 15  #: of the chart of what each field tells
 
 
@@ -35,9 +30,14 @@ def plan_page(result: PlanResult, texts: Texts, *, source: str, footer: str = ""
         source: the command that the figures come from.
         footer: where the page comes from: version, file, date.
     """
-    sections = [_findings(result, texts), _needs(result, texts), _parts(result, texts, source)]
+    by_level = finding_sections(result, texts)
+    notes = by_level.pop("note", None)
+    sections = [_data(result, texts), *by_level.values(), _needs(result, texts)]
+    sections.append(_parts(result, texts, source))
     if any(look.auc is not None for look in result.fields):
         sections.append(_fields(result, texts, source))
+    if notes is not None:
+        sections.append(notes)
     return page(
         texts.get("plan.title", detector=result.detector),
         language=texts.language,
@@ -56,7 +56,7 @@ def lead(result: PlanResult, texts: Texts) -> str:
     return texts.get("plan.lead_ready", warnings=levels.count("warn"), notes=levels.count("note"))
 
 
-def _findings(result: PlanResult, texts: Texts) -> Html:
+def _data(result: PlanResult, texts: Texts) -> Html:
     counts, count = result.counts, texts.numerals.count
     named = [
         (texts.get("word.events"), count(counts.events)),
@@ -64,23 +64,11 @@ def _findings(result: PlanResult, texts: Texts) -> Html:
         (texts.get("word.not_attacks"), count(counts.negatives)),
         (texts.get("plan.features"), count(counts.features)),
     ]
-    blocks = [_finding(finding, result, texts) for finding in result.findings]
-    nothing = paragraph(texts.get("plan.nothing"))
-    return section(texts.get("plan.findings"), facts(named), *(blocks or [nothing]))
-
-
-def _finding(finding: Finding, result: PlanResult, texts: Texts) -> Html:
-    reason = result.accepted.get(finding_name(finding))
-    title = texts.get(f"level.{finding.level}")
-    said = paragraph(finding_text(texts, finding))
-    if reason is not None:
-        return notice("plain", title, said, paragraph(texts.get("cure.accepted", reason=reason)))
-    cure = None
-    if finding.fix is not None:
-        cure = command(fix_command(finding))
-    elif finding.level == "block":
-        cure = paragraph(cure_text(texts, finding))
-    return notice(TONES[finding.level], title, said, cure)
+    sampled = None
+    if counts.sampled < counts.events:
+        sampled = paragraph(texts.get("plan.sampled", n=counts.sampled, of=counts.events))
+    nothing = None if result.findings else paragraph(texts.get("plan.nothing"))
+    return section(texts.get("plan.findings"), facts(named), sampled, nothing)
 
 
 def _needs(result: PlanResult, texts: Texts) -> Html:

@@ -26,6 +26,8 @@ ROLE_TYPES: dict[Role, tuple[FieldType, ...]] = {
     "id": ("text", "category", "integer", "ip"),
     "entity": ("text", "category", "integer", "ip"),
 }
+PSEUDONYM_TYPES: tuple[FieldType, ...] = ("category", "text")
+PSEUDONYM_ROLES: tuple[Role, ...] = ("feature", "id", "entity")
 
 
 @dataclass(slots=True)
@@ -187,6 +189,12 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
     if table.allow_infinite and kind != "number":
         message = f"only for fields of type number; {name} is {kind}"
         report.fault(("fields", name, "allow_infinite"), message)
+    if table.pseudonym and (kind not in PSEUDONYM_TYPES or role not in PSEUDONYM_ROLES):
+        message = (
+            f"only for fields of type {' or '.join(PSEUDONYM_TYPES)} that are a feature, the id or "
+            f"the entity; {name} is {kind}, {role}"
+        )
+        report.fault(("fields", name, "pseudonym"), message)
     steps = (name if isinstance(table.path, UnsetType) else table.path).split(".")
     if not all(steps) or len(steps) > MAX_PATH_DEPTH:
         message = f"expected 1 to {MAX_PATH_DEPTH} keys joined by dots, none empty"
@@ -202,6 +210,7 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
         allow_infinite=table.allow_infinite,
         unit="s" if isinstance(table.unit, UnsetType) else table.unit,
         clean=_steps(name, kind, role, table, report) or UNSET,
+        pseudonym=True if table.pseudonym else UNSET,
     )
 
 

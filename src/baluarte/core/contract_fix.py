@@ -1,19 +1,45 @@
-"""Edit ``detector.toml`` in place: one cure, every other byte as it was."""
+"""Edit ``detector.toml`` in place: one cure, every other byte as it was.
+
+A cure is named by the field that is left out, or by what is done and the field:
+
+===================  ===============================================================================
+``FIELD``            read past: added to ``events.ignored``
+``after:FIELD``      known only after the decision: ``available = "after"``
+``sensitive:FIELD``  for fairness figures only: added to ``events.sensitive``
+``entity:FIELD``     who or what the event is about: ``events.entity``
+``pseudonym:FIELD``  a keyed pseudonym stands for the value: ``pseudonym = true``
+===================  ===============================================================================
+"""
 
 from __future__ import annotations
 
 import json
 import tomllib
+from typing import Any, Literal, get_args
 
+from baluarte.core.contract import Contract
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.toml_lines import KeyPath, Place, places
 from baluarte.errors import ContractError
 
-_IGNORED: KeyPath = ("events", "ignored")
+Cure = Literal["ignore", "after", "sensitive", "entity", "pseudonym"]
+CURES: tuple[Cure, ...] = get_args(Cure)
 
 
-def ignore_field(text: str, field: str, *, where: str) -> str:
-    """The text with a field added to ``events.ignored``.
+def parse_fix(fix: str) -> tuple[Cure, str]:
+    """What a cure does, and to which field.
+
+    >>> parse_fix("amount"), parse_fix("after:settled_at")
+    (('ignore', 'amount'), ('after', 'settled_at'))
+    """
+    for cure in CURES:
+        if fix.startswith(f"{cure}:"):
+            return cure, fix.removeprefix(f"{cure}:")
+    return "ignore", fix
+
+
+def apply_fix(text: str, fix: str, *, where: str) -> str:
+    """The text with a cure written into it.
 
     Args:
         text: a valid ``detector.toml``.
@@ -23,52 +49,134 @@ def ignore_field(text: str, field: str, *, where: str) -> str:
         ContractError: there is no such field, it has another role, or it is needed.
     """
     contract = parse_contract(text, where=where)
+    cure, field = parse_fix(fix)
+    if fix in contract.events:  # a field whose name only looks like a cure
+        cure, field = "ignore", fix
     if field not in contract.events:
         raise ContractError(f"no field {field} is declared.", where=where)
-    role = contract.events[field].role
-    if role == "ignored":
+    if _is_done(contract, cure, field):
         return text
+    _check_role(contract, cure, field, where)
+    name = quoted(field)
+    wanted: dict[str, Any] = tomllib.loads(text)
+    if cure in ("ignore", "sensitive"):
+        key = "ignored" if cure == "ignore" else "sensitive"
+        listed = wanted.setdefault("events", {}).setdefault(key, [])
+        listed.append(field)
+        fixed = _added(text, key, name)
+    elif cure == "entity":
+        wanted.setdefault("events", {})["entity"] = field
+        fixed = _in_events(text, f"entity = {name}")
+    else:
+        line = 'available = "after"' if cure == "after" else "pseudonym = true"
+        key, value = ("available", "after") if cure == "after" else ("pseudonym", True)
+        wanted.setdefault("fields", {}).setdefault(field, {})[key] = value
+        fixed = _in_table(text, ("fields", field), f"[fields.{name}]", key, line)
+    return _checked(fixed, wanted, where, f"{fix} can't be written without touching the rest")
+
+
+def accept_finding(text: str, name: str, reason: str, *, where: str) -> str:
+    """The text with a finding accepted in ``[plan.accept]``.
+
+    Raises:
+        ContractError: the text is faulty, or has no place for it.
+    """
+    parse_contract(text, where=where)
+    wanted: dict[str, Any] = tomllib.loads(text)
+    wanted.setdefault("plan", {}).setdefault("accept", {})[name] = reason
+    line = f"{quoted(name)} = {quoted(reason)}"
+    fixed = _in_table(text, ("plan", "accept"), "[plan.accept]", name, line)
+    return _checked(fixed, wanted, where, f"{name} can't be accepted without touching the rest")
+
+
+def quoted(text: str) -> str:
+    """The text as a TOML basic string."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _is_done(contract: Contract, cure: Cure, field: str) -> bool:
+    declared = contract.events[field]
+    return {
+        "ignore": declared.role == "ignored",
+        "after": declared.available == "after",
+        "sensitive": declared.role == "sensitive",
+        "entity": declared.role == "entity",
+        "pseudonym": declared.is_pseudonym,
+    }[cure]
+
+
+def _check_role(contract: Contract, cure: Cure, field: str, where: str) -> None:
+    role = contract.events[field].role
+    if cure == "pseudonym" and role in ("id", "entity"):
+        return
     if role != "feature":
-        raise ContractError(f"{field} has the role {role}; only a feature is left out", where=where)
-    fixed = _added(text, json.dumps(field, ensure_ascii=False).replace("\x7f", "\\u007f"))
-    parse_contract(fixed, where=where)
-    if tomllib.loads(fixed) != _wanted(tomllib.loads(text), field):
-        message = f"can't add {field} to events.ignored without touching the rest"
+        raise ContractError(f"{field} has the role {role}; only a feature is cured so", where=where)
+    entity = contract.events.by_role("entity")
+    if cure == "entity" and entity is not None:
+        raise ContractError(f"{entity.name} already has the role entity", where=where)
+
+
+def _checked(fixed: str, wanted: dict[str, Any], where: str, message: str) -> str:
+    """The text, if it says what was wanted and nothing else."""
+    try:
+        said = tomllib.loads(fixed)
+    except tomllib.TOMLDecodeError:
+        said = {}
+    if said != wanted:
         raise ContractError(message, where=where, hint="Add it by hand.")
+    parse_contract(fixed, where=where)
     return fixed
 
 
-def _wanted(data: dict[str, dict[str, list[str]]], field: str) -> dict[str, dict[str, list[str]]]:
-    events = data.get("events", {})
-    return {**data, "events": {**events, "ignored": [*events.get("ignored", []), field]}}
-
-
-def _added(text: str, item: str) -> str:
+def _added(text: str, key: str, item: str) -> str:
+    """The item in the list of this key of ``events``."""
     known = places(text)
-    if _IGNORED in known:
-        return _in_list(text, known[_IGNORED], item)
+    path: KeyPath = ("events", key)
+    if path in known:
+        return _in_list(text, path, known[path], item)
+    return _in_events(text, f"{key} = [{item}]")
+
+
+def _in_events(text: str, line: str) -> str:
+    """The line as the first of ``events``, which is made where it is not there."""
+    known = places(text)
     events = known.get(("events",))
     if events is None:
-        return _before_first_table(text, known, f"[events]\nignored = [{item}]\n\n")
-    line_start = text.rfind("\n", 0, events.start) + 1
-    header = text[line_start:].lstrip(" \t")
-    if header.startswith("["):  # a table of its own
-        end = text.find("\n", events.start)
+        return _before_first_table(text, known, f"[events]\n{line}\n\n")
+    return _first_in(text, events, line, "events.")
+
+
+def _in_table(text: str, path: KeyPath, header: str, key: str, line: str) -> str:
+    """The line in a table, which is made at the end of the file where it is not there."""
+    known = places(text)
+    old = known.get((*path, key))
+    if old is not None:
+        return f"{text[: old.start]}{line.partition(' = ')[2]}{text[old.end :]}"
+    table = known.get(path)
+    if table is not None:
+        return _first_in(text, table, line, header.strip("[]") + ".")
+    gap = "" if text.endswith("\n") else "\n"
+    return f"{text}{gap}\n{header}\n{line}\n"
+
+
+def _first_in(text: str, table: Place, line: str, dotted: str) -> str:
+    """The line in a table that is there: of its own, inline, or of dotted keys."""
+    line_start = text.rfind("\n", 0, table.start) + 1
+    if text[line_start:].lstrip(" \t").startswith("["):
+        end = text.find("\n", table.start)
         end = len(text) if end < 0 else end
-        return f"{text[:end]}\nignored = [{item}]{text[end:]}"
-    if text[events.start] == "{":  # an inline table
-        inside = text[events.start + 1 : events.end - 1].rstrip()
+        return f"{text[:end]}\n{line}{text[end:]}"
+    if text[table.start] == "{":
+        inside = text[table.start + 1 : table.end - 1].rstrip()
         comma = "," if inside.strip() else ""
-        return (
-            f"{text[: events.start + 1]}{inside}{comma} ignored = [{item}] {text[events.end - 1 :]}"
-        )
-    return f"{text[:line_start]}events.ignored = [{item}]\n{text[line_start:]}"
+        return f"{text[: table.start + 1]}{inside}{comma} {line} {text[table.end - 1 :]}"
+    return f"{text[:line_start]}{dotted}{line}\n{text[line_start:]}"
 
 
-def _in_list(text: str, place: Place, item: str) -> str:
+def _in_list(text: str, path: KeyPath, place: Place, item: str) -> str:
     """The item behind the last one; a list that ends in a comma goes on so."""
     known = places(text)
-    items = [p for path, p in known.items() if path[:2] == _IGNORED and len(path) == 3]
+    items = [p for at, p in known.items() if at[:2] == path and len(at) == 3]
     if not items:
         return f"{text[: place.start]}[{item}]{text[place.end :]}"
     end = max(p.end for p in items)

@@ -118,6 +118,9 @@ class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         tuple[Said, ...],
         Meta(description='cleaning steps in their order, such as "clip 0 1e4", "log", "trim"'),
     ] = ()
+    pseudonym: Annotated[
+        bool, Meta(description="whether a keyed pseudonym stands for the value, from the reader on")
+    ] = False
 
 
 class WindowTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

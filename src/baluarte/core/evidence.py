@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from baluarte.core.certificate import Certificate
 
 Verdict = Literal["pass", "fail", "not_enough_data"]
+Level = Literal["block", "warn", "note"]  #: of a finding
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,20 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     needed: int = 0
 
 
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """Bars that show a finding: a value for each label, or two of them.
+
+    Attributes:
+        name: what is shown; the key of its words in the catalogue.
+        others: as many as ``values``, or none.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    others: tuple[float, ...] = ()
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One finding of ``plan``: how bad, about what, on which evidence, and the cure.
 
@@ -57,13 +72,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         check: the plug-in's name, such as ``constant``; also the text's key in the catalogue.
         values: what the text's placeholders are filled with.
         fix: the argument of ``baluarte plan --fix`` that cures it, if any.
+        evidence: the figures that it stands on, with their intervals or probabilities by chance.
+        picture: where one helps.
     """
 
     check: str
-    level: Literal["block", "warn", "note"]
+    level: Level
     field: str | None = None
     values: dict[str, str | int | float] = {}
     fix: str | None = None
+    evidence: tuple[Figure, ...] = ()
+    picture: Picture | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,16 +15,24 @@ Keys = NDArray[np.uint64]
 _ABSENT = 0x9E3779B97F4A7C15  # a missing value's key; any constant that no digest is likely to be
 
 
-def row_keys(events: Events, fields: Sequence[str]) -> Keys:
+def row_keys(
+    events: Events, fields: Sequence[str], *, known: dict[str, Keys] | None = None
+) -> Keys:
     """(n,) a 64-bit key of each event's values in these fields; absent columns are skipped.
 
     For grouping and shuffling, not for trust: a forger could make two events meet.
+
+    Args:
+        known: of each column of these events that was hashed before; grows.
     """
     keys = np.zeros(events.n, dtype=np.uint64)
+    known = {} if known is None else known
     for name in fields:
         if name in events.columns:
-            salt = np.uint64(_text_key(name))
-            keys = mixed(keys ^ mixed(_value_keys(events.columns[name]) ^ salt))
+            if name not in known:
+                salt = np.uint64(_text_key(name))
+                known[name] = mixed(_value_keys(events.columns[name]) ^ salt)
+            keys = mixed(keys ^ known[name])
     return keys
 
 

@@ -44,7 +44,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     when not given. ``available`` says whether the value is known when the decision is made; a field
     that is
     only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing,
-    push it up, push it down, or set it freely.
+    push it up, push it down, or set it freely. ``pseudonym`` says that the value is personal, and
+    that a keyed pseudonym stands for it from the reader on; where it isn't given it is left out of
+    the sealed bytes.
     """
 
     name: str
@@ -57,11 +59,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_infinite: bool = False
     unit: TimeUnit = "s"
     clean: tuple[Cleaning, ...] | UnsetType = UNSET  #: absent without steps: old bytes stay equal
+    pseudonym: bool | UnsetType = UNSET
 
     @property
     def steps(self) -> tuple[Cleaning, ...]:
         """The cleaning steps, in their order."""
         return () if isinstance(self.clean, UnsetType) else self.clean
+
+    @property
+    def is_pseudonym(self) -> bool:
+        """Whether a keyed pseudonym stands for the value."""
+        return self.pseudonym is True
 
     @property
     def keys(self) -> tuple[str, ...]:

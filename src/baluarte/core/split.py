@@ -21,6 +21,7 @@ from baluarte.core.event import Events
 from baluarte.core.row_keys import Keys, digest, mixed, row_keys
 from baluarte.core.schema import Schema
 from baluarte.core.shares import HELD_OUT, Share, solve_shares
+from baluarte.core.telling import missing_in
 
 How = Literal["time", "entity", "stratum"]
 
@@ -75,6 +76,54 @@ class Split:
         return np.flatnonzero(np.isin(self.parts, parts))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFacts:
+    """What the split needs to know of each row: 33 bytes a row, however wide the rows are."""
+
+    times: NDArray[np.float64] | None  #: (n,) None where the events have none
+    entities: Keys | None  #: (n,) None where the events have none
+    nobody: NDArray[np.bool_]  #: (n,) where the entity is missing
+    alike: Keys  #: (n,) of the row without its id and label
+    contents: Keys  #: (n,) of all that the row says
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return len(self.contents)
+
+
+def row_facts(
+    contract: Contract, events: Events, *, known: dict[str, Keys] | None = None
+) -> RowFacts:
+    """The facts of these rows; those of consecutive batches may be joined.
+
+    Args:
+        known: as in :func:`baluarte.core.row_keys.row_keys`.
+    """
+    known = {} if known is None else known
+    schema, label = contract.events, contract.label
+    hidden = {label.field, label.family} if label is not None else set()
+    alike = [
+        field.name
+        for field in schema.fields
+        if field.role not in ("id", "label") and field.name not in hidden
+    ]
+    time, entity = schema.by_role("time"), schema.by_role("entity")
+    timed = time is not None and time.name in events.columns
+    named = entity is not None and entity.name in events.columns
+    return RowFacts(
+        times=_times(schema, events) if timed else None,
+        entities=row_keys(events, [entity.name], known=known)
+        if entity is not None and named
+        else None,
+        nobody=missing_in(events.columns[entity.name])
+        if entity is not None and named
+        else np.zeros(events.n, dtype=bool),
+        alike=row_keys(events, alike, known=known),
+        contents=row_keys(events, [field.name for field in schema.fields], known=known),
+    )
+
+
 def split_rows(
     contract: Contract,
     events: Events,
@@ -94,32 +143,48 @@ def split_rows(
     Raises:
         DataError: no row can be used.
     """
-    usable = labels >= 0 if contract.label is not None else np.ones(events.n, dtype=bool)
-    attack, new = labels == 1, np.arange(events.n) >= n_old
+    return split_facts(contract, row_facts(contract, events), labels, n_old=n_old, fits=fits)
+
+
+def split_facts(
+    contract: Contract,
+    facts: RowFacts,
+    labels: NDArray[np.int8],
+    *,
+    n_old: int = 0,
+    fits: bool = True,
+) -> Split:
+    """As :func:`split_rows`, from the rows' facts alone.
+
+    Raises:
+        DataError: no row can be used.
+    """
+    usable = labels >= 0 if contract.label is not None else np.ones(facts.n, dtype=bool)
+    attack, new = labels == 1, np.arange(facts.n) >= n_old
     shares = solve_shares(
         contract,
         n_negatives=int(np.count_nonzero(usable & ~attack & new)),
         n_positives=int(np.count_nonzero(usable & attack & new)),
         others_fit=n_old > 0 or not fits,
     )
-    how = _how(contract.events, events)
-    keys = _group_keys(contract, events, how)
-    parts = np.full(events.n, Part.UNUSED, dtype=np.uint8)
+    how = _how(facts)
+    keys = _group_keys(facts, how)
+    parts = np.full(facts.n, Part.UNUSED, dtype=np.uint8)
     rows = np.flatnonzero(usable & new)
     kept = 0
     if how == "time":
-        parts[rows] = _by_time(_times(contract.events, events)[rows], shares)
+        assert facts.times is not None  # noqa: S101 - by time only where there is one
+        parts[rows] = _by_time(facts.times[rows], shares)
     else:
         parts[rows], kept = _by_groups(keys[rows], attack[rows], shares, large=_LARGE[how])
     old = usable & ~new
     parts[old] = Part.FIT
     held = (parts != Part.FIT) & (parts != Part.UNUSED)
     parts[old & np.isin(keys, keys[held])] = Part.UNUSED
-    contents = row_keys(events, [field.name for field in contract.events.fields])
     return Split(
         parts=parts,
         keys=keys,
-        contents=contents,
+        contents=facts.contents,
         evidence=SplitEvidence(
             how=how,
             shares=shares,
@@ -131,8 +196,8 @@ def split_rows(
                 for part in Part
             },
             large_groups=kept,
-            entities_on_two_sides=_straddling(contract.events, events, parts),
-            holdout=digest(contents),
+            entities_on_two_sides=_straddling(facts.entities, parts),
+            holdout=digest(facts.contents),
         ),
     )
 
@@ -149,16 +214,11 @@ def folds_of(keys: Keys, attack: NDArray[np.bool_], folds: int) -> NDArray[np.in
     return of_group[group]
 
 
-def _how(schema: Schema, events: Events) -> How:
-    time, entity = schema.by_role("time"), schema.by_role("entity")
-    if time is not None and time.name in events.columns:
-        times = _times(schema, events)
-        # One instant for all rows, or none at all, orders nothing.
-        if len(np.unique(times[~np.isnan(times)])) > 1:
-            return "time"
-    if entity is not None and entity.name in events.columns:
-        return "entity"
-    return "stratum"
+def _how(facts: RowFacts) -> How:
+    # One instant for all rows, or none at all, orders nothing.
+    if facts.times is not None and len(np.unique(facts.times[~np.isnan(facts.times)])) > 1:
+        return "time"
+    return "stratum" if facts.entities is None else "entity"
 
 
 def _times(schema: Schema, events: Events) -> NDArray[np.float64]:
@@ -189,27 +249,11 @@ def _by_time(times: NDArray[np.float64], shares: tuple[Share, ...]) -> NDArray[n
     return parts
 
 
-def _group_keys(contract: Contract, events: Events, how: How) -> Keys:
-    """Rows with equal keys stay together."""
-    schema = contract.events
-    label = contract.label
-    ignored = {label.field, label.family} if label is not None else set()
-    content = [
-        field.name
-        for field in schema.fields
-        if field.role not in ("id", "label") and field.name not in ignored
-    ]
-    entity = schema.by_role("entity")
-    if how != "entity" or entity is None:
-        return row_keys(events, content)
-    keys = row_keys(events, [entity.name])
-    column = events.columns[entity.name]
-    if column.dtype == object:
-        absent = np.array([value is None for value in column.tolist()], dtype=bool)
-    else:
-        absent = np.isnan(column)
-    # An event without its entity is one of its own.
-    return np.where(absent, row_keys(events, content), keys)
+def _group_keys(facts: RowFacts, how: How) -> Keys:
+    """Rows with equal keys stay together; an event without its entity is one of its own."""
+    if how != "entity" or facts.entities is None:
+        return facts.alike
+    return np.where(facts.nobody, facts.alike, facts.entities)
 
 
 def _by_groups(
@@ -234,11 +278,9 @@ def _by_groups(
     return of_group[group], int(sizes[kept].sum())
 
 
-def _straddling(schema: Schema, events: Events, parts: NDArray[np.uint8]) -> int:
+def _straddling(entities: Keys | None, parts: NDArray[np.uint8]) -> int:
     """Entities that stand in fit and in a held-out part."""
-    entity = schema.by_role("entity")
-    if entity is None or entity.name not in events.columns:
+    if entities is None:
         return 0
-    keys = row_keys(events, [entity.name])
     held = (parts != Part.FIT) & (parts != Part.UNUSED)
-    return len(np.intersect1d(keys[parts == Part.FIT], keys[held]))
+    return len(np.intersect1d(entities[parts == Part.FIT], entities[held]))

@@ -16,6 +16,15 @@ _PRIOR = 1.0  #: rows of the average share that each bin starts with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a column alone says: its ROC-AUC, and the rows that it was judged on."""
+
+    auc: float
+    n_attacks: int
+    n_rest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
     """Shares of attacks and of the rest in which a column has a value."""
 
@@ -33,7 +42,13 @@ def filled(column: Column, attack: NDArray[np.int8]) -> Filled | None:
 
 
 def auc_alone(column: Column, attack: NDArray[np.int8]) -> float | None:
-    """ROC-AUC of the column alone: its values ranked by their share of attacks.
+    """ROC-AUC of the column alone; see :func:`told_alone`."""
+    told = told_alone(column, attack)
+    return None if told is None else told.auc
+
+
+def told_alone(column: Column, attack: NDArray[np.int8]) -> Told | None:
+    """What the column alone says: its values ranked by their share of attacks.
 
     The shares are counted on every second labelled row and judged on the others, so that a column
     of many values gets nothing for having many. None with too few rows of a class.
@@ -52,16 +67,18 @@ def auc_alone(column: Column, attack: NDArray[np.int8]) -> float | None:
     smallest = min((hits & first).sum(), (~hits & first).sum())
     if smallest < MIN_OF_A_CLASS:
         return None
-    bins = _bins(column[rows])
+    bins = bins_of(column[rows])
     n_bins = int(bins.max()) + 1
     seen_hits = np.bincount(bins[hits & first], minlength=n_bins)
     seen_rest = np.bincount(bins[~hits & first], minlength=n_bins)
     average = seen_hits.sum() / first.sum()
     share = (seen_hits + _PRIOR * average) / (seen_hits + seen_rest + _PRIOR)
-    return _auc(
-        share,
-        np.bincount(bins[hits & ~first], minlength=n_bins),
-        np.bincount(bins[~hits & ~first], minlength=n_bins),
+    judged_hits = np.bincount(bins[hits & ~first], minlength=n_bins)
+    judged_rest = np.bincount(bins[~hits & ~first], minlength=n_bins)
+    return Told(
+        auc=_auc(share, judged_hits, judged_rest),
+        n_attacks=int(judged_hits.sum()),
+        n_rest=int(judged_rest.sum()),
     )
 
 
@@ -72,7 +89,7 @@ def missing_in(column: Column) -> NDArray[np.bool_]:
     return np.isnan(column)
 
 
-def _bins(column: Column) -> NDArray[np.int64]:
+def bins_of(column: Column) -> NDArray[np.int64]:
     """A bin for each value: distinct values their own, many numbers in steps of equal size."""
     if column.dtype == object:
         codes: dict[str | None, int] = {}

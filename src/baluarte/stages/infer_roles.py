@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from baluarte.core.column_names import AFTER_TOKENS, PROTECTED_TOKENS, plain, tokens
 from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import FieldType, TimeUnit
 
@@ -35,12 +36,7 @@ CODE_TOKENS = frozenset({
     "code", "type", "mcc", "zip", "postcode", "port", "proto", "protocol", "category", "country",
     "state", "channel", "currency", "browser", "os", "region",
 })  # fmt: skip
-AFTER_TOKENS = frozenset({
-    "chargeback", "refund", "refunded", "closed", "resolved", "settled", "reported", "verdict",
-    "confirmed", "investigation", "investigated", "recovered", "difficulty",
-})  # fmt: skip
 ATTACKER_TOKENS = frozenset({"device", "email", "agent", "browser", "ip", "user_agent"})
-SENSITIVE_TOKENS = frozenset({"sex", "gender", "race", "ethnicity", "religion"})
 #: what a doubt may ask, the least sure first; each has a text in the catalogue
 QUESTIONS = (
     "label", "negative", "positive", "available", "entity", "memory", "type", "sensitive",
@@ -97,17 +93,6 @@ def guess(columns: Sequence[RawColumn], *, label: str | None) -> Guess:
     return result
 
 
-def tokens(name: str) -> set[str]:
-    """The words of a column's name in lower case: of ``srcBytes`` and ``src_bytes`` the same."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return {word for word in re.split(r"[^a-z0-9]+", parted.lower()) if word}
-
-
-def _plain(name: str) -> str:
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
-
-
 def _type(column: RawColumn) -> FieldType:
     if column.physical == "text":
         return "category" if column.n_distinct <= _most_categories(column) else "text"
@@ -129,7 +114,7 @@ def _label(columns: Sequence[RawColumn], given: str | None) -> RawColumn | None:
     if given is not None:
         return next(column for column in columns if column.name == given)
     able = [c for c in columns if 2 <= c.n_distinct <= MAX_LABELS and c.physical != "float"]
-    by_name = {_plain(column.name): column for column in reversed(able)}
+    by_name = {plain(column.name): column for column in reversed(able)}
     for name in LABEL_NAMES:
         if name in by_name:
             return by_name[name]
@@ -145,7 +130,7 @@ def _label_values(result: Guess, label: RawColumn, *, given: bool) -> None:
     words = {value: value.lower().strip(" .") for value in label.examples}
     harmless = [value for value, word in words.items() if word in NOT_ATTACK]
     harmful = [value for value, word in words.items() if word in ATTACK_WORDS]
-    if not given and _plain(label.name) not in LABEL_NAMES:
+    if not given and plain(label.name) not in LABEL_NAMES:
         result.doubts.append((label.name, "label"))
     if label.n_distinct > 2:
         ground = harmless or [value for value in ("0",) if value in words] or [label.examples[0]]
@@ -172,7 +157,7 @@ def _family(result: Guess, columns: Sequence[RawColumn]) -> None:
         return
     for column in columns:
         able = column is not label and 2 <= column.n_distinct <= MAX_LABELS
-        if able and FAMILY_NAMES.search(_plain(column.name)):
+        if able and FAMILY_NAMES.search(plain(column.name)):
             result.family = column.name
             result.types[column.name] = "category"
             return
@@ -180,7 +165,7 @@ def _family(result: Guess, columns: Sequence[RawColumn]) -> None:
 
 def _time(result: Guess, columns: Sequence[RawColumn]) -> None:
     """The event's time: a column of times, or whole numbers that are seconds since 1970."""
-    named = [c for c in columns if TIME_NAMES.search(_plain(c.name)) and c.name not in result.taken]
+    named = [c for c in columns if TIME_NAMES.search(plain(c.name)) and c.name not in result.taken]
     times = [c for c in named if c.physical == "time" and not tokens(c.name) & AFTER_TOKENS]
     others = [c for c in columns if c.physical == "time" and c not in named]
     for column in sorted([*times, *others], key=lambda c: c.n_missing):
@@ -206,7 +191,7 @@ def _epoch_unit(column: RawColumn) -> TimeUnit | None:
 def _id(result: Guess, columns: Sequence[RawColumn]) -> None:
     for column in columns:
         unique = column.n_distinct == column.n > 1 and column.n_missing == 0
-        named = ID_NAMES.search(_plain(column.name)) is not None
+        named = ID_NAMES.search(plain(column.name)) is not None
         if column.name in result.taken or not unique or column.physical not in ("text", "integer"):
             continue
         if named and result.id is None:
@@ -238,20 +223,20 @@ def _name_type(column: RawColumn) -> FieldType:
 
 
 def _may_be_entity(column: RawColumn) -> bool:
-    plain = _plain(column.name)
-    named = plain.endswith("_id") or plain in ENTITY_NAMES
+    called = plain(column.name)
+    named = called.endswith("_id") or called in ENTITY_NAMES
     repeats = MIN_ENTITIES <= column.n_distinct < 0.9 * column.n
     return named and repeats and column.physical in ("text", "integer")
 
 
 def _entity_rank(column: RawColumn) -> int:
-    words = tokens(column.name) | {_plain(column.name)}
+    words = tokens(column.name) | {plain(column.name)}
     return next((at for at, name in enumerate(ENTITY_NAMES) if name in words), len(ENTITY_NAMES))
 
 
 def _doubt(result: Guess, column: RawColumn) -> None:
     words = tokens(column.name)
-    if words & SENSITIVE_TOKENS:
+    if words & PROTECTED_TOKENS:
         result.sensitive.append(column.name)
         result.doubts.append((column.name, "sensitive"))
     elif words & AFTER_TOKENS or column.physical == "time":

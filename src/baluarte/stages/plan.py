@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from baluarte.core.bounds import chosen_alpha, look_alpha
 from baluarte.core.contract import Contract
@@ -16,7 +15,8 @@ from baluarte.core.findings import blocking, finding_name, worst_first
 from baluarte.core.labels import ATTACK, NOT, attacks
 from baluarte.core.schema import FieldType
 from baluarte.core.shares import false_alarm_rate
-from baluarte.core.split import How, SplitEvidence, split_rows
+from baluarte.core.split import How
+from baluarte.core.survey import Survey, survey_of
 from baluarte.core.telling import auc_alone, missing_in
 from baluarte.errors import DataError
 from baluarte.ports import Check, GatePlugin, Progress
@@ -25,9 +25,14 @@ LOOKS_AHEAD = (0, 1, 4)  #: the looks whose needs are told: the next one, the on
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events of which kind."""
+    """How many events of which kind.
+
+    Attributes:
+        sampled: events that what is said of the fields stands on; all others are only counted.
+    """
 
     events: int
+    sampled: int
     positives: int
     negatives: int
     unlabelled: int
@@ -109,17 +114,19 @@ def plan(
     """Look at the events before anyone trains on them.
 
     Args:
+        events: all of them, or the survey of them.
         gates: by name; those that the contract names are asked what they need.
         holdout: events kept for the proof alone, where the workspace names such.
         looks_spent: looks at the proof rows so far.
     """
+    seen = survey_of(contract, events)
     findings: list[Finding] = []
     for done, check in enumerate(checks):
         if progress is not None:
             progress.step(done, len(checks) + 1, check.name)
-        findings += check.findings(contract, events)
-    labels = attacks(contract, events)
-    split = _split(contract, events)
+        findings += check.findings(contract, seen)
+    labels = seen.whole.labels
+    split = seen.whole.split.evidence if seen.whole.split is not None else None
     parts = dict(split.counts) if split is not None else {}
     if holdout is not None:
         of_proof = attacks(contract, holdout)
@@ -127,9 +134,7 @@ def plan(
     needs = _needs(contract, gates, parts.get("proof", (0, 0)), looks_spent)
     threshold = _threshold(contract, parts, looks_spent) if parts else None
     findings += _shortfalls(needs, threshold)
-    fields = tuple(
-        _field_look(contract, events, name, labels) for name in _present(contract, events)
-    )
+    fields = tuple(_field_look(contract, seen, name) for name in _present(contract, seen))
     if progress is not None:
         progress.step(len(checks) + 1, len(checks) + 1)
     reasons = {accept.finding: accept.reason for accept in contract.accept}
@@ -137,7 +142,8 @@ def plan(
     return PlanResult(
         detector=contract.name,
         counts=Counts(
-            events=events.n,
+            events=seen.whole.n,
+            sampled=seen.n,
             positives=int(np.count_nonzero(labels == ATTACK)),
             negatives=int(np.count_nonzero(labels == NOT)),
             unlabelled=int(np.count_nonzero(labels < 0)),
@@ -153,13 +159,6 @@ def plan(
         fields=fields,
         next_look=looks_spent + 1,
     )
-
-
-def _split(contract: Contract, events: Events) -> SplitEvidence | None:
-    try:
-        return split_rows(contract, events, attacks(contract, events)).evidence
-    except DataError:
-        return None
 
 
 def _needs(
@@ -260,16 +259,14 @@ def _present(contract: Contract, events: Events) -> list[str]:
     return [f.name for f in contract.events.features if f.name in events.columns]
 
 
-def _field_look(
-    contract: Contract, events: Events, name: str, labels: NDArray[np.int8]
-) -> FieldLook:
-    column = events.columns[name]
+def _field_look(contract: Contract, seen: Survey, name: str) -> FieldLook:
+    column = seen.columns[name]
     known = column[~missing_in(column)]
     distinct = len(set(known.tolist())) if known.dtype == object else len(np.unique(known))
     return FieldLook(
         name=name,
         type=contract.events[name].type,
-        missing=1 - len(known) / events.n if events.n else 0.0,
+        missing=1 - len(known) / seen.n if seen.n else 0.0,
         distinct=distinct,
-        auc=auc_alone(column, labels),
+        auc=auc_alone(column, seen.whole.labels[seen.rows]),
     )

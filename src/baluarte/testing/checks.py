@@ -22,6 +22,7 @@ from baluarte.core.contract import (
     Objective,
     Points,
 )
+from baluarte.core.contract_fix import parse_fix
 from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import worst_first
@@ -141,9 +142,11 @@ def _sound(check: Check, finding: Finding, contract: Contract) -> None:
     if finding.field is not None:
         expect(finding.field in contract.events, f"{finding.field} is a field of the contract")
     if finding.fix is not None:
+        cure, field = parse_fix(finding.fix)
+        named = ("feature",) if cure != "pseudonym" else ("feature", "id", "entity")
         expect(
-            finding.fix in contract.events and contract.events[finding.fix].role == "feature",
-            f"the fix {finding.fix} is a feature that can be left out",
+            field in contract.events and contract.events[field].role in named,
+            f"the fix {finding.fix} names a field that can be so cured",
         )
     back = msgspec.json.decode(msgspec.json.encode(finding), type=Finding)
     same(back, finding)

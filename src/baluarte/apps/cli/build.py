@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from baluarte.apps.cli.plan import blocked, tell_plan, write_plan_page
+from baluarte.apps.cli.plan import tell_cures, tell_plan, write_plan_page
 from baluarte.apps.cli.prove import tell_proof
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.seal import ensure_key, tell_seal
@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
         tell_plan(screen, texts, result)
         write_plan_page(detector.path.parent / "plan.html", texts, result, detector=detector)
         if result.blocking:
-            fixes = " ".join(f"--fix {f.fix}" for f in blocked(result) if f.fix)
-            screen.next(f"baluarte plan {fixes}".rstrip())
+            tell_cures(screen, result)
             return screen.end(1)
         started = time.monotonic()
         with screen.progress("Train") as bar:

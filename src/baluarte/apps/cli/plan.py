@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -14,15 +15,17 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.finding_text import cure_text, finding_text
 from baluarte.apps.intake import intake_of
-from baluarte.apps.making import plan_detector
+from baluarte.apps.making import plan_detector, survey_events
 from baluarte.apps.place import Detector, find_workspace
 from baluarte.apps.plan_page import plan_page
 from baluarte.apps.session import session_of, texts_of
-from baluarte.core.contract_fix import ignore_field
+from baluarte.core.contract_fix import accept_finding, apply_fix
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import finding_name
+from baluarte.errors import ContractError
 from baluarte.stages.plan import PlanResult
 
+MOST_NOTES = 8  #: on the screen; the page has all
 _TONES: dict[str, Tone] = {"block": "broken", "warn": "unsure", "note": "plain"}
 
 
@@ -33,6 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix", action="append", default=[], metavar="NAME", help="write this cure into the file"
     )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="write into the file that this finding is accepted",
+    )
+    parser.add_argument("--because", metavar="REASON", help="why, for all of --accept")
+    parser.add_argument(
+        "--holdout", metavar="FILE", help="events to compare with; default: as workspace.toml says"
+    )
     parser.add_argument("--page", metavar="FILE", help="default: plan.html beside detector.toml")
 
 
@@ -42,13 +56,10 @@ def run(args: argparse.Namespace) -> int:
     place = find_workspace(args)
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
-    for fix in args.fix:
-        text = ignore_field(detector.text(), fix, where=str(detector.path))
-        write_aside(detector.path, text.encode())
-        screen.item("Fixed", f"{fix}, in {detector.path.name}", "kept")
+    _edit(args, screen, texts, detector)
     contract = detector.contract()
     intake = intake_of(place, detector, args.events)
-    events = intake.events(contract)
+    events = survey_events(place, detector, intake, holdout=args.holdout)
     intake.tell(screen, texts)
     with session_of(args, place) as session, screen.progress("Plan") as bar:
         result = plan_detector(session, contract, events, progress=bar)
@@ -56,9 +67,33 @@ def run(args: argparse.Namespace) -> int:
     page = Path(args.page) if args.page else detector.path.parent / "plan.html"
     write_plan_page(page, texts, result, detector=detector)
     screen.item(texts.get("plan.page"), str(page))
-    fixes = [f"--fix {f.fix}" for f in blocked(result) if f.fix]
-    screen.next(f"baluarte plan {' '.join(fixes)}" if fixes else "baluarte train")
-    return screen.end(1 if result.blocking else 0)
+    if not result.blocking:
+        screen.next("baluarte train")
+        return screen.end()
+    tell_cures(screen, result)
+    return screen.end(1)
+
+
+def _edit(args: argparse.Namespace, screen: Screen, texts: Texts, detector: Detector) -> None:
+    """Write cures and acceptances into the file: all of them, or none."""
+    if args.accept and not args.because:
+        raise ContractError(
+            "expected the reason why; found none",
+            where="--accept",
+            hint='Add --because "REASON".',
+        )
+    text, where = detector.text(), str(detector.path)
+    for fix in args.fix:
+        text = apply_fix(text, fix, where=where)
+    for name in args.accept:
+        text = accept_finding(text, name, args.because, where=where)
+    if text == detector.text():
+        return
+    write_aside(detector.path, text.encode())
+    for fix in args.fix:
+        screen.item(texts.get("plan.fixed"), f"{fix}, in {detector.path.name}", "kept")
+    for name in args.accept:
+        screen.item(texts.get("plan.accepted"), f"{name}, in {detector.path.name}", "kept")
 
 
 def blocked(result: PlanResult) -> list[Finding]:
@@ -66,9 +101,27 @@ def blocked(result: PlanResult) -> list[Finding]:
     return [f for f in result.findings if finding_name(f) in result.blocking]
 
 
+def tell_cures(screen: Screen, result: PlanResult) -> None:
+    """The command that cures all that blocks, as the next one."""
+    fixes = [f"--fix {quote(f.fix)}" for f in blocked(result) if f.fix]
+    screen.next(f"baluarte plan {' '.join(fixes)}".rstrip())
+
+
+def tell_blocks(screen: Screen, texts: Texts, result: PlanResult) -> None:
+    """Only what stops training, and what cures it."""
+    for finding in blocked(result):
+        screen.item(texts.get("level.block"), finding_text(texts, finding), "broken")
+        screen.item("", cure_text(texts, finding))
+    screen.data(blocking=list(result.blocking))
+    tell_cures(screen, result)
+
+
 def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
-    """Every finding in a line, the worst first, then what the contract needs."""
+    """The findings, each in a line, the worst first, then what the contract needs."""
+    notes = [finding for finding in result.findings if finding.level == "note"]
     for finding in result.findings:
+        if finding in notes[MOST_NOTES:]:
+            continue
         accepted = result.accepted.get(finding_name(finding))
         said = finding_text(texts, finding)
         tone = _TONES[finding.level] if accepted is None else "dim"
@@ -77,6 +130,8 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
             screen.item("", texts.get("cure.accepted", reason=accepted), "dim")
         elif finding.level == "block" or finding.fix:
             screen.item("", cure_text(texts, finding))
+    if len(notes) > MOST_NOTES:
+        screen.item("", texts.get("plan.more_notes", n=len(notes) - MOST_NOTES), "dim")
     counts = result.counts
     screen.item(
         texts.get("plan.data"),

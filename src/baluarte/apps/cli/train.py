@@ -1,13 +1,17 @@
-"""Train a candidate: search, blend, seal to integers, set thresholds, rehearse on tuning rows."""
+"""Train a candidate: search, blend, seal to integers, set thresholds, rehearse on tuning rows.
+
+A finding of ``baluarte plan`` that blocks stops it, until cured or accepted by name.
+"""
 
 from __future__ import annotations
 
 import argparse
 import time
 
+from baluarte.apps.cli.plan import tell_blocks
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.intake import intake_of
-from baluarte.apps.making import train_candidate
+from baluarte.apps.making import plan_detector, train_candidate
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.core.candidate import Candidate
@@ -24,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train."""
+    """Train; exit 1 where the plan blocks."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
@@ -32,11 +36,17 @@ def run(args: argparse.Namespace) -> int:
     intake = intake_of(place, detector, args.events)
     events = intake.events(detector.contract())
     intake.tell(screen, texts)
-    started = time.monotonic()
-    with session_of(args, place) as session, screen.progress("Train") as bar:
-        candidate = train_candidate(
-            session, detector, events, progress=bar, sources=(intake.version,)
-        )
+    with session_of(args, place) as session:
+        with screen.progress("Plan") as bar:
+            result = plan_detector(session, detector.contract(), events, progress=bar)
+        if result.blocking:
+            tell_blocks(screen, texts, result)
+            return screen.end(1)
+        started = time.monotonic()
+        with screen.progress("Train") as bar:
+            candidate = train_candidate(
+                session, detector, events, progress=bar, sources=(intake.version,)
+            )
     tell_training(screen, candidate, seconds=time.monotonic() - started)
     for gate in candidate.training.rehearsal_gates:
         tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))

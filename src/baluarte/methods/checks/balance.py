@@ -9,7 +9,8 @@ import numpy as np
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.labels import ATTACK, NOT, attacks
+from baluarte.core.labels import ATTACK, NOT
+from baluarte.core.survey import survey_of
 
 RARE = 0.002
 MAJORITY = 0.5
@@ -24,7 +25,7 @@ class Balance:
         """At most one; none without labels in the contract."""
         if contract.label is None:
             return []
-        labels = attacks(contract, events)
+        labels = survey_of(contract, events).whole.labels
         positives = int(np.count_nonzero(labels == ATTACK))
         negatives = int(np.count_nonzero(labels == NOT))
         n = positives + negatives

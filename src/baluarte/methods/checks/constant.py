@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
 from baluarte.core.labels import as_text
+from baluarte.core.telling import missing_in
 
 
 class Constant:
-    """Notes each feature that has the same value, or none, in every event."""
+    """Notes each feature that has the same value, or none, in every event that says anything."""
 
     name: ClassVar[str] = "constant"
 
@@ -19,6 +22,7 @@ class Constant:
         """One a feature, in the contract's order; nothing with fewer than two events."""
         if events.n < 2:
             return []
+        events = _saying(contract, events)
         found = []
         for field in contract.events.features:
             if field.name not in events.columns:
@@ -43,3 +47,12 @@ class Constant:
                     )
                 )
         return found
+
+
+def _saying(contract: Contract, events: Events) -> Events:
+    """The events that have a value in any feature; all where none has."""
+    says = np.zeros(events.n, dtype=bool)
+    for field in contract.events.features:
+        if field.name in events.columns and not says.all():
+            says |= ~missing_in(events.columns[field.name])
+    return events if says.all() or says.sum() < 2 else events.take(says)

@@ -9,8 +9,8 @@ import numpy as np
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.labels import ATTACK, NOT, attacks
-from baluarte.core.row_keys import row_keys
+from baluarte.core.labels import ATTACK, NOT
+from baluarte.core.survey import survey_of
 
 MANY = 0.01
 
@@ -22,15 +22,15 @@ class Contradictions:
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one; it counts the events of every group of equals that has both labels."""
-        labels = attacks(contract, events)
+        whole = survey_of(contract, events).whole
+        labels = whole.labels
         if not (labels == ATTACK).any() or not (labels == NOT).any():
             return []
-        keys = row_keys(events, [field.name for field in contract.events.features])
-        _, group = np.unique(keys, return_inverse=True)
+        _, group = np.unique(whole.features, return_inverse=True)
         hits = np.bincount(group, weights=labels == ATTACK)
         rest = np.bincount(group, weights=labels == NOT)
         n = int((hits + rest)[(hits > 0) & (rest > 0)].sum())
         if n == 0:
             return []
-        many = n > MANY * events.n
+        many = n > MANY * whole.n
         return [Finding(check=self.name, level="warn" if many else "note", values={"n": n})]

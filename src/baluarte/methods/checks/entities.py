@@ -1,33 +1,95 @@
-"""Entities on both sides of the split by time: what is learnt of them is tested on them."""
+"""Entities: on both sides of the split by time, without any attack, or with fewer rows than others.
+
+What is learnt of an entity is tested on it where it stands on both sides.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
-from baluarte.core.evidence import Finding
-from baluarte.core.labels import attacks
-from baluarte.core.split import split_rows
-from baluarte.errors import DataError
+from baluarte.core.evidence import Finding, Picture
+from baluarte.core.survey import Survey, Whole, survey_of
+
+MOST = 1_000  #: entities up to which each is looked at by itself
+LONG = 100  #: rows an entity from which one without attacks is odd
+NEARLY = 0.01  #: how near the median's length the others are
+SHORT = 0.05  #: how far from it one is short
+MAX_SHOWN = 12
 
 
 class Entities:
-    """Notes how many there are. A split by entity has none; a split by time may have many."""
+    """Notes each of the three. A split by entity has none on two sides; by time it may have many.
+
+    Entities are looked at one by one where there are at most a thousand, of a hundred rows or more.
+    """
 
     name: ClassVar[str] = "entities"
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
-        """At most one; none without an entity and a time."""
-        entity, time = contract.events.by_role("entity"), contract.events.by_role("time")
-        if entity is None or time is None or events.n == 0:
+        """At most one of each; none without an entity."""
+        entity = contract.events.by_role("entity")
+        seen = survey_of(contract, events)
+        if entity is None or seen.whole.facts.entities is None or not seen.whole.n:
             return []
-        try:
-            split = split_rows(contract, events, attacks(contract, events))
-        except DataError:
-            return []  # too few rows to split: the plan says so itself
-        n = split.evidence.entities_on_two_sides
-        if n == 0:
+        found = []
+        split = seen.whole.split
+        if (
+            split is not None
+            and split.evidence.how == "time"
+            and split.evidence.entities_on_two_sides
+        ):
+            n = split.evidence.entities_on_two_sides
+            found.append(_note("entities.two_sides", entity.name, n=n))
+        keys, group = np.unique(seen.whole.facts.entities, return_inverse=True)
+        if 1 < len(keys) <= MOST and seen.whole.n >= LONG * len(keys):
+            found += self._quiet(seen.whole, entity.name, group)
+            found += self._short(seen, entity.name, keys, group)
+        return found
+
+    def _quiet(self, whole: Whole, field: str, group: NDArray[np.int64]) -> list[Finding]:
+        hits = np.bincount(group, weights=whole.labels == 1)
+        known = np.bincount(group, weights=whole.labels >= 0)
+        quiet = (hits == 0) & (known >= LONG)
+        if not quiet.any() or quiet.all() or not hits.any():
             return []
-        values: dict[str, str | int | float] = {"n": n, "field": entity.name}
-        return [Finding(check=self.name, level="note", field=entity.name, values=values)]
+        n = int(quiet.sum())
+        return [_note("entities.quiet", field, n=n, of=len(quiet))]
+
+    def _short(
+        self, seen: Survey, field: str, keys: NDArray[np.uint64], group: NDArray[np.int64]
+    ) -> list[Finding]:
+        rows = np.bincount(group)
+        usual = float(np.median(rows))
+        alike = np.abs(rows - usual) <= NEARLY * usual
+        short = rows < (1 - SHORT) * usual
+        if alike.mean() <= 0.5 or not short.any():
+            return []
+        facts = seen.whole.facts
+        assert facts.entities is not None  # noqa: S101 - asked for only where there are entities
+        names = dict(
+            zip(facts.entities[seen.rows].tolist(), seen.columns[field].tolist(), strict=True)
+        )
+        least = np.argsort(rows, kind="stable")[:MAX_SHOWN]
+        named = [str(names.get(int(keys[at]), "–")) for at in least]
+        picture = Picture(
+            name="rows", labels=tuple(named), values=tuple(float(rows[at]) for at in least)
+        )
+        values: dict[str, str | int | float] = {
+            "field": field, "n": int(short.sum()), "of": len(rows), "usual": int(usual),
+            "example": named[0], "rows": int(rows[least[0]]),
+        }  # fmt: skip
+        return [
+            Finding(
+                check="entities.short", level="note", field=field, values=values, picture=picture
+            )
+        ]
+
+
+def _note(check: str, field: str, **values: int) -> Finding:
+    told: dict[str, str | int | float] = {"field": field, **values}
+    return Finding(check=check, level="note", field=field, values=told)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import ClassVar
 
-from baluarte.core.contract import Contract
+from baluarte.core.contract import Contract, Label
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
 from baluarte.core.labels import as_text
 
 MAX_SHOWN = 5
+_NUMBER = re.compile(r"-?\d+", re.ASCII)
 
 
 class Labels:
     """Blocks if none of the listed values occurs, warns if one doesn't, notes what goes unlisted.
 
-    With two values there is nothing unlisted to note.
+    With two values there is nothing unlisted to note. Where the labels are numbers and the attack
+    is the lower one, that is noted.
     """
 
     name: ClassVar[str] = "labels"
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
-        """One a listed value that never occurs, and one about values that are not listed."""
+        """One a listed value that never occurs, and what is odd about the others."""
         label = contract.label
         if label is None or label.field not in events.columns:
             return []
@@ -52,7 +55,19 @@ class Labels:
             found.append(
                 Finding(check="labels.unlisted", level="note", field=label.field, values=values)
             )
-        return found
+        return [*found, *_coded(label, counts)]
+
+
+def _coded(label: Label, counts: Counter[str]) -> list[Finding]:
+    """That a lower number means attack, as -1 and 1 are easily taken for the opposite."""
+    if len(counts) != 2 or not all(_NUMBER.fullmatch(text) for text in counts):
+        return []
+    low, high = sorted(counts, key=float)
+    low_is_attack = low in label.positive if label.positive else high in label.negative
+    if not low_is_attack:
+        return []
+    values: dict[str, str | int | float] = {"field": label.field, "value": low, "other": high}
+    return [Finding(check="labels.coded", level="note", field=label.field, values=values)]
 
 
 def _shown(counts: Counter[str]) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.labels import UNKNOWN, attacks
+from baluarte.core.labels import UNKNOWN
+from baluarte.core.survey import survey_of
 
 MANY = 0.5
 
@@ -21,13 +22,14 @@ class Unlabelled:
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one; none without labels in the contract."""
-        if contract.label is None or events.n == 0:
+        labels = survey_of(contract, events).whole.labels
+        if contract.label is None or not len(labels):
             return []
-        n = int(np.count_nonzero(attacks(contract, events) == UNKNOWN))
+        n = int(np.count_nonzero(labels == UNKNOWN))
         if n == 0:
             return []
-        share = n / events.n
+        share = n / len(labels)
         values: dict[str, str | int | float] = {"n": n, "share": share}
-        if n == events.n:
+        if n == len(labels):
             return [Finding(check=self.name, level="block", values=values)]
         return [Finding(check=self.name, level="warn" if share > MANY else "note", values=values)]

@@ -7,6 +7,7 @@ from typing import ClassVar
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
+from baluarte.core.survey import survey_of
 
 FEW = 2_000
 
@@ -16,10 +17,11 @@ class Volume:
 
     name: ClassVar[str] = "volume"
 
-    def findings(self, contract: Contract, events: Events) -> list[Finding]:  # noqa: ARG002 - the port's
+    def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one."""
-        if events.n == 0:
+        n = survey_of(contract, events).whole.n
+        if n == 0:
             return [Finding(check="volume.none", level="block")]
-        if events.n < FEW:
-            return [Finding(check="volume.few", level="warn", values={"n": events.n})]
+        if n < FEW:
+            return [Finding(check="volume.few", level="warn", values={"n": n})]
         return []
