@@ -189,6 +189,8 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
     if table.allow_infinite and kind != "number":
         message = f"only for fields of type number; {name} is {kind}"
         report.fault(("fields", name, "allow_infinite"), message)
+    if table.pseudonym:
+        report.fault(("fields", name, "pseudonym"), "pseudonyms are not made by this release")
     if table.pseudonym and (kind not in PSEUDONYM_TYPES or role not in PSEUDONYM_ROLES):
         message = (
             f"only for fields of type {' or '.join(PSEUDONYM_TYPES)} that are a feature, the id or "
