@@ -9,7 +9,9 @@ from io import BytesIO
 from pathlib import Path
 
 from baluarte import wiring
+from baluarte.adapters.mlflow_folder import model_file
 from baluarte.adapters.model_files import ModelBytes, read_model
+from baluarte.adapters.unpickle import unpickle
 from baluarte.apps.making import keep_candidate, provenance_of, training_tools
 from baluarte.apps.place import Detector
 from baluarte.apps.session import Session
@@ -51,7 +53,11 @@ def adopt_model(session: Session, detector: Detector, wanted: Wanted, events: Ev
         DataError: a file that can't be read or put as a program; says why, and what to do.
     """
     contract = detector.contract()
-    found = read_model(wanted.path)
+    path = model_file(wanted.path) if wanted.path.is_dir() else wanted.path
+    found, confined = read_model(path), ""
+    if wanted.unsafe_pickle and _is_pickle(found):
+        opened = unpickle(found)
+        found, confined = opened.model, opened.confined
     model = _read(found, wanted)
     columns = wanted.columns
     if columns == ("fields",):
@@ -60,7 +66,7 @@ def adopt_model(session: Session, detector: Detector, wanted: Wanted, events: Ev
         contract,
         events,
         model,
-        file=ModelFile(digest=found.digest, name=found.name, columns=columns),
+        file=ModelFile(digest=found.digest, name=path.name, columns=columns, unpickled=confined),
         tools=training_tools(session.place, contract, progress=None),
         provenance=provenance_of(session),
     )
