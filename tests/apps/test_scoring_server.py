@@ -228,6 +228,48 @@ def test_metrics_count_decisions_and_refusals(server: Server) -> None:
     assert float(lines["baluarte_request_seconds_count"]) >= 1
 
 
+# --- labels --------------------------------------------------------------------------------------
+
+LABELS = "/v1/detectors/flows/labels"
+
+
+def test_labels_are_recorded_then_kept_and_tell_what_they_changed(
+    workplace: Workplace, server: Server
+) -> None:
+    before = recorded(workplace)
+    body = json.dumps(
+        [
+            {"event_id": "l1", "label": 1, "at": "2026-01-01T00:00:00Z", "source": "bank"},
+            {"event_id": "l2", "label": "normal"},
+        ]
+    ).encode()
+    told = server.ask("POST", LABELS, body, JSON)
+    assert told == (200, {"new": 2, "same": 0, "corrections": 0, "conflicts": 0})
+    assert server.ask("POST", LABELS, body, JSON)[1]["same"] == 2
+    lines = b'{"event_id":"l1","label":false}\n{"event_id":"l2","label":true}\n'
+    _, told = server.ask("POST", LABELS, lines, {"Content-Type": "application/x-ndjson"})
+    assert told == {"new": 0, "same": 0, "corrections": 1, "conflicts": 1}
+    assert recorded(workplace) == before + 3
+    registry = wiring.open_registry(f"sqlite:{workplace.root / 'registry.sqlite'}")
+    kept = registry.labels("flows")
+    assert (kept["l1"].source, kept["l1"].label, kept["l2"].label) == ("api", 0, 1)
+    assert kept["l2"].taken_at >= kept["l2"].at > 0
+    registry.close()
+
+
+def test_a_label_with_a_fault_keeps_none_of_its_delivery(
+    workplace: Workplace, server: Server
+) -> None:
+    before = recorded(workplace)
+    body = b'[{"event_id":"m1","label":1},{"label":1},{"event_id":"m2","label":"maybe","x":1}]'
+    status, problem = server.ask("POST", LABELS, body, JSON)
+    assert (status, problem["code"]) == (422, "invalid_event")
+    assert [fault["path"] for fault in problem["faults"]] == [
+        "$[1].event_id", "$[2].x", "$[2].label",
+    ]  # fmt: skip
+    assert recorded(workplace) == before
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 
@@ -277,6 +319,11 @@ JSON = {"Content-Type": "application/json"}
         ("GET", "/v1/decisions/00000000000000000000000000", None, {}, 404, "not_found"),
         ("GET", "/v1/decisions/not-an-id", None, {}, 404, "not_found"),
         ("GET", POST, None, {}, 405, "method_not_allowed"),
+        ("GET", LABELS, None, {}, 405, "method_not_allowed"),
+        ("POST", LABELS, b"{}", {"Authorization": ""}, 401, "unauthorized"),
+        ("POST", LABELS + "?x=1", b"{}", JSON, 400, "bad_query"),
+        ("POST", LABELS, b"[]", JSON, 400, "wrong_shape"),
+        ("POST", "/v1/detectors/none/labels", b"{}", JSON, 404, "not_found"),
         ("DELETE", "/v1/detectors/flows", None, {}, 405, "method_not_allowed"),
         ("PATCH", "/v1/detectors", b"{}", JSON, 405, "method_not_allowed"),
         ("BREW", "/readyz", None, {}, 405, "method_not_allowed"),

@@ -22,7 +22,7 @@ from baluarte.apps.baseline_bins import (
 )
 from baluarte.apps.catalogue import LANGUAGES, Texts
 from baluarte.apps.channel_words import channel_name
-from baluarte.apps.cli.label import take_labels
+from baluarte.apps.labelling import take_labels
 from baluarte.apps.place import find_workspace
 from baluarte.apps.watch_page import carried, lead, view_values, watch_page, write_watch_page
 from baluarte.apps.watched import watched_of

@@ -38,6 +38,7 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
     label: Literal[0, 1]  #: 1 attack, 0 not
     at: int  #: when the source said so, microseconds of UTC
     source: str
+    taken_at: int = 0  #: when it arrived here, microseconds of UTC; 0 where nobody wrote it down
 
 
 class LabelIntake(msgspec.Struct, frozen=True, kw_only=True):

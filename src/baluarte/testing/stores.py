@@ -161,7 +161,7 @@ class MemoryRegistry:
         self._promotions: list[Promotion] = []
         self._approvals: dict[tuple[str, int], list[tuple[str, int, str]]] = {}
         self._looks: dict[str, int] = {}
-        self._labels: dict[str, dict[str, dict[str, tuple[int, int, int]]]] = {}
+        self._labels: dict[str, dict[str, dict[str, tuple[int, int, LabelRow]]]] = {}
         self._count = 0
 
     def add(self, version: Version) -> None:
@@ -231,28 +231,28 @@ class MemoryRegistry:
         for row in rows:
             said = events.setdefault(row.event_id, {})
             before = said.get(row.source)
-            if before is not None and before[2] == row.label:
+            if before is not None and before[2].label == row.label:
                 continue
-            others = {label for source, (_, _, label) in said.items() if source != row.source}
+            others = {w[2].label for source, w in said.items() if source != row.source}
             corrections += before is not None
             new += not said
             conflicts += bool(others - {row.label})
             self._count += 1
-            word = (row.at, self._count, row.label)
-            said[row.source] = word if before is None else max(word, before)
+            word = (row.at, self._count, row)
+            said[row.source] = word if before is None or before[0] <= row.at else before
         return LabelIntake(new=new, corrections=corrections, conflicts=conflicts)
 
     def labels(self, detector: str) -> dict[str, LabelRow]:
         """The label of each event: what was said last counts."""
         events = self._labels.get(detector, {})
-        return {event_id: _rows(event_id, said)[-1] for event_id, said in events.items()}
+        return {event_id: _rows(said)[-1] for event_id, said in events.items()}
 
     def label_conflicts(self, detector: str) -> list[LabelRow]:
         """The newest word of each source about the events on which sources differ."""
         rows: list[LabelRow] = []
-        for event_id, said in sorted(self._labels.get(detector, {}).items()):
-            if len({label for _, _, label in said.values()}) > 1:
-                rows += _rows(event_id, said)
+        for _, said in sorted(self._labels.get(detector, {}).items()):
+            if len({row.label for _, _, row in said.values()}) > 1:
+                rows += _rows(said)
         return rows
 
     def _must_exist(self, detector: str, version: int) -> None:
@@ -260,13 +260,9 @@ class MemoryRegistry:
             raise DataError(f"there is no version {detector}@{version}")
 
 
-def _rows(event_id: str, said: Mapping[str, tuple[int, int, int]]) -> list[LabelRow]:
+def _rows(said: Mapping[str, tuple[int, int, LabelRow]]) -> list[LabelRow]:
     """What sources said of one event, oldest first."""
-    words = sorted((at, count, source, label) for source, (at, count, label) in said.items())
-    return [
-        LabelRow(event_id=event_id, label=1 if label else 0, at=at, source=source)
-        for at, _, source, label in words
-    ]
+    return [row for _, _, row in sorted(said.values(), key=lambda word: word[:2])]
 
 
 # --- conformance ---------------------------------------------------------------------------------
@@ -387,7 +383,8 @@ def _check_approvals_and_looks(registry: Registry) -> None:
 
 def _check_labels(registry: Registry) -> None:
     def row(event_id: str, label: int, at: int, source: str) -> LabelRow:
-        return LabelRow(event_id=event_id, label=1 if label else 0, at=at, source=source)
+        attack: Literal[0, 1] = 1 if label else 0
+        return LabelRow(event_id=event_id, label=attack, at=at, source=source, taken_at=at + 7)
 
     first = registry.add_labels("flows", [row("e1", 1, 1, "bank"), row("e2", 0, 1, "bank")])
     same(first, LabelIntake(new=2, corrections=0, conflicts=0))

@@ -57,6 +57,16 @@ _MIGRATIONS = (
             ) AS age FROM labels
         ) WHERE age = 1;
     """,
+    """
+    ALTER TABLE labels ADD COLUMN taken_at INTEGER NOT NULL DEFAULT 0;
+    DROP VIEW newest_labels;
+    CREATE VIEW newest_labels AS
+        SELECT id, detector, event_id, label, at, source, taken_at FROM (
+            SELECT *, row_number() OVER (
+                PARTITION BY detector, event_id, source ORDER BY at DESC, id DESC
+            ) AS age FROM labels
+        ) WHERE age = 1;
+    """,
 )
 
 _VERSIONS = (
@@ -273,20 +283,21 @@ class SqliteRegistry:
                 if any(label != row.label for label in said.values()):
                     conflicts += 1
                 self._rows(
-                    "INSERT INTO labels (detector, event_id, label, at, source) "
-                    "VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO labels (detector, event_id, label, at, source, taken_at) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
                     detector,
                     row.event_id,
                     row.label,
                     row.at,
                     row.source,
+                    row.taken_at,
                 )
         return LabelIntake(new=new, corrections=corrections, conflicts=conflicts)
 
     def labels(self, detector: str) -> dict[str, LabelRow]:
         """The label of each event: what was said last (by its time) counts."""
         rows = self._read(
-            "SELECT event_id, label, at, source FROM newest_labels WHERE detector = ? "
+            "SELECT event_id, label, at, source, taken_at FROM newest_labels WHERE detector = ? "
             "ORDER BY at, id",
             detector,
         )
@@ -296,7 +307,7 @@ class SqliteRegistry:
         """The newest word of each source about the events on which sources differ."""
         rows = self._read(
             "WITH newest AS (SELECT * FROM newest_labels WHERE detector = ?) "
-            "SELECT event_id, label, at, source FROM newest WHERE event_id IN ("
+            "SELECT event_id, label, at, source, taken_at FROM newest WHERE event_id IN ("
             "SELECT event_id FROM newest GROUP BY event_id HAVING min(label) < max(label)"
             ") ORDER BY event_id, at, id",
             detector,
@@ -375,5 +386,5 @@ def _version(row: tuple[Any, ...]) -> Version:
 
 
 def _label(row: tuple[Any, ...]) -> LabelRow:
-    event_id, label, at, source = row
-    return LabelRow(event_id=event_id, label=label, at=at, source=source)
+    event_id, label, at, source, taken_at = row
+    return LabelRow(event_id=event_id, label=label, at=at, source=source, taken_at=taken_at)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from baluarte.apps import making
 from baluarte.apps.catalogue import Texts
-from baluarte.apps.cli.label import take_labels
 from baluarte.apps.cli.screen import Bar, Screen, Tone
 from baluarte.apps.cli.seal import ensure_key
 from baluarte.apps.cli.watch import alarm_line
@@ -21,6 +20,7 @@ from baluarte.apps.demo.events import DemoEvents, find
 from baluarte.apps.demo.later import LaterEvents, read_later
 from baluarte.apps.demo.stage_set import Running, claim, prepare, server
 from baluarte.apps.demo.traffic import Answered, Client, Sent
+from baluarte.apps.labelling import take_labels
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.session import Session
 from baluarte.apps.watching import Watch

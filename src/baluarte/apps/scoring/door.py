@@ -18,6 +18,7 @@ from baluarte.apps.scoring.answer import encode_answers
 from baluarte.apps.scoring.body import form_of, parse_body
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.guard import Guard
+from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.openapi import DetectorInfo, Readiness, openapi_bytes
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
@@ -46,6 +47,7 @@ class Door:
         self,
         plane: Plane,
         *,
+        labels: LabelIntake,
         guard: Guard,
         counts: Counts,
         limits: Limits,
@@ -53,6 +55,7 @@ class Door:
         reader: LedgerReader,
     ) -> None:
         self._plane = plane
+        self._labels = labels
         self._guard = guard
         self._counts = counts
         self._limits = limits
@@ -93,6 +96,9 @@ class Door:
             case ["v1", "detectors", name, "decisions"]:
                 _require(method, "POST")
                 return await self._counted(self._decide(name, scope, protocol))
+            case ["v1", "detectors", name, "labels"]:
+                _require(method, "POST")
+                return await self._label(name, scope, protocol)
             case ["v1", "detectors"]:
                 _require(method, "GET")
                 return 200, _JSON, msgspec.json.encode(self._detectors())
@@ -131,6 +137,21 @@ class Door:
             raise
         content, content_type = encode_answers(answers, shape)
         return 200, [("content-type", content_type)], content
+
+    async def _label(self, name: str, scope: Scope, protocol: HTTPProtocol) -> _Reply:
+        """Take labels in; the answer leaves when they are recorded and kept."""
+        if scope.query_string:
+            raise Refusal("bad_query", "expected none")
+        form = form_of(scope.headers.get("content-type"))
+        self._plane.champion(name)
+        body = await self._body(scope, protocol)
+        try:
+            rows, _ = parse_body(body, form, self._limits)
+            taken = await self._labels.take(name, rows)
+        except Refusal as refusal:
+            refusal.body_read = True
+            raise
+        return 200, _JSON, msgspec.json.encode(taken)
 
     async def _body(self, scope: Scope, protocol: HTTPProtocol) -> bytes:
         """The body, if it stays within the limit; of a longer one no more than that is kept."""

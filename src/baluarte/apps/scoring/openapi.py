@@ -9,6 +9,7 @@ import msgspec
 
 from baluarte import __version__
 from baluarte.apps.scoring.answer import Answer
+from baluarte.apps.scoring.label_intake import LabelsTaken
 from baluarte.apps.scoring.problem import CODES, CONTENT_TYPE, Problem
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.schema import Field
@@ -57,7 +58,7 @@ _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "str
 
 def openapi() -> dict[str, Any]:
     """The document; the same for every server of this release."""
-    types = (Answer, DecisionRecord, DetectorInfo, Problem, Readiness)
+    types = (Answer, DecisionRecord, DetectorInfo, LabelsTaken, Problem, Readiness)
     _, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -74,6 +75,7 @@ def openapi() -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": {
             "/v1/detectors/{name}/decisions": {"post": _decisions()},
+            "/v1/detectors/{name}/labels": {"post": _labels()},
             "/v1/detectors": {
                 "get": _get("detectors", "All detectors that decide", _array("DetectorInfo"))
             },
@@ -134,6 +136,41 @@ def _decisions() -> dict[str, Any]:
                     "application/x-ndjson": {"schema": lines},
                 },
             },
+            **_problems(400, 401, 404, 413, 415, 421, 422, 503),
+        },
+    }
+
+
+def _labels() -> dict[str, Any]:
+    label = {
+        "type": "object",
+        "required": ["event_id", "label"],
+        "properties": {
+            "event_id": {"type": "string"},
+            "label": {
+                "description": "1 or 0, or a value of the contract's label rule.",
+                "type": ["string", "integer", "boolean"],
+            },
+            "at": {"description": "When it was said; else now.", "type": ["string", "number"]},
+            "source": {"description": "Who said it; else `api`.", "type": "string"},
+        },
+        "additionalProperties": False,
+    }
+    lines = {"type": "string", "description": "One JSON object a line."}
+    labels = {"oneOf": [label, {"type": "array", "items": label, "minItems": 1}]}
+    return {
+        "operationId": "label",
+        "summary": "Take labels in; all of them are recorded and kept, or none",
+        "parameters": [_NAME],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": labels},
+                "application/x-ndjson": {"schema": lines},
+            },
+        },
+        "responses": {
+            **_ok(_ref("LabelsTaken")),
             **_problems(400, 401, 404, 413, 415, 421, 422, 503),
         },
     }

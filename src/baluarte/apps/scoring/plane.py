@@ -101,13 +101,13 @@ class Plane:
         """
         champion = self.champion(detector)
         if self.recorder.shard is None:
-            raise _no_room()
+            raise no_room()
         if self._n_rows + len(rows) > self._limits.max_waiting_rows:
             raise Refusal("overloaded", "try again", retry_after_s=1)
         try:
             records = champion.reader.records(rows, where="$")
         except DataError as error:
-            raise _invalid(error) from None
+            raise invalid(error) from None
         now = self._clock.now_us()
         identify = champion.scorer.identify
         request = _Request(
@@ -136,7 +136,7 @@ class Plane:
             try:
                 self._decide(batch)
             except BaluarteError as error:
-                refusal = _no_room() if isinstance(error, OutsideError) else None
+                refusal = no_room() if isinstance(error, OutsideError) else None
                 _settle(batch, refusal or error)
             except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
                 _settle(batch, error)
@@ -177,7 +177,7 @@ class Plane:
                 self._counts.decided(scorer.detector, scorer.version, decided)
                 if late:
                     self._counts.deferred(scorer.detector, sum(due))
-            _settle(batch, None if failure is None else _no_room())
+            _settle(batch, None if failure is None else no_room())
 
         self.recorder.append(records, done)
 
@@ -205,7 +205,8 @@ def _due(batch: list[_Request], bands: list[int]) -> list[bool]:
     ]
 
 
-def _no_room() -> Refusal:
+def no_room() -> Refusal:
+    """Nothing can be recorded, so nothing is done."""
     return Refusal(
         "no_room_to_record",
         "a decision that can't be recorded is not made; the server's operator must act",
@@ -213,7 +214,8 @@ def _no_room() -> Refusal:
     )
 
 
-def _invalid(error: DataError) -> Refusal:
+def invalid(error: DataError) -> Refusal:
+    """Rows with faults, each with its path."""
     return Refusal(
         "invalid_event",
         faults=[

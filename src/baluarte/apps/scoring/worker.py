@@ -20,6 +20,7 @@ from baluarte.apps.scoring.champions import Champions
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.guard import Guard
+from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
@@ -42,8 +43,9 @@ class Worker:
         self._settings = settings
         self._clock = SystemClock()
         self._counts = _counts(settings.metrics_dir)
+        self._registry = wiring.open_registry(settings.registry)
         self._champions = Champions(
-            registry=wiring.open_registry(settings.registry),
+            registry=self._registry,
             bundles=wiring.open_bundles(settings.bundles),
             verifier=functools.partial(wiring.open_verifier, settings.trusted),
             clock=self._clock,
@@ -65,15 +67,17 @@ class Worker:
                 interval_s=settings.interval_ms / 1000,
                 counts=self._counts,
             )
+        plane = Plane(
+            champions=self._champions,
+            recorder=self._recorder,
+            clock=self._clock,
+            limits=settings.limits,
+            counts=self._counts,
+            loop=loop,
+        )
         self._door = Door(
-            Plane(
-                champions=self._champions,
-                recorder=self._recorder,
-                clock=self._clock,
-                limits=settings.limits,
-                counts=self._counts,
-                loop=loop,
-            ),
+            plane,
+            labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
             guard=Guard(
                 token_hash=settings.token_hash,
                 pepper=settings.pepper,
