@@ -16,14 +16,14 @@ from baluarte.core.survey import time_order
 
 NOTES = 0.15  #: distance
 WARNS = 0.3
-TIMES = 3.0  #: as far as the halves of either third are apart
+TIMES = 2.0  #: as far as the halves of either third are apart
 FEWEST = 900
 
 
 class Drift:
     """Warns of a distance of .3 and more, notes .15; also where the share of attacks moved.
 
-    Rows that follow each other are alike, so a distance counts only if it is three times that
+    Rows that follow each other are alike, so a distance counts only if it is twice that
     between the halves of either third. Without a time there is nothing to compare.
     """
 

@@ -1,0 +1,297 @@
+"""methods/checks: each kind of trap, planted at three strengths, is named; clean fields are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from baluarte import wiring
+from baluarte.core.contract import Contract
+from baluarte.core.event import Column, Events
+from baluarte.core.evidence import Finding
+from baluarte.core.schema import Field, Schema
+from baluarte.core.survey import survey
+from baluarte.testing.checks import check_contract
+
+N = 6_000
+DAY_US = 86_400e6
+SHARE = 0.1
+CHECKS = [wiring.plugin("checks", name, where="") for name in wiring.plugin_names("checks")]
+FIELDS = (
+    Field(name="at", type="time", role="time"),
+    Field(name="card", type="category", role="entity"),
+    Field(name="amount", type="number"),
+    Field(name="count", type="integer"),
+    Field(name="shop", type="category"),
+    Field(name="night", type="boolean"),
+    Field(name="label", type="category", role="label"),
+)
+CONTRACT = msgspec.structs.replace(check_contract(), events=Schema(fields=FIELDS))
+UNTIMED = msgspec.structs.replace(CONTRACT, events=Schema(fields=FIELDS[2:]))
+
+Plant = Callable[[Events, NDArray[np.bool_], float, np.random.Generator], Events]
+
+
+def texts(values: object) -> Column:
+    return np.array(values, dtype=object)
+
+
+def clean(rng: np.random.Generator) -> tuple[Events, NDArray[np.bool_]]:
+    """Payments whose amount tells something honestly, and nothing else does."""
+    attack = rng.random(N) < SHARE
+    columns = {
+        "at": np.sort(rng.uniform(0, 90, N)) * DAY_US,
+        "card": texts([f"c{x}" for x in rng.integers(0, 900, N)]),
+        "amount": np.round(np.exp(rng.normal(3 + attack, 1)), 2),
+        "count": rng.poisson(4, N).astype(np.float64),
+        "shop": texts([("food", "travel", "games", "fuel")[x] for x in rng.integers(0, 4, N)]),
+        "night": (rng.random(N) < 0.3).astype(np.float64),
+        "label": texts(["1" if a else "0" for a in attack]),
+    }
+    return Events(n=N, columns=columns), attack
+
+
+def found(events: Events, contract: Contract = CONTRACT) -> list[Finding]:
+    seen = survey(contract, [events])
+    return [finding for check in CHECKS for finding in check.findings(contract, seen)]
+
+
+def put(events: Events, **columns: Column) -> Events:
+    return replace(events, columns={**events.columns, **columns})
+
+
+def spaces(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    written = attack & (rng.random(N) < strength)
+    shops = events.columns["shop"].tolist()
+    return put(
+        events, shop=texts([s + " " if w else s for s, w in zip(shops, written, strict=True)])
+    )
+
+
+def capitals(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    written = attack & (rng.random(N) < strength)
+    shops = events.columns["shop"].tolist()
+    return put(
+        events, shop=texts([s.title() if w else s for s, w in zip(shops, written, strict=True)])
+    )
+
+
+def number_form(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    written = attack & (rng.random(N) < strength)
+    codes = rng.integers(1, 9, N)
+    return put(
+        events, shop=texts([f"{c}.0" if w else str(c) for c, w in zip(codes, written, strict=True)])
+    )
+
+
+def precision(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    fine = np.exp(rng.normal(3, 1, N))
+    coarse = ~attack & (rng.random(N) < strength)
+    return put(events, amount=np.where(coarse, np.round(fine, 2), fine))
+
+
+def missing(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    emptied = ~attack & (rng.random(N) < strength)
+    return put(events, count=np.where(emptied, np.nan, events.columns["count"]))
+
+
+def noisy_copy(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    flipped = attack ^ (rng.random(N) < strength)
+    return put(events, shop=texts(["yes" if f else "no" for f in flipped]))
+
+
+def dates_after(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    later = attack & (rng.random(N) < strength)
+    seconds = np.floor(events.columns["at"] / 1e6)
+    return put(events, count=seconds + np.where(later, 3 * 86_400.0, -rng.integers(0, 9_999, N)))
+
+
+def dates_as_text(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    later = attack & (rng.random(N) < strength)
+    days = np.floor(events.columns["at"] / DAY_US) + np.where(later, 5, -1)
+    moments = np.datetime64("1970-01-01") + days.astype("timedelta64[D]")
+    return put(events, shop=texts(moments.astype(str).tolist()))
+
+
+def row_order(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """The attacks move towards the start of the file."""
+    place = rng.random(N) - strength * attack
+    return events.take(np.argsort(place))
+
+
+def telling_id(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    numbers = rng.permutation(N) + np.where(attack & (rng.random(N) < strength), 10 * N, 0)
+    return put(events, count=numbers.astype(np.float64))
+
+
+def counter(
+    events: Events,
+    attack: NDArray[np.bool_],
+    strength: float,
+    rng: np.random.Generator,
+) -> Events:
+    """A number that rises with the rows of the file by steps, at times, or each time."""
+    steps = rng.random(N) < strength
+    return put(events, count=np.cumsum(steps).astype(np.float64))
+
+
+def bursts(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """Some cards have the attacks: at full strength each card's events are all or none."""
+    cards = np.array([int(card[1:]) for card in events.columns["card"].tolist()])
+    bad = np.isin(cards, rng.choice(900, 90, replace=False))
+    moved = rng.random(N) < strength
+    labels = np.where(moved, bad, attack)
+    return put(events, label=texts(["1" if x else "0" for x in labels]))
+
+
+def drift(
+    events: Events,
+    attack: NDArray[np.bool_],
+    strength: float,
+    rng: np.random.Generator,
+) -> Events:
+    rising = strength * np.arange(N) / N
+    return put(events, amount=np.exp(rng.normal(3 + rising, 1)))
+
+
+def source_flips(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """One of five analysts calls a share of the attacks none; the amount tells them well."""
+    who = rng.integers(0, 5, N)
+    flipped = attack & (who == 3) & (rng.random(N) < strength)
+    return put(
+        events,
+        amount=np.exp(rng.normal(3 + 3 * attack, 0.5)),
+        shop=texts([f"analyst-{x}" for x in who]),
+        label=texts(["1" if x else "0" for x in attack & ~flipped]),
+    )
+
+
+def near_copies(
+    events: Events,
+    attack: NDArray[np.bool_],
+    strength: float,
+    rng: np.random.Generator,
+) -> Events:
+    """Twelve measures; a share of the events is another one but for one of them."""
+    X = np.round(rng.normal(size=(N, 12)), 3)
+    rows = np.arange(N)
+    copies = np.flatnonzero(rng.random(N) < strength)
+    rows[copies] = rng.integers(0, N, len(copies))
+    X = X[rows]
+    X[copies, rng.integers(0, 12, len(copies))] += 5.0
+    whole = put(events.take(rows), at=events.columns["at"])
+    return put(whole, **{f"m{j}": X[:, j] for j in range(12)})
+
+
+def with_fields(contract: Contract, *fields: Field) -> Contract:
+    given = {field.name: field for field in fields}
+    kept = tuple(given.pop(f.name, f) for f in contract.events.fields)
+    return msgspec.structs.replace(contract, events=Schema(fields=(*given.values(), *kept)))
+
+
+ANALYST = with_fields(CONTRACT, Field(name="analyst", type="category"))
+WIDE = with_fields(CONTRACT, *(Field(name=f"m{j}", type="number") for j in range(12)))
+
+PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Contract]] = {
+    "trailing spaces": (spaces, (0.05, 0.3, 1.0), "format_tells.spaces", "shop", CONTRACT),
+    "capitals": (capitals, (0.05, 0.3, 1.0), "format_tells.capitals", "shop", CONTRACT),
+    "form of numbers": (number_form, (0.05, 0.3, 1.0), "format_tells.type", "shop", CONTRACT),
+    "precision": (precision, (0.4, 0.7, 1.0), "format_tells.precision", "amount", CONTRACT),
+    "missingness": (missing, (0.15, 0.6, 0.95), "missing_tells", "count", CONTRACT),
+    "label copied with noise": (noisy_copy, (0.05, 0.02, 0.0), "label_copy", "shop", CONTRACT),
+    "dates after the event": (dates_after, (0.02, 0.3, 1.0), "after_the_fact.dates", "count",
+                              CONTRACT),
+    "dates as text": (dates_as_text, (0.02, 0.3, 1.0), "after_the_fact.dates", "shop", CONTRACT),
+    "row order": (row_order, (0.4, 0.7, 1.0), "row_order", None, UNTIMED),
+    "an identifier that tells": (telling_id, (0.4, 0.7, 1.0), "identifier.tells", "count",
+                                 UNTIMED),
+    "a counter": (counter, (0.1, 0.5, 1.0), "clock.time", "count", CONTRACT),
+    "bursts of an entity": (bursts, (0.5, 0.75, 1.0), "bursts", "card", CONTRACT),
+    "drift": (drift, (1.0, 2.0, 4.0), "drift.feature", "amount", CONTRACT),
+    "a source that flips labels": (source_flips, (0.4, 0.7, 1.0), "sources_disagree", "analyst",
+                                   ANALYST),
+    "near copies": (near_copies, (0.02, 0.1, 0.5), "near_duplicates", None, WIDE),
+}  # fmt: skip
+CASES = [(name, level) for name in PLANTED for level in range(3)]
+
+
+@pytest.mark.parametrize(("trap", "level"), CASES)
+def test_a_planted_trap_is_named_at_every_strength(trap: str, level: int) -> None:
+    plant, strengths, check, field, contract = PLANTED[trap]
+    rng = np.random.default_rng(level)
+    events, attack = clean(rng)
+    events = plant(events, attack, strengths[level], rng)
+    if contract is ANALYST:
+        shop = events.columns["shop"]
+        events = put(events, analyst=shop, shop=clean(rng)[0].columns["shop"])
+    named = [
+        f for f in found(events, contract)
+        if (f.check == check or f.check.startswith(f"{check}.")) and f.field == field
+    ]  # fmt: skip
+    assert named
+
+
+@pytest.mark.parametrize("contract", [CONTRACT, UNTIMED], ids=["timed", "untimed"])
+def test_clean_fields_are_flagged_in_less_than_one_case_in_fifty(contract: Contract) -> None:
+    flagged, fields = [], 0
+    for seed in range(12):
+        events, _ = clean(np.random.default_rng(100 + seed))
+        features = {field.name for field in contract.events.features}
+        fields += len(features)
+        flagged += [f for f in found(events, contract) if f.field in features]
+    assert len(flagged) <= fields / 50, flagged
+
+
+def test_stronger_traps_are_told_with_more_weight() -> None:
+    levels = []
+    for strength in (0.05, 0.3, 1.0):
+        rng = np.random.default_rng(7)
+        events, attack = clean(rng)
+        findings = found(spaces(events, attack, strength, rng))
+        levels += [f.level for f in findings if f.check == "format_tells.spaces"]
+    assert levels == ["note", "warn", "block"]
+
+
+def test_a_large_file_is_judged_on_a_sample_and_counted_whole() -> None:
+    rng = np.random.default_rng(5)
+    events, attack = clean(rng)
+    events = noisy_copy(events, attack, 0.0, rng)
+    twice = [events, events.slice(0, 1_000)]
+    seen = survey(CONTRACT, twice, max_rows=3_000)
+    assert (seen.n, seen.whole.n) == (3_000, 7_000)
+    named = [f for check in CHECKS for f in check.findings(CONTRACT, seen)]
+    (copies,) = [f for f in named if f.check == "duplicates.all"]
+    assert copies.values["n"] == 1_000
+    assert "label_copy.copy" in [f.check for f in named]
+    # The sample is even and in the order of the file.
+    assert (np.diff(seen.rows) > 0).all()
+    assert 0.45 < (seen.rows < 3_500).mean() < 0.55
