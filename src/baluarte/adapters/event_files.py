@@ -47,7 +47,11 @@ def opened_text(address: str, reading: Reading = PLAIN) -> Iterator[BinaryIO]:
         DataError: also where the bytes are not of that encoding.
     """
     with opened(address) as file:
-        yield decoded(file, reading.encoding, address)
+        text = decoded(file, reading.encoding, address)
+        try:
+            yield text
+        finally:
+            text.close()
 
 
 @contextmanager

@@ -61,7 +61,8 @@ def build_schema(surface: DetectorFile, report: Report) -> Schema:
     _refuse_equal_paths(fields, short, report)
     if not any(field.is_feature for field in fields) and not report.found:
         report.fault(("types",), "no feature is declared; a detector needs at least one")
-    return Schema(fields=tuple(fields))
+    unknown = UNSET if surface.events.unknown == "refuse" else surface.events.unknown
+    return Schema(fields=tuple(fields), unknown=unknown)
 
 
 def build_label(surface: DetectorFile, schema: Schema, report: Report) -> Label | None:
@@ -240,7 +241,7 @@ def hide_family(schema: Schema, label: Label | None) -> Schema:
         msgspec.structs.replace(field, available="after") if field.name == label.family else field
         for field in schema.fields
     )
-    return Schema(fields=fields)
+    return msgspec.structs.replace(schema, fields=fields)
 
 
 def _refuse_equal_paths(

@@ -78,6 +78,10 @@ class EventsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Annotated[FieldName, Meta(description="the score of the detector in use today")] | UnsetType
     ) = UNSET
     ignored: Annotated[tuple[FieldName, ...], Meta(description="fields that are read past")] = ()
+    unknown: Annotated[
+        Literal["refuse", "ignore"],
+        Meta(description="what becomes of a request's keys that are no field"),
+    ] = "refuse"
     sensitive: Annotated[
         tuple[FieldName, ...], Meta(description="fields for fairness figures only; never features")
     ] = ()

@@ -68,7 +68,8 @@ class RowReader:
     """Reads rows of one schema; made once, used for every request.
 
     Args:
-        unknown: what happens to keys that the schema doesn't have, at any depth.
+        unknown: what happens to keys that the schema doesn't have, at any depth; by default what
+            the schema says.
         nan: what a float NaN is; JSON has none, Python's tables mean missing by it.
 
     A path of several keys is found in nested objects and, as flattened logs have it, at the root
@@ -79,11 +80,11 @@ class RowReader:
         self,
         schema: Schema,
         *,
-        unknown: Unknown = "refuse",
+        unknown: Unknown | None = None,
         nan: Literal["refuse", "missing"] = "refuse",
     ) -> None:
         self.schema = schema
-        self._refuse_unknown = unknown == "refuse"
+        self._refuse_unknown = (unknown or schema.unknown or "refuse") == "refuse"
         self._required = {
             field.name: ".".join(field.keys) for field in schema.fields if field.required
         }
@@ -204,7 +205,7 @@ def from_rows(
     schema: Schema,
     rows: Sequence[object],
     *,
-    unknown: Unknown = "refuse",
+    unknown: Unknown | None = None,
     first_row: int = 0,
     where: str = "events",
 ) -> Events:

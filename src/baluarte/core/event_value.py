@@ -28,9 +28,10 @@ Convert = Callable[[Any], Value | None]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# RFC 3339 section 5.6, with the date alone (full-date) and a missing zone also read.
+# RFC 3339 section 5.6, with the date alone (full-date), a missing zone and an offset without its
+# colon (ISO 8601's basic form, which Suricata writes) also read.
 _TIME = re.compile(
-    r"\d{4}-\d\d-\d\d([Tt ]([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):\d\d)?)?",
+    r"\d{4}-\d\d-\d\d([Tt ]([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):?\d\d)?)?",
     re.ASCII,
 )
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)

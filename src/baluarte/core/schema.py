@@ -86,6 +86,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All fields of an event, in the order of the contract."""
 
     fields: tuple[Field, ...]
+    #: of keys that are no field; refused where nothing is said, so that old bytes stay equal
+    unknown: Literal["ignore"] | UnsetType = UNSET
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:

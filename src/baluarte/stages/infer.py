@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from baluarte.core.bounds import chosen_alpha, fewest_negatives, look_alpha
@@ -18,10 +19,12 @@ from baluarte.core.contract_surface import NAME_PATTERN
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.raw_column import RawColumn
+from baluarte.core.reading import PLAIN, Reading
+from baluarte.core.ready import ReadySchema
 from baluarte.core.schema import FieldType
 from baluarte.core.shares import solve_shares
 from baluarte.errors import ContractError, DataError
-from baluarte.stages.infer_roles import QUESTIONS, Guess, guess
+from baluarte.stages.infer_roles import QUESTIONS, Guess, guess, settle
 
 MAX_LINES = 40
 WIDTH = 100
@@ -65,6 +68,8 @@ def infer(
     n_rows: int,
     label: str | None = None,
     owner: str = "name who answers for it",
+    ready: ReadySchema | None = None,
+    reading: Reading = PLAIN,
 ) -> Inferred:
     """The files of a new detector.
 
@@ -73,6 +78,8 @@ def infer(
         events: address of the events as the workspace should name it.
         n_rows: rows of the file, of which the columns may have seen only the first.
         label: the label's column where it is known.
+        ready: what the fields of this kind of events are; other columns are no fields then.
+        reading: how the file is read; the workspace says so where it isn't plain.
 
     Raises:
         ContractError: there is no such column.
@@ -85,8 +92,10 @@ def infer(
         message = f"no column {label}."
         raise ContractError(message, where="--label", hint=did_you_mean(label, names))
     guessed = guess(columns, label=label)
+    if ready is not None:
+        columns = settle(guessed, columns, ready)
     plain = plain_name(name)
-    head = _head(plain, events, owner, guessed)
+    head = _head(plain, events, owner, guessed, open_ended=ready is not None)
     n_positives = _positives(guessed, n_rows)
     budget = None
     if n_positives is None:
@@ -102,7 +111,7 @@ def infer(
     text = _fit_lines(head, columns, guessed, objective)
     return Inferred(
         contract_text=text,
-        workspace_text=_workspace(plain, events),
+        workspace_text=_workspace(plain, events, reading),
         contract=parse_contract(text, where=f"{plain}/detector.toml"),
         n_rows=n_rows,
         n_positives=n_positives,
@@ -126,7 +135,7 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _head(name: str, events: str, owner: str, guessed: Guess) -> list[str]:
+def _head(name: str, events: str, owner: str, guessed: Guess, *, open_ended: bool) -> list[str]:
     file = events.replace("\\", "/").rsplit("/", 1)[-1]
     lines = [
         f"name = {quoted(name)}",
@@ -135,6 +144,8 @@ def _head(name: str, events: str, owner: str, guessed: Guess) -> list[str]:
         "",
     ]
     roles = list(_roles(guessed))
+    if open_ended:
+        roles.append('unknown = "ignore"  # such events have more keys than any list')
     return [*lines, "[events]", *roles, ""] if roles else lines
 
 
@@ -291,10 +302,20 @@ def _unlabelled_objective(columns: Sequence[RawColumn], guessed: Guess, n_rows: 
     ]
 
 
-def _workspace(name: str, events: str) -> str:
-    return "\n".join([
-        f"[detectors.{name}]",
-        'path = "detector.toml"',
-        f"events = {quoted(events)}",
-        "",
-    ])  # fmt: skip
+def _workspace(name: str, events: str, reading: Reading) -> str:
+    lines = [f"[detectors.{name}]", 'path = "detector.toml"', f"events = {quoted(events)}", ""]
+    said = {
+        key: value
+        for key, value in msgspec.structs.asdict(reading).items()
+        if value != getattr(PLAIN, key)
+    }
+    if said:
+        lines += [f"[detectors.{name}.reading]"]
+        lines += [
+            f"{key} = [{', '.join(map(quoted, value))}]"
+            if isinstance(value, tuple)
+            else f"{key} = {quoted(value)}"
+            for key, value in said.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from baluarte.core.column_names import AFTER_TOKENS, PROTECTED_TOKENS, plain, tokens
 from baluarte.core.raw_column import RawColumn
+from baluarte.core.ready import ReadySchema
 from baluarte.core.schema import FieldType, TimeUnit
 
 MAX_CATEGORIES = 1_000  #: distinct texts up to which a column is a category
@@ -91,6 +92,25 @@ def guess(columns: Sequence[RawColumn], *, label: str | None) -> Guess:
         if column.name not in result.taken:
             _doubt(result, column)
     return result
+
+
+def settle(result: Guess, columns: Sequence[RawColumn], ready: ReadySchema) -> list[RawColumn]:
+    """Put what a ready schema knows in place of what was guessed; the columns that are fields.
+
+    Of the guesses the label stays, which no ready schema can know.
+    """
+    known = ready.fields
+    own = {result.label.name if result.label else None, result.family} - {None}
+    kept = [column for column in columns if column.name in known or column.name in own]
+    there = {column.name for column in kept}
+    result.types = {c.name: result.types[c.name] if c.name in own else known[c.name] for c in kept}
+    result.id = ready.id if ready.id in there else None
+    result.time = ready.time if ready.time in there else None
+    result.time_unit = ready.time_unit
+    result.entity = ready.entity if ready.entity in there else None
+    result.ignored, result.sensitive = [], []
+    result.doubts = [doubt for doubt in result.doubts if doubt[0] in own]
+    return kept
 
 
 def _type(column: RawColumn) -> FieldType:

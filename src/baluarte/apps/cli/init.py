@@ -7,24 +7,39 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
+
 from baluarte import wiring
+from baluarte.adapters.detect import detect_reading
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import DETECTOR_FILE, WORKSPACE_FILE
+from baluarte.apps.ready import ready_schema, ready_schemas
 from baluarte.apps.session import texts_of
+from baluarte.core.reading import PLAIN
+from baluarte.core.ready import recognised
 from baluarte.core.workspace import parse_workspace
 from baluarte.errors import ContractError
 from baluarte.stages.infer import Inferred, infer
 
 _MAX_ROWS = 2_000_000
+_PLAIN = msgspec.to_builtins(PLAIN)
 _SHOWN_DOUBTS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``baluarte init``."""
     parser.add_argument("folder", help="the detector's folder; its name becomes the detector's")
-    parser.add_argument("--events", required=True, metavar="FILE", help="CSV, Parquet or NDJSON")
+    parser.add_argument(
+        "--events", required=True, metavar="FILE", help="a file, an object or a database"
+    )
+    parser.add_argument(
+        "--schema",
+        metavar="NAME",
+        help="a ready schema: cloudtrail, ecs, ocsf, suricata-eve, zeek-conn; none guesses "
+        "(default: the one that the file looks like)",
+    )
     parser.add_argument("--label", metavar="COLUMN", help="the label's column (default: guessed)")
     parser.add_argument("--owner", default=os.environ.get("USER", "you"), help="who answers for it")
 
@@ -39,23 +54,46 @@ def run(args: argparse.Namespace) -> int:
             "there is a detector.toml already", where=str(contract_path), hint="Take another name."
         )
     source = wiring.source_for(args.events)
-    columns = source.profile(args.events, max_rows=_MAX_ROWS)
+    reading = detect_reading(args.events)
+    columns = source.profile(args.events, max_rows=_MAX_ROWS, reading=reading)
+    chosen = args.schema or recognised([c.name for c in columns], ready_schemas())
+    ready = ready_schema(chosen) if chosen and chosen != "none" else None
     workspace_path = Path.cwd() / WORKSPACE_FILE
     found = infer(
         columns,
         name=folder.resolve().name,
-        events=os.path.relpath(args.events, workspace_path.parent),
+        events=_address(args.events, workspace_path.parent),
         n_rows=max((column.n for column in columns), default=0),
         label=args.label,
         owner=args.owner,
+        ready=ready,
+        reading=reading,
     )
     workspace_text = _workspace(workspace_path, found, folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(contract_path, found.contract_text.encode())
     write_aside(workspace_path, workspace_text.encode())
-    _tell(screen, texts_of(args, None), found, contract_path)
+    texts = texts_of(args, None)
+    if ready is not None:
+        screen.line(texts.get("init.ready", title=ready.title))
+    if reading != PLAIN:
+        said = {k: v for k, v in msgspec.to_builtins(reading).items() if v != _PLAIN[k]}
+        shown = ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in said.items())
+        screen.line(texts.get("init.reading", said=shown, workspace=WORKSPACE_FILE))
+    screen.data(schema=chosen if ready else None, reading=msgspec.to_builtins(reading))
+    _tell(screen, texts, found, contract_path)
     screen.next(f"cd {args.folder} && baluarte plan")
     return screen.end()
+
+
+def _address(events: str, folder: Path) -> str:
+    """A file's name from the workspace's folder; other addresses as they are."""
+    scheme, mark, path = events.partition(":")
+    if "://" in events:
+        return events
+    if mark and scheme == "sqlite":
+        return f"{scheme}:{os.path.relpath(path, folder)}"
+    return os.path.relpath(events, folder)
 
 
 def _workspace(path: Path, found: Inferred, folder: Path) -> str:
