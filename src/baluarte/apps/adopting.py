@@ -12,11 +12,12 @@ from baluarte import wiring
 from baluarte.adapters.mlflow_folder import model_file
 from baluarte.adapters.model_files import ModelBytes, read_model
 from baluarte.adapters.unpickle import unpickle
-from baluarte.apps.making import keep_candidate, provenance_of, training_tools
+from baluarte.apps.making import from_sources, keep_candidate, provenance_of, training_tools
 from baluarte.apps.place import Detector
 from baluarte.apps.session import Session
 from baluarte.core.candidate import Candidate
 from baluarte.core.event import Events
+from baluarte.core.evidence import DataSource
 from baluarte.errors import DataError
 from baluarte.ports import ForeignModel
 from baluarte.stages.adopt import ModelFile, adopt
@@ -46,7 +47,14 @@ class Wanted:
     unsafe_pickle: bool = False
 
 
-def adopt_model(session: Session, detector: Detector, wanted: Wanted, events: Events) -> Candidate:
+def adopt_model(
+    session: Session,
+    detector: Detector,
+    wanted: Wanted,
+    events: Events,
+    *,
+    sources: tuple[DataSource, ...] = (),
+) -> Candidate:
     """Read the model, make it the detector's candidate and keep it as the pending one.
 
     Raises:
@@ -70,6 +78,7 @@ def adopt_model(session: Session, detector: Detector, wanted: Wanted, events: Ev
         tools=training_tools(session.place, contract, progress=None),
         provenance=provenance_of(session),
     )
+    candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate)
     return candidate
 

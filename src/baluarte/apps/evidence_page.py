@@ -21,6 +21,7 @@ from baluarte.apps.gate_words import (
     outcome_name,
 )
 from baluarte.apps.html import Html, tag
+from baluarte.apps.legacy_words import PREFIXES, legacy_lines, legacy_rows
 from baluarte.apps.page import facts, figure, listing, notice, page, paragraph, section, table
 from baluarte.apps.story_words import spoken_instant
 from baluarte.core.bounds import look_alpha
@@ -32,7 +33,11 @@ from baluarte.core.registry import Version
 
 _LEADS: dict[Verdict, str] = {"pass": "lead_pass", "fail": "lead_fail",
                               "not_enough_data": "lead_open"}  # fmt: skip
-_COMPARED = ("champion.", "discordant.")  #: figures that speak of the version before, too
+_COMPARED = (
+    "champion.",
+    "discordant.",
+    *PREFIXES,
+)  #: figures that speak of a rival
 
 
 def evidence_page(bundle: SealedBundle, version: Version, texts: Texts) -> Html:
@@ -42,6 +47,7 @@ def evidence_page(bundle: SealedBundle, version: Version, texts: Texts) -> Html:
     parts = (
         _gates(bundle, texts, source),
         _figures(bundle.evidence, texts),
+        _legacy(bundle.evidence, texts),
         _comparison(bundle.evidence, texts),
         _thresholds(bundle, texts, source),
         _faithful(bundle.evidence, texts),
@@ -144,6 +150,24 @@ def _figures(evidence: Evidence, texts: Texts) -> Html | None:
 
 def _compared(one: Figure) -> bool:
     return one.name.startswith(_COMPARED)
+
+
+def _legacy(evidence: Evidence, texts: Texts) -> Html | None:
+    """The score of the system before, on the same rows."""
+    figures = evidence.figures or evidence.rehearsal
+    rows = legacy_rows(texts, figures)
+    if not rows:
+        return None
+    keys = ("evidence.figure", "evidence.this_version", "legacy.score", "legacy.gain")
+    heads = [*(texts.get(key) for key in keys), texts.get("evidence.interval")]
+    confidence = next(one.confidence for one in figures if one.name == "gain.roc_auc") or 0.0
+    where = "legacy.on_proof" if evidence.figures else "legacy.on_tuning"
+    return section(
+        texts.get("legacy.title"),
+        paragraph(*(part for line in legacy_lines(texts, figures) for part in (line, " "))),
+        table(heads, rows, numeric=[1, 2, 3, 4]),
+        paragraph(texts.get(where), " ", texts.get("evidence.each_at", confidence=confidence)),
+    )
 
 
 def _comparison(evidence: Evidence, texts: Texts) -> Html | None:
@@ -261,7 +285,7 @@ def _certificate(evidence: Evidence, texts: Texts) -> list[Html]:
         for one in certificate.changed
     ]
     parts = [
-        paragraph(texts.get("adopt.adopted"), " ", likeness(texts, certificate).capitalize(), "."),
+        paragraph(texts.get("adopt.adopted"), " ", likeness(texts, certificate), "."),
         *(paragraph(line) for line in doubts(texts, certificate)),
         tag("dl", *_pairs(told), class_="pairs"),
     ]

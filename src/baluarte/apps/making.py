@@ -168,7 +168,7 @@ def time_events(evaluator: Evaluator, X: Matrix) -> NDArray[np.float64]:
     return times
 
 
-def _from_sources(candidate: Candidate, sources: tuple[DataSource, ...]) -> Candidate:
+def from_sources(candidate: Candidate, sources: tuple[DataSource, ...]) -> Candidate:
     """The candidate with the versions of the data it was trained from in its lineage."""
     if not sources:
         return candidate
@@ -212,7 +212,7 @@ def train_candidate(
         session.place, contract, progress=progress, journal=folder / f"{contract.name}.journal"
     )
     candidate = train(contract, events, tools=tools, provenance=provenance_of(session))
-    candidate = _from_sources(candidate, sources)
+    candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate)
     return candidate
 
@@ -316,7 +316,7 @@ def retrain_candidate(
     provenance = provenance_of(session, parent=champion.digest if champion else None)
     tools = training_tools(session.place, contract, progress=progress)
     candidate = retrain(contract, old, new, tools=tools, provenance=provenance)
-    candidate = _from_sources(candidate, sources)
+    candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate, retrained=True)
     return candidate
 

@@ -31,6 +31,7 @@ from baluarte.core.program.model import Program
 from baluarte.core.split import Part
 from baluarte.errors import BaluarteError
 from baluarte.ports import Clock, GatePlugin, LedgerShard, Matrix, Registry
+from baluarte.stages.legacy import against_legacy
 from baluarte.stages.rehearse import TimeEvents, figures_of, judge, judged_rows
 
 
@@ -123,6 +124,9 @@ def prove(
     figures: tuple[Figure, ...] = ()
     if answer.verdict == "pass":
         figures = figures_of(candidate.contract, candidate.bands, judged, rng=tools.rng)
+        figures += against_legacy(
+            candidate.contract, events, candidate.parts, judged, part=Part.PROOF, rng=tools.rng
+        )
         if champion is not None:
             figures += _comparison(champion, own, labels=labels, alerts=judged.bands > 0)
     evidence = Evidence(

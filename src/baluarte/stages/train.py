@@ -29,6 +29,7 @@ from baluarte.core.thresholds import fit_bands
 from baluarte.errors import BaluarteError, ContractError
 from baluarte.ports import GatePlugin, Matrix, Model, Search
 from baluarte.stages.fit import FitRows, Learned, learn, learn_without_labels
+from baluarte.stages.legacy import against_legacy
 from baluarte.stages.rehearse import (
     TimeEvents,
     faithfulness,
@@ -257,6 +258,9 @@ def _rehearsal(
     )
     alpha = 1.0 - contract.objective.confidence
     figures = figures_of(contract, bands, judged, rng=tools.rng)
+    figures += against_legacy(
+        contract, rows.events, rows.split.parts, judged, part=Part.TUNE, rng=tools.rng
+    )
     return figures, judge(contract, tools.gates, judged, alpha=alpha)
 
 

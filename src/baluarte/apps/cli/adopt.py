@@ -17,8 +17,8 @@ from baluarte.apps.adopting import Wanted, adopt_model
 from baluarte.apps.adoption_words import doubts, likeness
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
-from baluarte.apps.cli.train import tell_gate
-from baluarte.apps.making import read_events
+from baluarte.apps.cli.train import tell_gate, tell_legacy
+from baluarte.apps.intake import intake_of
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.core.candidate import Candidate
@@ -61,10 +61,13 @@ def run(args: argparse.Namespace) -> int:
         columns=tuple(name.strip() for name in (args.columns or "").split(",") if name.strip()),
         unsafe_pickle=args.unsafe_pickle,
     )
-    events = read_events(args.events or detector.events_address(), detector.contract())
+    intake = intake_of(place, detector, args.events)
+    events = intake.events(detector.contract())
+    intake.tell(screen, texts)
     with session_of(args, place) as session:
-        candidate = adopt_model(session, detector, wanted, events)
+        candidate = adopt_model(session, detector, wanted, events, sources=(intake.version,))
     tell_adoption(screen, texts, candidate)
+    tell_legacy(screen, texts, candidate.training.rehearsal)
     for gate in candidate.training.rehearsal_gates:
         tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
     again = f" --events {args.events}" if args.events else ""

@@ -6,7 +6,8 @@ import argparse
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
-from baluarte.apps.cli.train import TONES, tell_gate
+from baluarte.apps.cli.train import TONES, tell_gate, tell_legacy
+from baluarte.apps.legacy_words import legacy_figures
 from baluarte.apps.making import pending_candidate, prove_pending, training_events
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
@@ -69,6 +70,7 @@ def tell_proof(screen: Screen, texts: Texts, proof: Proof) -> None:
     )
     for gate in proof.evidence.gates:
         tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
+    tell_legacy(screen, texts, proof.evidence.figures)
     if proof.verdict != "pass":
         screen.item("", texts.get("gate.blind"))
     screen.data(
@@ -80,4 +82,5 @@ def tell_proof(screen: Screen, texts: Texts, proof: Proof) -> None:
             {"gate": g.gate, "value": g.figure.value, "bound": g.bound, "limit": g.limit}
             for g in proof.evidence.gates
         ],
+        legacy=legacy_figures(proof.evidence.figures),
     )

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.plan import tell_blocks
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.intake import intake_of
+from baluarte.apps.legacy_words import legacy_lines
 from baluarte.apps.making import plan_detector, train_candidate
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.core.candidate import Candidate
-from baluarte.core.evidence import GateResult, Verdict
+from baluarte.core.evidence import Figure, GateResult, Verdict
 
 TONES: dict[Verdict, Tone] = {"pass": "kept", "fail": "broken", "not_enough_data": "unsure"}
 
@@ -48,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
                 session, detector, events, progress=bar, sources=(intake.version,)
             )
     tell_training(screen, candidate, seconds=time.monotonic() - started)
+    tell_legacy(screen, texts, candidate.training.rehearsal)
     for gate in candidate.training.rehearsal_gates:
         tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
     screen.next("baluarte prove")
@@ -72,6 +76,12 @@ def tell_training(screen: Screen, candidate: Candidate, *, seconds: float) -> No
         rows={part: sum(counts) for part, counts in training.split.counts.items()},
         faithfulness=training.faithfulness,
     )
+
+
+def tell_legacy(screen: Screen, texts: Texts, figures: Sequence[Figure]) -> None:
+    """Today's score beside the candidate, where the events bring one."""
+    for i, line in enumerate(legacy_lines(texts, figures)):
+        screen.item(texts.get("legacy.label") if i == 0 else "", line)
 
 
 def tell_gate(screen: Screen, gate: GateResult, verdict: str) -> None:
