@@ -10,11 +10,10 @@ from baluarte.core.program.draft import Draft, Member, stack
 from baluarte.core.program.draft_dense import (
     DraftKernel,
     DraftNetwork,
-    Inputs,
     Layer,
     background_of,
 )
-from baluarte.core.program.model import KernelPart, NetworkPart
+from baluarte.core.program.model import Inputs, KernelPart, NetworkPart
 
 KINDS = ("rbf", "polynomial", "network", "stack")
 

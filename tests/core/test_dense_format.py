@@ -84,8 +84,8 @@ def set_item(name, at, value):
         ("rbf", set_item("weight", 0, 1e19), "weight"),
         ("rbf", lambda part: {"vector": part.vector[:-1]}, "vector: expected"),
         ("rbf", lambda part: {"on": part.on[:-1]}, "one length"),
-        ("rbf", set_item("sampling", 0, 0), "sampling"),
-        ("rbf", set_item("sampling", 1, 1), "sampling"),
+        ("rbf", set_item("sampling", 0, 1), "sampling"),
+        ("rbf", set_item("sampling", 1, 0), "sampling"),
         ("rbf", set_item("background", 0, np.inf), "background"),
         ("rbf", lambda part: {"background": part.background[:-1]}, "background: expected"),
         ("polynomial", set_item("kernel", 1, 17), "degree"),
@@ -223,12 +223,12 @@ def test_a_part_too_slow_for_its_background_loses_rows_of_it_and_is_refused_othe
         inputs=replace(part.inputs, column=np.arange(n, dtype=np.int32), **ones, **zeros, **flags),
         vector=np.zeros((500, n)),
         weight=np.full(500, 1e-3),
-        background=np.zeros((32, n)),
+        background=np.zeros((64, n)),
     )
     program = seal(Draft(n_features=n, base=0.0, parts=(large,)))
     kept = int(program.parts[0].sampling[0])
-    assert 1 <= kept < 32
-    more = {"sampling": np.array([32, 2], np.int32), "background": np.zeros(32 * n)}
+    assert 2 <= kept < 64
+    more = {"sampling": np.array([64, 1], np.int32), "background": np.zeros(64 * n)}
     with pytest.raises(TrustError, match="operations for a row's reasons"):
         loads(dumps(with_part(program, **more)))
 
@@ -254,8 +254,8 @@ def refused_or_scored(program, rng):
 def test_structure_aware_damages_of_dense_parts_are_refused_or_scored(kind):
     rng = np.random.default_rng(11)
     whole = [seal(draft_of(seed, kind)) for seed in range(12, 17)]
-    refused = sum(refused_or_scored(damaged(whole[i % 5], rng), rng) for i in range(200))
-    assert 50 < refused < 200
+    refused = sum(refused_or_scored(damaged(whole[i % 5], rng), rng) for i in range(120))
+    assert 30 < refused < 120
 
 
 @pytest.mark.soak
@@ -271,7 +271,7 @@ def test_lying_headers_of_dense_programs_are_refused_or_read():
     rng = np.random.default_rng(13)
     header, body = header_of(dumps(seal(draft_of(14, "stack"))))
     numbers = [0, 1, 2, 5, 63, 64, 65, 128, 1 << 20, 1 << 31, 1 << 40, 1 << 62, -1, -64]
-    for _ in range(500):
+    for _ in range(200):
         lying = json.loads(json.dumps(header))
         part = lying["parts"][int(rng.integers(len(lying["parts"])))]
         name = list(part["arrays"])[int(rng.integers(len(part["arrays"])))]
@@ -295,7 +295,7 @@ def test_lying_headers_of_dense_programs_are_refused_or_read():
 def test_any_one_changed_byte_of_a_stack_is_refused_or_gives_another_canonical_program():
     data = dumps(seal(draft_of(15, "stack")))
     rng = np.random.default_rng(16)
-    for at in rng.integers(0, len(data), 150):
+    for at in rng.integers(0, len(data), 80):
         raw = bytearray(data)
         raw[at] ^= int(rng.integers(1, 256))
         try:

@@ -10,18 +10,25 @@ import numpy as np
 import pytest
 
 from baluarte.core.program.draft import DraftTrees, seal
+from baluarte.core.program.draft_dense import DraftKernel
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.model import CATEGORICAL as CATEGORICAL_NODE
 from baluarte.errors import ContractError, OutsideError
+from baluarte.methods.dense_inputs import design, inputs_of
+from baluarte.methods.kernel_svm import sample
 from baluarte.methods.libraries import library
 from baluarte.methods.models.isolation_forest import IsolationForest, average_path_length
 from baluarte.methods.models.lightgbm import LightGBM
+from baluarte.methods.models.linear_svm import LinearSvm
 from baluarte.methods.models.logistic import Logistic
+from baluarte.methods.models.mlp import Mlp
 from baluarte.methods.models.random_forest import RandomForest
+from baluarte.methods.models.svm_poly import SvmPoly
+from baluarte.methods.models.svm_rbf import SvmRbf
 from baluarte.ports import FitTask, Model
 from baluarte.testing.models import CATEGORICAL, agree, ground, task
 
-LABELLED = (LightGBM(), RandomForest(), Logistic())
+LABELLED = (LightGBM(), RandomForest(), Logistic(), LinearSvm(), SvmRbf(), SvmPoly(), Mlp())
 
 
 def test_lightgbm_splits_on_sets_of_categories_that_the_program_keeps() -> None:
@@ -56,7 +63,7 @@ def test_a_monotone_column_never_lowers_the_score(model: Model) -> None:
     assert (np.diff(scores, axis=1) >= 0).all()
 
 
-@pytest.mark.parametrize("model", [Logistic(), IsolationForest()], ids=lambda m: m.name)
+@pytest.mark.parametrize("model", [*LABELLED[2:], IsolationForest()], ids=lambda m: m.name)
 def test_a_family_that_cannot_promise_a_monotone_column_says_so(model: Model) -> None:
     rows = ground(60)
     rising = FitTask(
@@ -77,6 +84,32 @@ def test_balanced_classes_raise_the_margin_of_a_rare_attack(model: Model) -> Non
         for balanced in (False, True)
     ]
     assert means[1] > means[0]
+
+
+def test_a_kernel_machine_is_fitted_on_a_stated_sample_that_keeps_the_rare_class() -> None:
+    rare = np.zeros(50_000, np.int8)
+    rare[::1000] = 1
+    rows = sample(rare, 20_000)
+    assert len(rows) == len(np.unique(rows)) == 20_000
+    assert rare[rows].sum() == 50
+    common = 1 - rare
+    assert common[sample(common, 20_000)].sum() == 20_000 - 50
+    assert len(sample(rare[:30], 20_000)) == 30
+    data = ground(600)
+    params = {**SvmRbf().defaults(), "rows": 100}
+    fitted = SvmRbf().fit(data.X, data.y, params=params, task=task())
+    assert isinstance(fitted.compile().parts[0], DraftKernel)
+    assert len(fitted.compile().parts[0].weight) <= 100  # type: ignore[union-attr]
+
+
+def test_ramps_say_a_number_s_rank_and_flags_its_absence() -> None:
+    x = np.array([[0.0], [1.0], [10.0], [100.0], [1000.0], [np.nan]])
+    inputs = inputs_of(x, (False,), ramps=4)
+    seen = design(inputs, x)
+    np.testing.assert_array_equal(seen[:5, 1:5].sum(axis=1), [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(seen[:, 5], [0, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(seen[5, :5], [0, 0.5, 0.5, 0.5, 0.5])
+    assert not inputs_of(np.ones((9, 1)), (False,), ramps=4).n_inputs
 
 
 def test_threads_change_no_bit_of_a_forest() -> None:

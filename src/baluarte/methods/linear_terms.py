@@ -7,11 +7,13 @@ gives its standardised value or its missing flag, a table the bin or category th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import DraftLinear
+from baluarte.methods.libraries import library
 from baluarte.ports import Matrix
 
 _TAIL = 0.001  #: share of the rows that is clipped on each side of a number
@@ -163,4 +165,13 @@ def _number(column: int, seen: NDArray[np.float64]) -> NumberTerm:
         high=float(high),
         center=float(clipped.mean()),
         scale=spread if np.isfinite(spread) and spread > 0.0 else 1.0,
+    )
+
+
+def sparse_design(terms: Terms, X: Matrix) -> Any:
+    """The treated columns as a SciPy CSR matrix of shape (n, weights)."""
+    index, value = terms.slots(X)
+    starts = np.arange(0, index.size + 1, max(index.shape[1], 1))
+    return library("scipy.sparse").csr_matrix(
+        (value.ravel(), index.ravel(), starts), shape=(len(X), terms.n_weights)
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft, seal
+from baluarte.core.program.draft_value import value
 from baluarte.core.program.edges import edges
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.format import dumps
@@ -22,7 +23,7 @@ from baluarte.core.search import FitTask
 from baluarte.ports import Fitted, Matrix, Model, Params, Suggest, Target
 from baluarte.testing.expect import expect, same
 
-TOLERANCE = 1e-9  #: of the larger of 1 and the margin, between the program and the library
+TOLERANCE = 1e-9  #: of the larger of 1 and Σ|terms|, between the program and the library
 CATEGORICAL = (False, False, False, True, False, False)
 N_CATEGORIES = 40  #: more than one word of a category set
 _TINY = float(np.float32(1e-35))  #: what LightGBM reads as zero
@@ -97,10 +98,11 @@ def agree(fitted: Fitted, X: Matrix) -> None:
     Raises:
         AssertionError: it doesn't; says by how much.
     """
-    program = seal(fitted.compile())
+    draft = fitted.compile()
+    program = seal(draft)
     margin = fitted.margin(X)
     own = Evaluator(program).score(X) * 2.0**-program.scale_bits
-    off = np.abs(own - margin) / np.maximum(1.0, np.abs(margin))
+    off = np.abs(own - margin) / np.maximum(1.0, value(draft, X)[1])
     worst = float(off.max())
     expect(worst <= TOLERANCE, f"the program is the library's output; off by {worst:g}")
 

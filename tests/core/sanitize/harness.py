@@ -26,6 +26,7 @@ def main(cases_folder, path, rounds):
     sys.path.insert(0, cases_folder)
     kernel = load(path)
     import numpy as np
+    from dense_cases import KINDS, dense_draft
     from program_cases import RULES, damaged, mixed_draft, random_trees, trap_rows
 
     from baluarte.core.program.draft import Draft, seal
@@ -48,6 +49,22 @@ def main(cases_folder, path, rounds):
         assert np.array_equal(compiled.score(X[:1]), vectors.score(X[:1]))
         ours, theirs = compiled.reasons(X[:9], threads=1 + i % 3), vectors.reasons(X[:9])
         assert np.array_equal(ours[1], theirs[1])
+
+    for i in range(rounds * 2):  # kernel machines, networks and stacks
+        others = mixed_draft(rng, n_trees=1, depth=2).parts
+        draft = dense_draft(rng, KINDS[i % 4], others=others)
+        program = loads(dumps(seal(draft)))
+        X = trap_rows(program, rng, int(rng.integers(1, 40)))
+        compiled, vectors = Evaluator(program, kernel="c"), Evaluator(program, kernel="numpy")
+        assert np.array_equal(compiled.score(X, threads=1 + i % 2), vectors.score(X))
+        for _ in range(25):  # damaged, past every check but the kernel's own
+            broken = damaged(program, rng)
+            try:
+                evaluator = Evaluator(broken, kernel="c")
+            except (ValueError, OverflowError, TypeError):
+                continue
+            if broken.n_features < 1000:
+                evaluator.score(rng.normal(size=(5, broken.n_features)))
 
     accepted = 0
     for _ in range(rounds * 100):  # damaged programs, past every check but the kernel's own

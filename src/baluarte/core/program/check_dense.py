@@ -78,9 +78,9 @@ def background_faults(part: DensePart) -> Iterator[str]:
     if len(part.sampling) != 2:
         raise ValueError(f"sampling: expected two numbers, found {len(part.sampling)}")
     n_rows, n_pairs = part.sampling.tolist()
-    if n_rows < 1 or n_pairs < 2 or 2 * n_rows * n_pairs > MAX_PATHS:
+    if n_rows < 2 or n_pairs < 1 or 2 * n_rows * n_pairs > MAX_PATHS:
         raise ValueError(
-            f"sampling: expected at least a row, two pairs, and {MAX_PATHS} permutations in all"
+            f"sampling: expected at least two rows, a pair, and {MAX_PATHS} permutations in all"
             f" at most, found {n_rows} rows and {n_pairs} pairs"
         )
     wanted = n_rows * len(columns_read(part))

@@ -17,6 +17,7 @@ from baluarte.core.program.model import (
     RBF,
     RELU,
     TANH,
+    Inputs,
     KernelPart,
     NetworkPart,
     StackPart,
@@ -32,31 +33,15 @@ ACTIVATIONS: dict[Activation, int] = {
     "logistic": LOGISTIC,
 }
 
-N_BACKGROUND = 32  #: rows against which reasons are estimated
-N_PAIRS = 2  #: pairs of permutations a background row: the fewest that say their own error
+N_BACKGROUND = 64  #: rows against which reasons are estimated
+N_PAIRS = 1  #: pairs of permutations a background row: another row says more than another pair
 
 
 def background_of(X: NDArray[np.float64], n_rows: int = N_BACKGROUND) -> NDArray[np.float64]:
     """(n_rows, n_features) rows of X, evenly over its order: what reasons are estimated against."""
-    at = np.linspace(0, len(X) - 1, min(n_rows, len(X))).astype(np.int64)
+    at = np.linspace(0, len(X) - 1, max(2, min(n_rows, len(X)))).astype(np.int64)
     most = np.finfo(np.float64).max
     return np.clip(X[at], -most, most)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What is seen of a row, as :class:`~baluarte.core.program.model.Prepared` has it."""
-
-    column: NDArray[np.int32]  #: (M,)
-    center: NDArray[np.float64]  #: (M,)
-    scale: NDArray[np.float64]  #: (M,)
-    low: NDArray[np.float64]  #: (M,)
-    high: NDArray[np.float64]  #: (M,)
-    missing: NDArray[np.float64]  #: (M,)
-    flag_column: NDArray[np.int32]  #: (K,)
-    code: NDArray[np.int32]  #: (K,) -1: missing
-    on: NDArray[np.float64]  #: (K,)
-    off: NDArray[np.float64]  #: (K,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +91,7 @@ def kernel_part(draft: DraftKernel) -> KernelPart:
             kernel=np.array([RBF if rbf else POLYNOMIAL, 0 if rbf else draft.degree, 0], np.int32),
             coefficient=np.array([draft.gamma, 0.0 if rbf else draft.coef0]),
             vector=np.asarray(draft.vector, np.float64).ravel(),
-            weight=np.asarray(draft.weight, np.float64),
+            weight=np.ascontiguousarray(draft.weight, np.float64),
             **NO_BACKGROUND,
         ),
         draft.background,
@@ -156,7 +141,7 @@ def with_background(part: D, rows: NDArray[np.float64], pairs: int) -> D:
     """The part with its background: as many of the (B, n_features) rows as the limits allow."""
     read = columns_read(part)
     most = MAX_ESTIMATE_WORK // max(1, 2 * pairs * (len(read) + 1) * work(part))
-    kept = rows[np.linspace(0, len(rows) - 1, max(1, min(len(rows), most))).astype(np.int64)]
+    kept = rows[np.linspace(0, len(rows) - 1, max(2, min(len(rows), most))).astype(np.int64)]
     values = np.ascontiguousarray(kept[:, read], np.float64)
     return replace(
         part,
@@ -169,4 +154,6 @@ NO_BACKGROUND: dict[str, Any] = {"sampling": np.zeros(2, np.int32), "background"
 
 
 def _inputs(inputs: Inputs) -> dict[str, Any]:
-    return {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+    return {
+        field.name: np.ascontiguousarray(getattr(inputs, field.name)) for field in fields(inputs)
+    }

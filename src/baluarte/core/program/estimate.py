@@ -76,8 +76,9 @@ def plan_estimate(part: DensePart, *, n_features: int, seed: bytes, score: Score
 def estimate(plan: EstimatePlan, row: Rows, *, score: Score) -> tuple[Scores, Rows]:
     """(C,) reasons of an (n_features,) row, and (C,) standard errors, in score units.
 
-    The reasons add up to the part's value less ``plan.base``. The errors are of the drawing of
-    permutations, about the Shapley values over these background rows.
+    The reasons add up to the part's value less ``plan.base``. The errors are about the Shapley
+    values over all rows that the background ones stand for: they hold what the drawing of
+    permutations and what the choice of so few rows add.
     """
     n_columns, n_rows = len(plan.columns), len(plan.background)
     x = row[plan.columns] + 0.0  # -0.0 is drawn for as 0.0
@@ -94,8 +95,8 @@ def estimate(plan: EstimatePlan, row: Rows, *, score: Score) -> tuple[Scores, Ro
         each, more = divmod(left, n_columns)
         phi += each
         phi[np.argsort(-rest, kind="stable")[:more]] += 1
-    by_row = changes.reshape(n_rows, plan.n_pairs, n_columns) / 2.0
-    error = np.sqrt(by_row.var(axis=1, ddof=1).sum(axis=0) / plan.n_pairs) / n_rows
+    by_row = changes.reshape(n_rows, plan.n_pairs, n_columns).sum(axis=1) / (2.0 * plan.n_pairs)
+    error = by_row.std(axis=0, ddof=1) / np.sqrt(n_rows)
     return phi, error
 
 

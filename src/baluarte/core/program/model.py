@@ -81,14 +81,11 @@ IDENTITY, RELU, TANH, LOGISTIC = 0, 1, 2, 3  #: activations; a stack links by 0 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Inputs:
     """The numbers that a kernel machine or a network sees of a row: M numeric, then K flags.
 
     Numeric: ``(min(max(x, low), high) - center) / scale``; NaN gives ``missing``. A flag is ``on``
     where x equals its code (code -1: where x is NaN), else ``off``.
-
-    Its reasons are estimated against ``sampling[0]`` background rows by ``sampling[1]`` pairs of
-    permutations each.
     """
 
     column: NDArray[np.int32]  #: (M,)
@@ -101,13 +98,19 @@ class Prepared:
     code: NDArray[np.int32]  #: (K,) -1: missing
     on: NDArray[np.float64]  #: (K,) finite
     off: NDArray[np.float64]  #: (K,) finite
-    sampling: NDArray[np.int32]  #: (2,) background rows B, pairs of permutations for each
-    background: NDArray[np.float64]  #: (B * columns read,) rows of the columns read, ascending
 
     @property
     def n_inputs(self) -> int:
         """Numbers that are seen of a row."""
         return len(self.column) + len(self.flag_column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Inputs):
+    """Inputs, and what reasons are estimated against: background rows, pairs of permutations."""
+
+    sampling: NDArray[np.int32]  #: (2,) B, and the pairs for each background row
+    background: NDArray[np.float64]  #: (B * columns read,) rows of the columns read, ascending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

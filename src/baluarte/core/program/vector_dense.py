@@ -13,9 +13,9 @@ from baluarte.core.program.model import (
     RBF,
     RELU,
     TANH,
+    Inputs,
     KernelPart,
     NetworkPart,
-    Prepared,
     Program,
     StackPart,
 )
@@ -27,7 +27,7 @@ Scores = NDArray[np.int64]
 Score = Callable[[Program, Rows], Scores]
 
 
-def prepared(part: Prepared, X: Rows) -> Rows:
+def prepared(part: Inputs, X: Rows) -> Rows:
     """(n, n_features) rows to their (n, n_inputs) prepared numbers."""
     x = X[:, part.column]
     missing = np.isnan(x)

@@ -18,7 +18,7 @@ from baluarte.core.program.draft import Draft
 from baluarte.core.search import FitTask
 from baluarte.errors import ContractError
 from baluarte.methods.libraries import library
-from baluarte.methods.linear_terms import Terms, terms_of
+from baluarte.methods.linear_terms import Terms, sparse_design, terms_of
 from baluarte.methods.sklearn_fitted import class_weights
 from baluarte.ports import Fitted, Matrix, Params, Suggest, Target
 
@@ -93,12 +93,3 @@ class FittedLogistic:
             base=float(self.model.intercept_[0]),
             parts=(self.terms.draft(weights, self.means),),
         )
-
-
-def sparse_design(terms: Terms, X: Matrix) -> Any:
-    """The treated columns as a SciPy CSR matrix of shape (n, weights)."""
-    index, value = terms.slots(X)
-    starts = np.arange(0, index.size + 1, max(index.shape[1], 1))
-    return library("scipy.sparse").csr_matrix(
-        (value.ravel(), index.ravel(), starts), shape=(len(X), terms.n_weights)
-    )
