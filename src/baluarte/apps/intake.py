@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from baluarte import wiring
+from baluarte.adapters import dvc
 from baluarte.adapters.quarantine import QuarantineFile
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
@@ -34,20 +35,21 @@ class Intake:
     def __init__(self, place: Place, detector: str, address: str) -> None:
         entry = place.workspace.detectors.get(detector)
         limits = place.workspace.limits
-        self.detector, self.address = detector, address
+        self.said = address
+        self.detector, self.address = detector, dvc.resolved(address)
         self.reading = entry.reading if entry is not None else Reading()
-        self.source = wiring.source_for(address, password=lambda: _password(place, entry))
+        self.source = wiring.source_for(self.address, password=lambda: _password(place, entry))
         self.n_rows = 0  #: good rows of the last reading
         self.n_bad = 0  #: rows of it that went to the quarantine
         self._batch_rows = limits.batch_rows
         self._tolerance = Tolerance(max_rows=limits.max_bad_rows, max_share=limits.max_bad_share)
-        self.quarantine = place.quarantine / f"{detector}-{_plain(address)}.ndjson"
+        self.quarantine = place.quarantine / f"{detector}-{_plain(self.address)}.ndjson"
 
     @property
     def version(self) -> DataSource:
         """Which data it was: the digest of the content, and how many rows were read."""
         return DataSource(
-            address=shown(self.address),
+            address=shown(self.said),
             digest=self.source.digest(self.address),
             rows=self.n_rows,
             quarantined=self.n_bad,

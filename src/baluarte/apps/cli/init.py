@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from baluarte import wiring
+from baluarte.adapters import dvc
 from baluarte.adapters.detect import detect_reading
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
@@ -53,9 +54,10 @@ def run(args: argparse.Namespace) -> int:
         raise ContractError(
             "there is a detector.toml already", where=str(contract_path), hint="Take another name."
         )
-    source = wiring.source_for(args.events)
-    reading = detect_reading(args.events)
-    columns = source.profile(args.events, max_rows=_MAX_ROWS, reading=reading)
+    events = dvc.resolved(args.events)
+    source = wiring.source_for(events)
+    reading = detect_reading(events)
+    columns = source.profile(events, max_rows=_MAX_ROWS, reading=reading)
     chosen = args.schema or recognised([c.name for c in columns], ready_schemas())
     ready = ready_schema(chosen) if chosen and chosen != "none" else None
     workspace_path = Path.cwd() / WORKSPACE_FILE

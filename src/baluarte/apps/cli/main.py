@@ -34,6 +34,7 @@ class Command:
 COMMANDS = (
     Command("init", "Build", "write detector.toml and workspace.toml from a file of events"),
     Command("plan", "Build", "look at the data before anyone trains; --fix writes a cure"),
+    Command("data", "Build", "which data it is: digest, size; DVC's files read and written"),
     Command("train", "Build", "train a candidate and rehearse its gates on tuning rows"),
     Command("prove", "Build", "spend a look at the proof rows: pass, fail or not enough data"),
     Command("seal", "Build", "sign the proved candidate as the next version"),
@@ -48,7 +49,7 @@ COMMANDS = (
     Command("explain", "Understand", "the whole story of one decision"),
     Command("replay", "Understand", "compute past decisions again, bit for bit"),
     Command("watch", "Watch", "has what we see now moved away from the baseline?"),
-    Command("label", "Watch", "take labels in from a file"),
+    Command("label", "Watch", "take labels in from a file or a database"),
     Command("retrain", "Watch", "a challenger by the same road, from decisions and their labels"),
     Command("verify", "Prove to others", "check a bundle: signature, digests, --bits"),
     Command("ledger", "Prove to others", "verify, prove, show or export the ledger"),

@@ -1,0 +1,54 @@
+"""The version of data: digest, size and rows; and DVC's own files of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from baluarte import wiring
+from baluarte.adapters import dvc
+from baluarte.apps.cli.screen import Screen
+from baluarte.errors import ContractError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte data``."""
+    parser.add_argument("address", nargs="+", help="a file, an object, a table; or DATA.dvc")
+    parser.add_argument("--dvc", action="store_true", help="write FILE.dvc, as dvc add does")
+    parser.add_argument(
+        "--lock", metavar="STAGE", help="write the files into dvc.lock as what this stage read"
+    )
+    parser.add_argument(
+        "--command", default="baluarte train", help="of the stage (default: baluarte train)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say which data they are; the check of a DVC file that fails is exit 4."""
+    screen = Screen(as_json=args.json)
+    told = []
+    for address in args.address:
+        found = dvc.resolved(address)
+        digest = wiring.source_for(found).digest(found)
+        screen.item("Data", f"{found}  {digest}")
+        told.append({"address": found, "digest": digest})
+        if args.dvc:
+            screen.item("Wrote", str(dvc.write_dvc(_file(found))))
+    if args.lock:
+        lock = Path("dvc.lock")
+        deps = [os.path.relpath(_file(str(one["address"]))) for one in told]
+        dvc.write_lock(lock, args.lock, command=args.command, deps=deps)
+        screen.item("Wrote", f"{lock}: {args.lock}")
+    screen.data(data=told)
+    return screen.end()
+
+
+def _file(address: str) -> Path:
+    path = Path(address)
+    if not path.is_file():
+        raise ContractError(
+            "expected a file on this machine: DVC knows others by their own commands",
+            where=address,
+        )
+    return path
