@@ -79,7 +79,7 @@ def letter_page(letter: Letter, story: Story, texts: Texts) -> Html:
         text = paragraph(tag("b", letter.otherwise))
         parts.append(section(texts.get("counterfactual.title"), text))
     return page(
-        texts.get("customer.title", at=at),
+        texts.get("customer.title"),
         language=texts.language,
         eyebrow="",
         lead=texts.get("customer.decided", at=at, outcome=letter.outcome),

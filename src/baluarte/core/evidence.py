@@ -140,6 +140,8 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
         trials: what the search did, such as how many trials and which won.
         parent: digest of the bundle that this one was retrained from.
         sources: the data's versions; absent in what earlier releases sealed.
+        spans: first and last time of each part's events, microseconds of UTC; absent where events
+            have no time, and in what earlier releases sealed.
     """
 
     data: dict[str, str]
@@ -152,4 +154,5 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     trained_at: int = 0
     parent: str | None = None
     sources: tuple[DataSource, ...] | UnsetType = UNSET
+    spans: dict[str, tuple[int, int]] | UnsetType = UNSET
     format: Literal["baluarte-lineage/1"] = "baluarte-lineage/1"

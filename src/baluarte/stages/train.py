@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.random import Generator  # noqa: TID251 - the type of a parameter
 from numpy.typing import NDArray
 
@@ -287,6 +288,21 @@ def _refuse_unfaithful(figures: Mapping[str, float | int | str]) -> None:
         )
 
 
+def _spans(rows: TrainingRows) -> dict[str, tuple[int, int]] | UnsetType:
+    """First and last time of each part's events."""
+    field = rows.contract.events.by_role("time")
+    column = None if field is None else rows.events.columns.get(field.name)
+    if column is None:
+        return UNSET
+    found: dict[str, tuple[int, int]] = {}
+    for part in Part:
+        own = column[rows.split.rows(part)]
+        own = own[~np.isnan(own)]
+        if part != Part.UNUSED and len(own):
+            found[part.name.lower()] = (int(own.min()), int(own.max()))
+    return found or UNSET
+
+
 def lineage_of(
     rows: TrainingRows,
     provenance: Provenance,
@@ -299,6 +315,7 @@ def lineage_of(
     return Lineage(
         data={part.name.lower(): digest(split.contents[split.rows(part)]) for part in named},
         rows={part.name.lower(): len(split.rows(part)) for part in named},
+        spans=_spans(rows),
         code=provenance.code,
         environment=provenance.environment,
         seed=rows.contract.learner.seed,

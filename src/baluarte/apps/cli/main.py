@@ -47,6 +47,7 @@ COMMANDS = (
     Command("serve", "Decide", "answer decisions over HTTP"),
     Command("status", "Understand", "what there is, what blocks, what next"),
     Command("explain", "Understand", "the whole story of one decision"),
+    Command("diff", "Understand", "what changed between two versions, and for which events"),
     Command("replay", "Understand", "compute past decisions again, bit for bit"),
     Command("watch", "Watch", "has what we see now moved away from the baseline?"),
     Command("label", "Watch", "take labels in from a file or a database"),
