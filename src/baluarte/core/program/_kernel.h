@@ -2,7 +2,8 @@
  * the NumPy evaluator beside these files gives the same bits.
  *
  *   _kernel.c    the Python module          _trees.c    scores of trees     _linear.c   linear parts
- *   _program.c   parts, blocks, threads     _pack.c     trees made ready    _reasons.c  reasons
+ *   _program.c   parts, blocks, threads     _walk.c     walked              _reasons.c  reasons
+ *   _pack.c      trees made ready           _strips.c   rows side by side   _shapley.c  of a tree
  *   _dense.c     kernel machines, networks, stacks
  *
  * Only _kernel.c knows Python. A program copies checked arrays into a layout of its own and checks
@@ -57,15 +58,16 @@ enum {
 /* Flags of a stored node: model.py. */
 enum { MISSING_LEFT = 1, MISSING_ZERO = 2, MISSING_NAN = 4, CATEGORICAL = 8 };
 
-/* Flags of a packed node, above the column. */
+/* Flags of a node, above the column. */
 #define COLUMN 0x00FFFFFFu
 #define NAN_LEFT 0x01000000u
-#define LEAF 0x02000000u
 #define ZERO 0x04000000u /* |x| <= 1e-35f is missing */
 #define SET 0x08000000u  /* membership in a set decides */
 #define FLOAT_SET 0x10000000u /* xgboost's sets: x as float32, members go right */
 #define SPECIAL (ZERO | SET)
-#define ENDS_SHIFT 29 /* the left child is a leaf; the next bit: the right one */
+
+/* LightGBM, include/LightGBM/meta.h: const double kZeroThreshold = 1e-35f */
+#define ZERO_THRESHOLD ((double)1e-35f)
 
 
 typedef struct {
@@ -75,43 +77,66 @@ typedef struct {
             uint32_t start, n_bits;
         } set;
     } u;
-    uint32_t child; /* packed: left child, the right one follows; a leaf points to itself */
-    uint32_t bits;  /* column and flags */
+    uint32_t bits; /* column and flags */
 } Node;
 
-/* Trees of at most 64 leaves, for strips of rows: see small_of_strip. */
+/* Trees walked: see _walk.c. A right child follows its left sibling; leaves step onto themselves. */
 typedef struct {
-    double cut;
+    uint32_t test, next;
+} Step;
+
+typedef struct {
+    uint32_t column, first, n_cuts; /* its cuts, ascending */
+    uint32_t variants, slot[4];     /* a bit and a slot a way to take what is missing */
+} Column;
+
+typedef struct {
+    Step *steps;    /* NULL where there are too many cuts for codes */
+    int64_t *value; /* of steps that are leaves */
+    uint32_t *roots;
+    Column *columns;
+    double *cuts;
+    uint32_t n_columns, n_slots, slot_bits, slot_mask;
+    int with_sets;
+} Walk;
+
+/* Trees of at most 64 leaves, for strips of rows: see _strips.c. */
+typedef struct {
+    union {
+        double cut;
+        int64_t right; /* the categories that go right, a bit each: see hot_of */
+    } u;
     int64_t keep;    /* leaves that stay where a row goes right */
     uint32_t column; /* in units of a strip */
     uint32_t node;   /* in canonical order, for special nodes */
 } Test;
 
 typedef struct {
-    uint32_t first, nan_left, special, end; /* tests: NaN goes right, NaN goes left, special */
-    uint32_t leaf;                          /* the first */
+    uint32_t first, nan_left, sets, special, end; /* tests: NaN goes right, NaN goes left, … */
+    uint32_t leaf;                                /* the first */
 } Small;
 
 typedef struct {
     uint32_t n_nodes, n_leaves, n_trees;
     uint32_t *words; /* category sets */
-    /* packed for scores */
-    Node *packed;
-    int64_t *value;  /* of packed leaves */
-    uint32_t *roots; /* packed; small trees first */
+    /* for scores */
+    uint32_t *order_of_trees; /* small ones first, then by depth */
+    Walk walk;
     Test *tests;
     Small *small;
     uint32_t n_small;
-    uint32_t *columns; /* that the tests read, ascending */
-    uint32_t n_columns;
+    uint32_t *columns; /* that the tests read: as numbers, then as categories */
+    uint32_t n_columns, n_numbers;
+    int float_sets;
     size_t packed_bytes;
-    /* in canonical order, for reasons */
+    /* in canonical order */
     Node *node;
     int32_t *left, *right;
     int64_t *leaf;
     uint32_t *first; /* (n_trees + 1,) first node of each tree */
     /* reasons; NULL until plan() */
     int64_t *before;
+    int32_t *above; /* 2 level + side of the path's earlier split of the column, or -1 */
     double *share, *merged;
     uint32_t *order; /* (n_trees,) quadrature nodes */
     size_t *table_at;
@@ -165,12 +190,13 @@ typedef struct Program {
     /* reasons */
     int planned;
     int64_t reason_base;
-    uint32_t max_order;
-    uint32_t max_tree_nodes;
-    size_t max_tree_work;
+    uint32_t max_order, max_levels;
+    size_t max_table; /* of a tree */
+    int makes_tables; /* some part keeps none */
     size_t n_used;
-    uint32_t *used;
-    double *t, *u, *w; /* quadrature of order q starts at q(q - 1)/2 */
+    uint32_t *used, *place; /* columns; of a column, its place among them */
+    double *t, *u, *w;      /* quadrature of order q starts at points_at[q] */
+    size_t *points_at;
 } Program;
 
 /* ---- _program.c: parts, blocks of rows, threads ---------------------------------------------- */
@@ -210,12 +236,22 @@ Work score_rows, reasons_rows;
 int run(Work *work, const Program *program, const double *X, size_t n, int64_t *out, size_t width,
         size_t threads, size_t rows_a_thread);
 
-/* ---- _trees.c, _pack.c ------------------------------------------------------------------------ */
+/* ---- trees: _trees.c, _pack.c, _walk.c, _strips.c --------------------------------------------- */
 
 enum { TREE_ARRAYS = 12 };
 Fault read_trees(Program *program, Part *part, const Array *arrays, int64_t *total);
 void score_trees(const Trees *trees, const double *X, size_t d, size_t n, int64_t *sums);
 void free_trees(Trees *trees);
+
+/* Adds to `sums` the trees from `first` on in order_of_trees. */
+void walk_trees(const Trees *trees, uint32_t first, const double *X, size_t d, size_t n,
+                int64_t *sums);
+int make_small(Trees *trees, size_t n_features);
+int make_walk(Trees *trees, const double *node_cover, const double *leaf_cover, size_t n_features);
+void free_walk(Walk *walk);
+
+/* Adds to `sums` the small trees; false where there is no memory for it. */
+int score_small(const Trees *trees, const double *X, size_t d, size_t n, int64_t *sums);
 
 /* The largest float64 that goes left where x is first rounded to float32 and then compared with
  * t by <= (or by <): rounding is monotone, so `x <= cut_of(t)` decides the same for every x. */

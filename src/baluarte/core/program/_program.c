@@ -181,6 +181,8 @@ void program_free(Program *program) {
     }
     free(program->parts);
     free(program->used);
+    free(program->place);
+    free(program->points_at);
     free(program->t);
     free(program->u);
     free(program->w);

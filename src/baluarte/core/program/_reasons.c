@@ -1,188 +1,19 @@
-/* The sealed program's kernel: exact reasons of trees, and all reasons in whole units. */
-#include "_kernel.h"
+/* The sealed program's kernel: reasons of rows in whole units, and what they need once. */
+#include "_shapley.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What multiplies the path's product (rate) and what a column earns of the sum below (gain), where
- * the row satisfies the column's earlier splits on the path: all of them and this one (state 1), or
- * not this one (state 0). Where it doesn't satisfy the earlier ones, the rate is the edge's share
- * and the gain is 0. Layout: [side][state][rate q, gain q]. */
-INLINE void node_table(const Trees *trees, uint32_t i, const double *restrict t,
-                       const double *restrict u, double *restrict out, const int q) {
-    int64_t before = trees->before[i];
-    double merged_before = before < 0 ? 1.0 : trees->merged[before];
-    for (int side = 0; side < 2; side++) {
-        double merged = trees->merged[2 * (size_t)i + (size_t)side];
-        double *rate = out + side * 4 * q;
-        for (int j = 0; j < q; j++) {
-            double was = before < 0 ? 1.0 : t[j] + u[j] * merged_before;
-            double had = (1.0 - merged_before) / was;
-            double now = t[j] + u[j] * merged;
-            rate[j] = (u[j] * merged) / was;
-            rate[q + j] = (-1.0 / u[j]) - had;
-            rate[2 * q + j] = now / was;
-            rate[3 * q + j] = (1.0 - merged) / now - had;
-        }
-    }
-}
+#define ROWS_A_STRIP 3           /* fewer are taken one by one */
+#define MOST_STRIPS 8            /* in a block: as many rows share a tree's table */
+#define SUMS_OF_BLOCK (1u << 17) /* doubles at most */
+#define TABLE_OF_BLOCK (1u << 19)
+#define TABLES_KEPT ((size_t)1 << 22) /* doubles, 32 MiB, a part of trees */
 
-INLINE const double *table_of_node(const Trees *trees, const double *table, uint32_t node,
-                                   uint32_t place, const double *t, const double *u,
-                                   double *room, const int q) {
-    if (table) return table + (size_t)place * 8 * (size_t)q;
-    node_table(trees, node, t, u, room, q);
-    return room;
-}
+/* ---- whole units ---------------------------------------------------------------------------- */
 
-typedef struct {
-    double *product; /* (nodes of a tree, q) */
-    uint8_t *holds;  /* (nodes of a tree, 2) whether the row satisfies the merged split */
-    double *table;   /* of one tree, or of one node */
-    size_t table_room;
-    double *phi;     /* (rows, columns, max_order) */
-    int64_t *scores; /* (rows,) */
-    double *fraction; /* (columns,) */
-    uint32_t *rank;  /* (columns,) */
-    size_t rows;
-} Scratch;
-
-/* Whether the row satisfies the earlier splits of node i's column on its path. */
-INLINE int holds_before(const Trees *trees, const uint8_t *holds, uint32_t first, uint32_t i) {
-    int64_t before = trees->before[first + i];
-    return before < 0 ? 1 : holds[before - 2 * (int64_t)first];
-}
-
-/* Products of the paths, from the root down. */
-INLINE void go_down(const Trees *trees, uint32_t first, uint32_t n, const double *row,
-                    const double *table, const double *t, const double *u,
-                    const Scratch *scratch, const int q) {
-    double *restrict product = scratch->product;
-    uint8_t *restrict holds = scratch->holds;
-    for (uint32_t i = 0; i < n; i++) {
-        const Node *node = trees->node + first + i;
-        int held = holds_before(trees, holds, first, i);
-        int left = goes_left(node, trees->words, row[node->bits & COLUMN]);
-        int32_t children[2] = {trees->left[first + i], trees->right[first + i]};
-        const double *from = product + (size_t)i * (size_t)q;
-        const double *mine =
-            held ? table_of_node(trees, table, first + i, i, t, u, scratch->table, q) : NULL;
-        holds[2 * i] = (uint8_t)(held & left);
-        holds[2 * i + 1] = (uint8_t)(held & !left);
-        for (int side = 0; side < 2; side++) {
-            if (children[side] < 0) continue;
-            double *to = product + ((uint32_t)children[side] - first) * (size_t)q;
-            if (held) {
-                const double *rate = mine + (2 * side + holds[2 * i + (uint32_t)side]) * 2 * q;
-                for (int j = 0; j < q; j++) to[j] = from[j] * rate[j];
-            } else {
-                double share = trees->share[2 * (size_t)(first + i) + (size_t)side];
-                for (int j = 0; j < q; j++) to[j] = from[j] * share;
-            }
-        }
-    }
-}
-
-/* Sums of the leaves below, from the leaves up, and what each node's column earns of them. */
-INLINE void come_up(const Trees *trees, uint32_t first, uint32_t n, const double *table,
-                    const double *t, const double *u, double *restrict phi, size_t stride,
-                    const Scratch *scratch, const int q) {
-    double *restrict product = scratch->product;
-    const uint8_t *restrict holds = scratch->holds;
-    for (uint32_t i = n; i-- > 0;) {
-        const Node *node = trees->node + first + i;
-        int32_t left = trees->left[first + i], right = trees->right[first + i];
-        double *here = product + (size_t)i * (size_t)q;
-        const double *below_left = left < 0 ? here : product + ((uint32_t)left - first) * (size_t)q;
-        const double *below_right =
-            right < 0 ? here : product + ((uint32_t)right - first) * (size_t)q;
-        double value_left = left < 0 ? (double)trees->leaf[~left] : 0.0;
-        double value_right = right < 0 ? (double)trees->leaf[~right] : 0.0;
-        if (holds_before(trees, holds, first, i)) {
-            double *restrict earned = phi + (size_t)(node->bits & COLUMN) * stride;
-            const double *mine =
-                table_of_node(trees, table, first + i, i, t, u, scratch->table, q);
-            const double *rate_left = mine + holds[2 * i] * 2 * q;
-            const double *rate_right = mine + (2 + holds[2 * i + 1]) * 2 * q;
-            for (int j = 0; j < q; j++) {
-                double a = left < 0 ? (here[j] * rate_left[j]) * value_left : below_left[j];
-                double b = right < 0 ? (here[j] * rate_right[j]) * value_right : below_right[j];
-                earned[j] += a * rate_left[q + j] + b * rate_right[q + j];
-                here[j] = a + b;
-            }
-        } else { /* nothing is earned here: adding zeros would change no bit */
-            double share_left = trees->share[2 * (size_t)(first + i)];
-            double share_right = trees->share[2 * (size_t)(first + i) + 1];
-            for (int j = 0; j < q; j++) {
-                double a = left < 0 ? (here[j] * share_left) * value_left : below_left[j];
-                double b = right < 0 ? (here[j] * share_right) * value_right : below_right[j];
-                here[j] = a + b;
-            }
-        }
-    }
-}
-
-INLINE void tree_reasons(const Program *program, const Trees *trees, uint32_t tree,
-                         const double *row, const double *table, double *phi,
-                         const Scratch *scratch, const int q) {
-    uint32_t first = trees->first[tree], n = trees->first[tree + 1] - first;
-    size_t points = (size_t)q * (size_t)(q - 1) / 2;
-    const double *t = program->t + points, *u = program->u + points;
-    memcpy(scratch->product, program->w + points, (size_t)q * sizeof(double));
-    go_down(trees, first, n, row, table, t, u, scratch, q);
-    come_up(trees, first, n, table, t, u, phi, program->max_order, scratch, q);
-}
-
-static void tree_reasons_any(const Program *program, const Trees *trees, uint32_t tree,
-                             const double *row, const double *table, double *phi,
-                             Scratch *scratch) {
-    switch (trees->order[tree]) { /* known orders let the compiler use vectors */
-#define ORDER(q) \
-    case q: \
-        tree_reasons(program, trees, tree, row, table, phi, scratch, q); \
-        break;
-        ORDER(1)
-        ORDER(2)
-        ORDER(3)
-        ORDER(4)
-        ORDER(5)
-        ORDER(6)
-        ORDER(7)
-        ORDER(8)
-#undef ORDER
-        default:
-            tree_reasons(program, trees, tree, row, table, phi, scratch,
-                         (int)trees->order[tree]);
-    }
-}
-
-static void fill_table(const Program *program, const Trees *trees, uint32_t tree, double *table) {
-    size_t q = trees->order[tree], quadrature = q * (q - 1) / 2;
-    for (uint32_t i = trees->first[tree]; i < trees->first[tree + 1]; i++)
-        node_table(trees, i, program->t + quadrature, program->u + quadrature,
-                   table + (size_t)(i - trees->first[tree]) * 8 * q, (int)q);
-}
-
-static void reasons_of_trees(const Program *program, const Trees *trees, const double *X, size_t n,
-                             Scratch *scratch) {
-    size_t d = program->n_features, width = d * program->max_order;
-    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
-        size_t nodes = trees->first[tree + 1] - trees->first[tree];
-        if (!nodes) continue;
-        const double *table = NULL;
-        if (trees->table) {
-            table = trees->table + trees->table_at[tree];
-        } else if (n > 1 && nodes * 8 * trees->order[tree] <= scratch->table_room) {
-            fill_table(program, trees, tree, scratch->table);
-            table = scratch->table;
-        }
-        for (size_t i = 0; i < n; i++)
-            tree_reasons_any(program, trees, tree, X + i * d, table, scratch->phi + i * width,
-                             scratch);
-    }
-}
-
+/* Heap order: the smaller fraction first, then the larger column. */
 static int comes_before(const double *fraction, uint32_t a, uint32_t b) {
     return fraction[a] < fraction[b] || (fraction[a] == fraction[b] && a > b);
 }
@@ -200,19 +31,20 @@ static void sift(const double *fraction, uint32_t *heap, size_t at, size_t n) {
     }
 }
 
-/* Largest remainder: whole parts first, then one unit more to the largest fractions. */
+/* Largest remainder: whole parts first, then one unit more to the largest fractions. `sums`,
+ * `fraction` and `rank` are of the used columns. */
 static void apportion(const Program *program, int64_t target, const double *sums, int64_t *phi,
-                      Scratch *scratch) {
+                      double *fraction, uint32_t *rank) {
     size_t used = program->n_used;
     if (!used) return;
     for (size_t k = 0; k < used; k++) {
-        uint32_t column = program->used[k];
-        double whole = floor(sums[column]);
+        int64_t *mine = phi + program->used[k];
+        double whole = floor(sums[k]);
         if (!(fabs(whole) <= 0x1p62)) whole = 0.0; /* only of a plan that is not this program's */
-        scratch->fraction[column] = sums[column] - whole;
-        target -= phi[column] + (int64_t)whole;
-        phi[column] += (int64_t)whole;
-        scratch->rank[k] = column;
+        fraction[k] = sums[k] - whole;
+        target -= *mine + (int64_t)whole;
+        *mine += (int64_t)whole;
+        rank[k] = (uint32_t)k;
     }
     int64_t count = (int64_t)used, each = target / count, rest = target % count;
     if (rest < 0) {
@@ -221,20 +53,87 @@ static void apportion(const Program *program, int64_t target, const double *sums
     }
     if (each)
         for (size_t k = 0; k < used; k++) phi[program->used[k]] += each;
-    for (size_t k = used / 2; k-- > 0;) sift(scratch->fraction, scratch->rank, k, used);
+    for (size_t k = used / 2; k-- > 0;) sift(fraction, rank, k, used);
     for (size_t n = used; rest > 0; rest--) {
-        phi[scratch->rank[0]] += 1;
-        scratch->rank[0] = scratch->rank[--n];
-        sift(scratch->fraction, scratch->rank, 0, n);
+        phi[program->used[rank[0]]] += 1;
+        rank[0] = rank[--n];
+        sift(fraction, rank, 0, n);
     }
 }
 
-static void reasons_block(const Program *program, const double *X, size_t n, int64_t *phi,
-                          Scratch *scratch) {
-    size_t d = program->n_features, q = program->max_order;
-    memset(scratch->phi, 0, n * d * q * sizeof(double));
+/* ---- blocks of rows ------------------------------------------------------------------------- */
+
+typedef struct {
+    Strip strip;
+    Single single;
+    size_t n_strips, width; /* of a block; doubles of a strip's sums */
+    double *x, *phi, *table;
+    size_t table_room;
+    double *sums, *fraction; /* of a row's used columns */
+    uint32_t *rank;
+    int64_t scores[8 * MOST_STRIPS];
+    void *memory;
+} Scratch;
+
+static Points points_of(const Program *program, const Trees *trees, uint32_t tree) {
+    uint32_t q = trees->order[tree];
+    size_t at = program->points_at[q];
+    return (Points){program->t + at, program->u + at, program->w + at, (int)q};
+}
+
+/* A tree's table: kept, made here where it fits and many rows want it, or NULL. */
+static const double *table_of(const Trees *trees, uint32_t tree, const Points *points, size_t n,
+                              const Scratch *scratch) {
+    size_t size = (size_t)(trees->first[tree + 1] - trees->first[tree]) * 7 * (size_t)points->q;
+    if (trees->table) return trees->table + trees->table_at[tree];
+    if (n <= 8 || size > scratch->table_room) return NULL;
+    fill_table(trees, tree, points, scratch->table);
+    return scratch->table;
+}
+
+static void reasons_of_trees(const Program *program, const Trees *trees, const double *X, size_t n,
+                             Scratch *scratch) {
+    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
+        if (trees->first[tree] == trees->first[tree + 1]) continue;
+        Points points = points_of(program, trees, tree);
+        if (n < ROWS_A_STRIP) {
+            for (size_t i = 0; i < n; i++) {
+                scratch->single.x = X + i * program->n_features;
+                scratch->single.phi = scratch->phi + i * program->n_used * scratch->single.stride;
+                shapley_of_one(trees, tree, &points, &scratch->single);
+            }
+            continue;
+        }
+        const double *table = table_of(trees, tree, &points, n, scratch);
+        for (size_t s = 0; 8 * s < n; s++) {
+            scratch->strip.x = scratch->x + s * 8 * program->n_used;
+            scratch->strip.phi = (Lanes *)(scratch->phi + s * scratch->width);
+            shapley_of_eight(trees, tree, &points, table, &scratch->strip);
+        }
+    }
+}
+
+/* A row's Shapley values: the totals over the points, in their order. */
+static void total(const Program *program, size_t i, size_t n, const Scratch *scratch) {
+    size_t lanes = n < ROWS_A_STRIP ? 1 : 8;
+    size_t stride = n < ROWS_A_STRIP ? scratch->single.stride : scratch->strip.stride;
+    const double *phi = scratch->phi + i / lanes * program->n_used * stride * lanes + i % lanes;
+    for (size_t k = 0; k < program->n_used; k++, phi += stride * lanes) {
+        double sum = 0.0;
+        for (size_t j = 0; j < program->max_order; j++) sum += phi[j * lanes];
+        scratch->sums[k] = sum;
+    }
+}
+
+static int reasons_block(const Program *program, const double *X, size_t n, int64_t *phi,
+                         Scratch *scratch) {
+    size_t d = program->n_features, strips = (n + 7) / 8;
+    memset(scratch->phi, 0, strips * scratch->width * sizeof(double));
     memset(phi, 0, n * d * sizeof(int64_t));
-    score_block(program, X, n, scratch->scores);
+    if (score_block(program, X, n, scratch->scores)) return -1;
+    for (size_t s = 0; n >= ROWS_A_STRIP && s < strips; s++)
+        fill_strip(program->used, (uint32_t)program->n_used, X + 8 * s * d, d,
+                   n - 8 * s < 8 ? n - 8 * s : 8, 8, scratch->x + s * 8 * program->n_used);
     for (size_t p = 0; p < program->n_parts; p++) {
         const Part *part = program->parts + p;
         reasons_of_trees(program, &part->trees, X, n, scratch);
@@ -242,85 +141,108 @@ static void reasons_block(const Program *program, const double *X, size_t n, int
             reasons_of_linear(&part->linear, X + i * d, phi + i * d);
     }
     for (size_t i = 0; i < n; i++) {
-        double *sums = scratch->phi + i * d * q;
-        for (size_t column = 0; column < d; column++) {
-            double sum = 0.0;
-            for (size_t j = 0; j < q; j++) sum += sums[column * q + j];
-            sums[column] = sum; /* column <= column * q: not read again unless q is 0 or 1 */
-        }
-        apportion(program, scratch->scores[i] - program->reason_base, sums, phi + i * d, scratch);
+        total(program, i, n, scratch);
+        apportion(program, scratch->scores[i] - program->reason_base, scratch->sums, phi + i * d,
+                  scratch->fraction, scratch->rank);
     }
+    return 0;
 }
 
-static void free_scratch(Scratch *scratch) {
-    free(scratch->product);
-    free(scratch->holds);
-    free(scratch->table);
-    free(scratch->phi);
-    free(scratch->scores);
-    free(scratch->fraction);
-    free(scratch->rank);
+/* Places in `memory` for all of a scratch, aligned for vectors; its size. */
+static size_t lay_out(const Program *program, Scratch *scratch, char *memory) {
+    size_t levels = (size_t)program->max_levels + 1, q = program->max_order;
+    size_t quads = (q + 3) / 4 * 4, used = program->n_used, total = 0;
+    struct {
+        void *home;
+        size_t bytes;
+    } items[] = {
+        {&scratch->strip.at, levels * sizeof(uint32_t)},
+        {&scratch->strip.holds, 2 * levels * sizeof(LaneMasks)},
+        {&scratch->strip.product, levels * q * sizeof(Lanes)},
+        {&scratch->strip.right, levels * q * sizeof(Lanes)},
+        {&scratch->strip.below, q * sizeof(Lanes)},
+        {&scratch->strip.tables, levels * sizeof(double *)},
+        {&scratch->strip.table_room, levels * 7 * q * sizeof(double)},
+        {&scratch->single.levels, levels * sizeof(SingleLevel)},
+        {&scratch->single.product, levels * quads * sizeof(double)},
+        {&scratch->single.right, levels * quads * sizeof(double)},
+        {&scratch->single.below, quads * sizeof(double)},
+        {&scratch->single.rates, levels * 4 * quads * sizeof(double)},
+        {&scratch->x, 8 * scratch->n_strips * used * sizeof(double)},
+        {&scratch->phi, scratch->n_strips * scratch->width * sizeof(double)},
+        {&scratch->table, scratch->table_room * sizeof(double)},
+        {&scratch->sums, used * sizeof(double)},
+        {&scratch->fraction, used * sizeof(double)},
+        {&scratch->rank, used * sizeof(uint32_t)},
+    };
+    for (size_t k = 0; k < sizeof items / sizeof *items; k++) {
+        char *place = memory + total;
+        if (memory) memcpy(items[k].home, &place, sizeof place);
+        total += (items[k].bytes + 63) / 64 * 64;
+    }
+    return total;
 }
 
-static int make_scratch(const Program *program, Scratch *scratch) {
-    const size_t cache = 1 << 15; /* doubles of a block of rows' sums */
-    size_t d = program->n_features, q = program->max_order, width = d * (q ? q : 1);
+static int make_scratch(const Program *program, size_t n, Scratch *scratch) {
+    size_t q = program->max_order;
     memset(scratch, 0, sizeof *scratch);
-    scratch->rows = cache / width;
-    if (scratch->rows < 1) scratch->rows = 1;
-    if (scratch->rows > 64) scratch->rows = 64;
-    scratch->table_room = 1 << 16;
-    if (scratch->table_room < 8 * q) scratch->table_room = 8 * q;
-    scratch->product = room(program->max_tree_work, sizeof(double));
-    scratch->holds = room(program->max_tree_nodes, 2);
-    scratch->table = room(scratch->table_room, sizeof(double));
-    scratch->phi = room(scratch->rows * width, sizeof(double));
-    scratch->scores = room(scratch->rows, sizeof(int64_t));
-    scratch->fraction = room(d, sizeof(double));
-    scratch->rank = room(d, sizeof(uint32_t));
-    if (scratch->product && scratch->holds && scratch->table && scratch->phi && scratch->scores &&
-        scratch->fraction && scratch->rank)
-        return 0;
-    free_scratch(scratch);
-    return -1;
+    scratch->width = program->n_used * q * 8;
+    scratch->n_strips = (n + 7) / 8;
+    if (scratch->n_strips > MOST_STRIPS) scratch->n_strips = MOST_STRIPS;
+    while (scratch->n_strips > 1 && scratch->n_strips * scratch->width > SUMS_OF_BLOCK)
+        scratch->n_strips--;
+    if (n > 8 && program->makes_tables)
+        scratch->table_room =
+            program->max_table < TABLE_OF_BLOCK ? program->max_table : TABLE_OF_BLOCK;
+    size_t bytes = lay_out(program, scratch, NULL);
+    scratch->memory = aligned_alloc(64, bytes ? bytes : 64);
+    if (!scratch->memory) return -1;
+    lay_out(program, scratch, scratch->memory);
+    scratch->strip.place = scratch->single.place = program->place;
+    scratch->strip.stride = q;
+    scratch->single.stride = (q + 3) / 4 * 4;
+    return 0;
 }
 
 int reasons_rows(const Program *program, const double *X, size_t n, int64_t *phi) {
     Scratch scratch;
-    if (make_scratch(program, &scratch)) return -1;
-    size_t d = program->n_features;
-    for (size_t i = 0; i < n; i += scratch.rows)
-        reasons_block(program, X + i * d, n - i < scratch.rows ? n - i : scratch.rows,
-                      phi + i * d, &scratch);
-    free_scratch(&scratch);
-    return 0;
+    if (make_scratch(program, n, &scratch)) return -1;
+    size_t d = program->n_features, block = 8 * scratch.n_strips;
+    int status = 0;
+    for (size_t i = 0; i < n && !status; i += block)
+        status = reasons_block(program, X + i * d, n - i < block ? n - i : block, phi + i * d,
+                               &scratch);
+    free(scratch.memory);
+    return status;
 }
 
 /* ---- planning ------------------------------------------------------------------------------- */
 
-/* Keeps every node's table where all of them are small enough to be worth the memory. */
+/* Keeps every tree's table where all of them are small enough to be worth the memory. */
 static int keep_tables(const Program *program, Trees *trees) {
-    const size_t most = (size_t)1 << 22; /* doubles: 32 MiB */
     size_t size = 0;
     trees->table_at = room(trees->n_trees, sizeof(size_t));
     if (!trees->table_at) return -1;
     for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
         trees->table_at[tree] = size;
-        size += (size_t)(trees->first[tree + 1] - trees->first[tree]) * 8 * trees->order[tree];
+        size += (size_t)(trees->first[tree + 1] - trees->first[tree]) * 7 * trees->order[tree];
     }
-    if (size > most) return 0;
+    if (size > TABLES_KEPT) return 0;
     trees->table = room(size, sizeof(double));
     if (!trees->table) return -1;
-    for (uint32_t tree = 0; tree < trees->n_trees; tree++)
-        if (trees->first[tree] < trees->first[tree + 1])
-            fill_table(program, trees, tree, trees->table + trees->table_at[tree]);
+    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
+        if (trees->first[tree] == trees->first[tree + 1]) continue;
+        Points points = points_of(program, trees, tree);
+        fill_table(trees, tree, &points, trees->table + trees->table_at[tree]);
+    }
     return 0;
 }
 
 static int list_used(Program *program) {
     uint8_t *seen = room(program->n_features, 1);
     program->used = room(program->n_features, sizeof(uint32_t));
-    if (!seen || !program->used) {
+    program->place = room(program->n_features, sizeof(uint32_t));
+    if (!seen || !program->used || !program->place) {
         free(seen);
         return -1;
     }
@@ -331,26 +253,70 @@ static int list_used(Program *program) {
         for (uint32_t m = 0; m < linear->n_numeric; m++) seen[linear->column[m]] = 1;
         for (uint32_t k = 0; k < linear->n_tables; k++) seen[linear->table_column[k]] = 1;
     }
-    for (size_t column = 0; column < program->n_features; column++)
-        if (seen[column]) program->used[program->n_used++] = (uint32_t)column;
+    for (size_t column = 0; column < program->n_features; column++) {
+        if (!seen[column]) continue;
+        program->place[column] = (uint32_t)program->n_used;
+        program->used[program->n_used++] = (uint32_t)column;
+    }
     free(seen);
     return 0;
 }
 
-Fault plan_program(Program *program, int64_t base, uint32_t max_order, const Array *quadrature) {
+/* Points of each order, padded to a multiple of four by points of no weight. */
+static Fault pad_points(Program *program, const Array *quadrature) {
+    const double fill[3] = {0.5, 0.5, 0.0};
     double **homes[3] = {&program->t, &program->u, &program->w};
-    if (max_order > MAX_DEPTH || base > MAX_SCORE || base < -MAX_SCORE || program->used || program->t)
+    size_t size = 0, given = 0;
+    program->points_at = room((size_t)program->max_order + 1, sizeof(size_t));
+    if (!program->points_at) return NO_MEMORY;
+    for (uint32_t q = 1; q <= program->max_order; q++) {
+        program->points_at[q] = size;
+        size += (q + 3) / 4 * 4;
+        given += q;
+    }
+    for (int k = 0; k < 3; k++) {
+        const double *from = quadrature[k].items;
+        if (quadrature[k].size != sizeof(double) || quadrature[k].bytes != given * sizeof(double))
+            return "the quadrature has the wrong length";
+        *homes[k] = room(size, sizeof(double));
+        if (!*homes[k]) return NO_MEMORY;
+        for (size_t i = 0; i < size; i++) (*homes[k])[i] = fill[k];
+        for (uint32_t q = 1; q <= program->max_order; from += q++)
+            memcpy(*homes[k] + program->points_at[q], from, q * sizeof(double));
+    }
+    return NULL;
+}
+
+Fault plan_program(Program *program, int64_t base, uint32_t max_order, const Array *quadrature) {
+    if (max_order > MAX_DEPTH || base > MAX_SCORE || base < -MAX_SCORE || program->used)
         return "the plan does not belong to this program";
+    if (list_used(program)) return NO_MEMORY;
     program->max_order = max_order;
     program->reason_base = base;
-    for (int k = 0; k < 3; k++) {
-        uint32_t count;
-        Fault fault = copy_in(quadrature + k, sizeof(double), homes[k], &count);
-        if (fault) return fault;
-        if (count != (size_t)max_order * (max_order + 1) / 2)
-            return "the quadrature has the wrong length";
+    return pad_points(program, quadrature);
+}
+
+/* Where on the path a column's earlier split is, level and side, and how deep trees are. */
+static Fault place_splits(Program *program, Trees *trees) {
+    Fault fault = NULL;
+    uint32_t *level = room(trees->n_nodes, sizeof(uint32_t));
+    trees->above = room(trees->n_nodes, sizeof(int32_t));
+    if (!trees->above || !level) {
+        free(level);
+        return NO_MEMORY;
     }
-    return list_used(program) ? NO_MEMORY : NULL;
+    for (uint32_t i = 0; i < trees->n_nodes && !fault; i++) { /* parents come first */
+        int32_t children[2] = {trees->left[i], trees->right[i]};
+        int64_t before = trees->before[i];
+        for (int side = 0; side < 2; side++)
+            if (children[side] >= 0) level[children[side]] = level[i] + 1;
+        trees->above[i] = before < 0 ? -1 : (int32_t)(2 * level[before / 2] + (before & 1));
+        if (before >= 0 && level[before / 2] >= level[i])
+            fault = "a node's earlier split is not above it";
+        if (level[i] + 1 > program->max_levels) program->max_levels = level[i] + 1;
+    }
+    free(level);
+    return fault;
 }
 
 static int shares_hold(const double *share, size_t count) {
@@ -381,9 +347,11 @@ Fault plan_trees(Program *program, Trees *trees, const Array *arrays) {
             if (trees->before[i] < -1 || trees->before[i] >= 2 * (int64_t)i ||
                 (trees->before[i] >= 0 && trees->before[i] < 2 * (int64_t)first))
                 return "a node's earlier split is not before it in its tree";
-        size_t work = (size_t)(last - first) * trees->order[tree];
-        if (last - first > program->max_tree_nodes) program->max_tree_nodes = last - first;
-        if (work > program->max_tree_work) program->max_tree_work = work;
+        size_t table = (size_t)(last - first) * 7 * trees->order[tree];
+        if (table > program->max_table) program->max_table = table;
     }
-    return keep_tables(program, trees) ? NO_MEMORY : NULL;
+    Fault fault = place_splits(program, trees);
+    if (!fault && keep_tables(program, trees)) fault = NO_MEMORY;
+    program->makes_tables |= !trees->table;
+    return fault;
 }
