@@ -32,6 +32,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
 from baluarte.core.evidence import DataSource, Evidence
+from baluarte.core.forecast import Forecast
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
 from baluarte.core.survey import Survey, survey, survey_of
@@ -85,12 +86,18 @@ def survey_events(
 
 
 def plan_detector(
-    session: Session, contract: Contract, events: Events, *, progress: Progress | None
+    session: Session,
+    contract: Contract,
+    events: Events,
+    *,
+    progress: Progress | None,
+    forecast: Forecast | None = None,
 ) -> PlanResult:
     """Run every check, and ask every gate what it needs at the next look.
 
     Args:
         events: all of them, or the survey of them.
+        forecast: what the detector will take, where a dry run told it.
     """
     seen = survey_of(contract, events)
     looks = 0  # where no split is possible, plan says why
@@ -104,6 +111,7 @@ def plan_detector(
         ],
         gates=gates_of(contract),
         looks_spent=looks,
+        forecast=forecast,
         progress=progress,
     )
 

@@ -44,7 +44,7 @@ def _finding(finding: Finding, result: PlanResult, texts: Texts) -> Html:
 
 
 def _more(finding: Finding, texts: Texts) -> Html | None:
-    """Evidence and picture: open under what blocks, to be opened under the rest."""
+    """Evidence and picture: to be opened under a note, open elsewhere and on paper."""
     figures = [_figure(figure, texts) for figure in finding.evidence]
     picture = None if finding.picture is None else _picture(finding, finding.picture, texts)
     if not figures and picture is None:
@@ -57,7 +57,7 @@ def _more(finding: Finding, texts: Texts) -> Html | None:
         picture,
         pairs,
         class_="evidence",
-        open="" if finding.level == "block" else None,
+        open=None if finding.level == "note" else "",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.rows import bars
 from baluarte.apps.charts.values import Axis, Bar
+from baluarte.apps.forecast_text import forecast_lines
 from baluarte.apps.html import Html
 from baluarte.apps.page import (
     facts,
@@ -18,6 +19,7 @@ from baluarte.apps.page import (
     verdict,
 )
 from baluarte.apps.plan_findings import finding_sections
+from baluarte.core.forecast import Forecast
 from baluarte.stages.plan import Need, PlanResult
 
 MOST_FIELDS = 15  #: of the chart of what each field tells
@@ -36,6 +38,8 @@ def plan_page(result: PlanResult, texts: Texts, *, source: str, footer: str = ""
     sections.append(_parts(result, texts, source))
     if any(look.auc is not None for look in result.fields):
         sections.append(_fields(result, texts, source))
+    if result.forecast is not None:
+        sections.append(_forecast(result.forecast, texts))
     if notes is not None:
         sections.append(notes)
     return page(
@@ -69,6 +73,15 @@ def _data(result: PlanResult, texts: Texts) -> Html:
         sampled = paragraph(texts.get("plan.sampled", n=counts.sampled, of=counts.events))
     nothing = None if result.findings else paragraph(texts.get("plan.nothing"))
     return section(texts.get("plan.findings"), facts(named), sampled, nothing)
+
+
+def _forecast(told: Forecast, texts: Texts) -> Html:
+    """What the detector will take, with what that stands on."""
+    lines = [(value, basis) for _, value, basis in forecast_lines(told, texts)]
+    heads = (texts.get("plan.forecast_what"), texts.get("plan.forecast_basis"))
+    return section(
+        texts.get("plan.forecast"), paragraph(texts.get("plan.forecast_text")), table(heads, lines)
+    )
 
 
 def _needs(result: PlanResult, texts: Texts) -> Html:

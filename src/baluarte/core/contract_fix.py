@@ -7,6 +7,7 @@ A cure is named by the field that is left out, or by what is done and the field:
 ``after:FIELD``      known only after the decision: ``available = "after"``
 ``sensitive:FIELD``  for fairness figures only: added to ``events.sensitive``
 ``entity:FIELD``     who or what the event is about: ``events.entity``
+``trim:FIELD``       a cleaning step more: without spaces at its ends; ``lower:FIELD`` likewise
 ``pseudonym:FIELD``  a keyed pseudonym stands for the value: ``pseudonym = true``
 ===================  ===============================================================================
 """
@@ -22,7 +23,7 @@ from baluarte.core.contract_toml import parse_contract
 from baluarte.core.toml_lines import KeyPath, Place, places
 from baluarte.errors import ContractError
 
-Cure = Literal["ignore", "after", "sensitive", "entity", "pseudonym"]
+Cure = Literal["ignore", "after", "sensitive", "entity", "trim", "lower", "pseudonym"]
 CURES: tuple[Cure, ...] = get_args(Cure)
 
 
@@ -68,10 +69,11 @@ def apply_fix(text: str, fix: str, *, where: str) -> str:
         wanted.setdefault("events", {})["entity"] = field
         fixed = _in_events(text, f"entity = {name}")
     else:
-        line = 'available = "after"' if cure == "after" else "pseudonym = true"
-        key, value = ("available", "after") if cure == "after" else ("pseudonym", True)
-        wanted.setdefault("fields", {}).setdefault(field, {})[key] = value
-        fixed = _in_table(text, ("fields", field), f"[fields.{name}]", key, line)
+        table = wanted.setdefault("fields", {}).setdefault(field, {})
+        key, value = _setting(cure, table)
+        table[key] = value
+        said = json.dumps(value, ensure_ascii=False)
+        fixed = _in_table(text, ("fields", field), f"[fields.{name}]", key, f"{key} = {said}")
     return _checked(fixed, wanted, where, f"{fix} can't be written without touching the rest")
 
 
@@ -94,6 +96,15 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def _setting(cure: Cure, table: dict[str, Any]) -> tuple[str, Any]:
+    """The key of a field's table that a cure sets, and to what."""
+    if cure == "after":
+        return "available", "after"
+    if cure == "pseudonym":
+        return "pseudonym", True
+    return "clean", [*table.get("clean", []), cure]
+
+
 def _is_done(contract: Contract, cure: Cure, field: str) -> bool:
     declared = contract.events[field]
     return {
@@ -101,6 +112,8 @@ def _is_done(contract: Contract, cure: Cure, field: str) -> bool:
         "after": declared.available == "after",
         "sensitive": declared.role == "sensitive",
         "entity": declared.role == "entity",
+        "trim": any(step.op == "trim" for step in declared.steps),
+        "lower": any(step.op == "lower" for step in declared.steps),
         "pseudonym": declared.is_pseudonym,
     }[cure]
 

@@ -15,8 +15,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.cleaning import clean_column
 from baluarte.core.contract import Contract
-from baluarte.core.event import Events, concat
+from baluarte.core.event import Column, Events, concat
 from baluarte.core.labels import attacks, families
 from baluarte.core.row_keys import Keys, mixed, row_keys
 from baluarte.core.split import RowFacts, Split, row_facts, split_facts
@@ -81,8 +82,22 @@ def survey(
         taken.add(batch)
     rows, events = taken.result()
     return Survey(
-        n=events.n, columns=events.columns, whole=whole.result(contract), rows=rows, holdout=holdout
+        n=events.n,
+        columns=_cleaned(contract, events),
+        whole=whole.result(contract),
+        rows=rows,
+        holdout=holdout,
     )
+
+
+def _cleaned(contract: Contract, events: Events) -> dict[str, Column]:
+    """The columns with their texts as the encoder's own steps write them."""
+    columns = dict(events.columns)
+    for f in contract.events.fields:
+        steps = [step for step in f.steps if step.op in ("trim", "lower", "upper")]
+        if steps and f.name in columns:
+            columns[f.name] = clean_column(steps, columns[f.name])
+    return columns
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from baluarte.core.contract_surface import Name, Positive, Said
+from baluarte.core.forecast import Prices
 from baluarte.core.reading import Reading
 from baluarte.core.toml_lines import KeyPath
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
@@ -139,6 +140,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     serve: Serve = Serve()
     limits: Limits = Limits()
     watch: Watch = Watch()
+    prices: Prices = Prices()
     approvals: Annotated[
         int, Meta(ge=0, le=2, description="approvals that a promotion needs beside its author's")
     ] = 0

@@ -12,6 +12,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import blocking, finding_name, worst_first
+from baluarte.core.forecast import Forecast
 from baluarte.core.labels import ATTACK, NOT, attacks
 from baluarte.core.schema import FieldType
 from baluarte.core.shares import false_alarm_rate
@@ -99,6 +100,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     threshold: ThresholdPlan | None
     fields: tuple[FieldLook, ...]
     next_look: int
+    forecast: Forecast | None = None
 
 
 def plan(
@@ -109,6 +111,7 @@ def plan(
     gates: Mapping[str, GatePlugin],
     holdout: Events | None = None,
     looks_spent: int = 0,
+    forecast: Forecast | None = None,
     progress: Progress | None = None,
 ) -> PlanResult:
     """Look at the events before anyone trains on them.
@@ -118,6 +121,7 @@ def plan(
         gates: by name; those that the contract names are asked what they need.
         holdout: events kept for the proof alone, where the workspace names such.
         looks_spent: looks at the proof rows so far.
+        forecast: what the detector will take, where a dry run told it.
     """
     seen = survey_of(contract, events)
     findings: list[Finding] = []
@@ -133,7 +137,7 @@ def plan(
         parts["proof"] = (int((of_proof == NOT).sum()), int((of_proof == ATTACK).sum()))
     needs = _needs(contract, gates, parts.get("proof", (0, 0)), looks_spent)
     threshold = _threshold(contract, parts, looks_spent) if parts else None
-    findings += _shortfalls(needs, threshold)
+    findings += _shortfalls(needs, threshold) + _slowness(forecast)
     fields = tuple(_field_look(contract, seen, name) for name in _present(contract, seen))
     if progress is not None:
         progress.step(len(checks) + 1, len(checks) + 1)
@@ -158,6 +162,7 @@ def plan(
         threshold=threshold,
         fields=fields,
         next_look=looks_spent + 1,
+        forecast=forecast,
     )
 
 
@@ -253,6 +258,17 @@ def _shortfalls(needs: Sequence[Need], threshold: ThresholdPlan | None) -> list[
         }
         found.append(Finding(check="needs.short", level="warn", field=need.gate, values=values))
     return found
+
+
+def _slowness(forecast: Forecast | None) -> list[Finding]:
+    """That one event takes longer than the contract allows, by the dry run."""
+    if forecast is None or forecast.max_latency_ms is None:
+        return []
+    p99 = forecast.latency_ms[1]
+    if p99 <= forecast.max_latency_ms:
+        return []
+    values: dict[str, str | int | float] = {"p99": p99, "limit": forecast.max_latency_ms}
+    return [Finding(check="needs.latency", level="warn", values=values)]
 
 
 def _present(contract: Contract, events: Events) -> list[str]:

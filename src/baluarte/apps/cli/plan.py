@@ -13,7 +13,9 @@ from baluarte import __version__
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.dry_run import foretell
 from baluarte.apps.finding_text import cure_text, finding_text
+from baluarte.apps.forecast_text import forecast_lines
 from baluarte.apps.intake import intake_of
 from baluarte.apps.making import plan_detector, survey_events
 from baluarte.apps.place import Detector, find_workspace
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     events = survey_events(place, detector, intake, holdout=args.holdout)
     intake.tell(screen, texts)
     with session_of(args, place) as session, screen.progress("Plan") as bar:
-        result = plan_detector(session, contract, events, progress=bar)
+        told = foretell(contract, events, place.workspace.prices)
+        result = plan_detector(session, contract, events, progress=bar, forecast=told)
     tell_plan(screen, texts, result)
     page = Path(args.page) if args.page else detector.path.parent / "plan.html"
     write_plan_page(page, texts, result, detector=detector)
@@ -152,6 +155,9 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
                     else f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} > {there:,}",
                     "kept" if needed <= there else "unsure",
                 )
+    if result.forecast is not None:
+        for name, value, _ in forecast_lines(result.forecast, texts):
+            screen.item(texts.get("plan.forecast_short") if name == "train" else "", value)
     screen.data(plan=msgspec.to_builtins(result))
 
 

@@ -30,6 +30,9 @@ BINS = 64
 SMOOTH = 0.3  #: different values in a row from which numbers are measured, not counted
 FEWEST = 20
 
+#: what cures a way of writing, by its cleaning step; the field is left out where none does
+_CURES = {"format_tells.spaces": "trim", "format_tells.capitals": "lower",
+          "format_tells.upper": "lower"}  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _Marks = dict[str, Callable[[str], bool]]
 
@@ -119,7 +122,18 @@ def _mixed(
         "field": name, "n": odd, "one": repr(forms[int(usual[example])]),
         "other": repr(forms[example]),
     }  # fmt: skip
-    return [Finding(check="format_tells.mixed", level="note", field=name, values=values)]
+    one, other = forms[int(usual[example])], forms[example]
+    cure = "trim" if one.strip() == other.strip() else "lower"
+    alike = one.strip().lower() == other.strip().lower()
+    return [
+        Finding(
+            check="format_tells.mixed",
+            level="note",
+            field=name,
+            values=values,
+            fix=f"{cure}:{name}" if alike else None,
+        )
+    ]
 
 
 def _of_numbers(name: str, column: Column, labels: NDArray[np.int8], tests: int) -> list[Finding]:
@@ -184,7 +198,7 @@ def _tells(  # noqa: PLR0917 - the parts of one question
         level="block" if difference >= BLOCKS else "warn" if difference >= WARNS else "note",
         field=name,
         values={"field": name, "attacks": shares[0], "rest": shares[1], "difference": difference},
-        fix=name,
+        fix=f"{_CURES[check]}:{name}" if check in _CURES else name,
         evidence=(
             share_figure("written_attacks", in_hits, n_hits),
             share_figure("written_rest", in_rest, n_rest),
