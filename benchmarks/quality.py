@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_sets import NAMES, Split, splits
+from quality_sets import FAMILY, NAMES, Split, splits
 
 from baluarte.core.bounds import chosen_alpha, look_alpha
 from baluarte.core.contract import (
@@ -79,7 +79,11 @@ def _contract(split: Split, trials: int, max_fpr: float) -> Contract:
         purpose="benchmark",
         owner="benchmark",
         events=split.train.schema,
-        label=Label(field="attack", positive=("1",)),
+        label=Label(
+            field="attack",
+            positive=("1",),
+            family=FAMILY if FAMILY in split.train.schema else None,
+        ),
         objective=Objective(budget=budget),
         bands=(Band(name="pass"), Band(name="alert", budget=budget)),
         points=Points(),

@@ -21,6 +21,7 @@ from baluarte.core.schema import Field, Schema
 
 SEEDED_SPLITS = 5
 TEST_SHARE = 0.3
+FAMILY = "family"  #: the field that names the kind of an attack, where a set has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +47,18 @@ class Split:
     test_rows: NDArray[np.int64]  #: (n,) number of each test row in its set, the same in all splits
 
 
-def table(frame: pd.DataFrame, y: pd.Series, *, time: str | None = None) -> Table:
-    """A frame as canonical events: texts are categories, the rest numbers."""
+def table(
+    frame: pd.DataFrame,
+    y: pd.Series,
+    *,
+    time: str | None = None,
+    families: pd.Series | None = None,
+) -> Table:
+    """A frame as canonical events: texts are categories, the rest numbers.
+
+    Args:
+        families: the kind of each attack, known only after the fact.
+    """
     fields, columns = [], {}
     for name in map(str, frame.columns):
         column = frame[name]
@@ -62,6 +73,9 @@ def table(frame: pd.DataFrame, y: pd.Series, *, time: str | None = None) -> Tabl
             values = column.astype(object)
             columns[name] = values.where(values.notna(), None).to_numpy(object)
     fields.append(Field(name="attack", type="category", role="label"))
+    if families is not None:
+        fields.append(Field(name=FAMILY, type="category", available="after"))
+        columns[FAMILY] = families.astype(str).to_numpy(object)
     attack = y.to_numpy(np.int8)
     columns["attack"] = np.where(attack == 1, "1", "0").astype(object)
     events = Events(n=len(frame), columns=columns)
@@ -79,7 +93,8 @@ def _network(folder: Path, train: str, test: str, normal: str) -> Iterator[Split
     for file in (train, test):
         frame = pd.read_parquet(folder / file)
         features = frame.drop(columns=["label", "difficulty"], errors="ignore")
-        tables.append(table(features, frame["label"] != normal))
+        attack = frame["label"] != normal
+        tables.append(table(features, attack, families=frame["label"]))
     yield _published(*tables)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from baluarte.core.contract import (
 from baluarte.core.event import Events
 from baluarte.core.schema import Field, Role, Schema
 from baluarte.core.shares import HELD_OUT, solve_shares
-from baluarte.core.split import Part, Split, folds_of, split_rows
+from baluarte.core.split import Part, Split, fold_keys, folds_of, split_rows
 from baluarte.errors import DataError
 
 HELD = (Part.TUNE, Part.CALIBRATE, Part.THRESHOLD, Part.PROOF)
@@ -199,3 +200,32 @@ def test_folds_keep_groups_whole_and_spread_both_classes(n: int, folds: int, see
     for stratum in (attack[:n] == 1, attack[:n] == 0):
         sizes = np.bincount(of[:n][stratum], minlength=folds)
         assert sizes.max() - sizes.min() <= 1
+
+
+def test_folds_keep_the_rarest_families_whole_and_spread_the_common_ones() -> None:
+    kinds = ["none"] * 400 + ["flood"] * 200 + ["scan"] * 60 + ["worm"] * 30 + ["probe"] * 10
+    family = np.array(kinds, dtype=object)
+    events = rows(len(kinds), family=family)
+    named = contract()
+    named = msgspec.structs.replace(
+        named,
+        events=Schema(
+            fields=(
+                *named.events.fields,
+                Field(name="family", type="category", available="after"),
+            )
+        ),
+        label=Label(field="y", positive=("1",), family="family"),
+    )
+    attack = family != "none"
+    keys = np.random.default_rng(0).integers(0, 2**60, len(kinds), dtype=np.uint64)
+    of = folds_of(fold_keys(named, events, attack, keys), attack, 3)
+    folds = {kind: len(np.unique(of[family == kind])) for kind in set(kinds)}
+    # scan, worm and probe together are a third of the 300 attacks.
+    assert folds == {"none": 3, "flood": 3, "scan": 1, "worm": 1, "probe": 1}
+
+
+def test_folds_without_families_are_those_of_the_rows_keys() -> None:
+    events = rows(40)
+    keys = np.arange(40, dtype=np.uint64)
+    assert (fold_keys(contract(), events, labels(40, share=0.4) == 1, keys) == keys).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,9 +15,9 @@ from baluarte.errors import DataError
 HELD_OUT = ("tune", "calibrate", "threshold", "proof")  #: in the order of time; fit comes before
 
 #: Largest share of the rows that a held-out part may take, so that fit keeps most of them.
-_CAPS = {"tune": 0.02, "calibrate": 0.025, "threshold": 0.07, "proof": 0.1}
-#: The same where the budget can't be certified anyway: fewer rows are lost to that proof.
-_SMALL_CAPS = {"tune": 0.02, "calibrate": 0.025, "threshold": 0.06, "proof": 0.08}
+_CAPS = {"tune": 0.01, "calibrate": 0.015, "threshold": 0.06, "proof": 0.08}
+#: The same where only these let the budget be certified.
+_WIDER_CAPS = {"tune": 0.01, "calibrate": 0.015, "threshold": 0.07, "proof": 0.1}
 #: The same for new rows of a retraining, where old rows fit as well.
 _CAPS_OF_NEW_ROWS = {"tune": 0.04, "calibrate": 0.04, "threshold": 0.26, "proof": 0.30}
 _THRESHOLD_FLOOR = 0.3  #: share that the threshold may take where it can't be set with fewer rows
@@ -58,15 +59,14 @@ def solve_shares(
     if n_negatives + n_positives == 0:
         raise DataError("expected events to train on, found none")
     rate = false_alarm_rate(contract)
-    caps = dict(_CAPS if _certifiable(contract, rate, n_negatives) else _SMALL_CAPS)
-    if others_fit:
-        caps = dict(_CAPS_OF_NEW_ROWS)
+    certifying = [c for c in (_CAPS, _WIDER_CAPS) if _certifies(contract, rate, n_negatives, c)]
+    caps = dict(_CAPS_OF_NEW_ROWS if others_fit else (certifying or [_CAPS])[0])
     if n_negatives:
         bands = max(len(contract.bands) - 1, 1)
         delta = (1.0 - contract.objective.confidence) / bands
         least = _ROOM * math.log(delta) / math.log1p(-rate)
         caps["threshold"] = max(caps["threshold"], min(least / n_negatives, _THRESHOLD_FLOOR))
-    if caps["proof"] == _CAPS["proof"]:
+    if certifying and not others_fit:
         negatives, positives = _proof_needed(contract, rate, look=1)
         for least, n in ((negatives, n_negatives), (positives, n_positives)):
             share = _ROOM * least / n if n else 0.0
@@ -121,13 +121,15 @@ def _rate(contract: Contract, kind: str, value: float) -> float:
     return 0.01
 
 
-def _certifiable(contract: Contract, rate: float, n_negatives: int) -> bool:
-    """Whether the largest shares allow a threshold that is planned to pass its gate."""
+def _certifies(
+    contract: Contract, rate: float, n_negatives: int, caps: Mapping[str, float]
+) -> bool:
+    """Whether these shares allow a threshold that is planned to pass its gate."""
     try:
         chosen = chosen_alpha(
             max_fpr=rate,
-            n_cal=int(_CAPS["threshold"] * n_negatives),
-            n_proof=int(_CAPS["proof"] * n_negatives),
+            n_cal=int(caps["threshold"] * n_negatives),
+            n_proof=int(caps["proof"] * n_negatives),
             confidence=contract.objective.confidence,
             alpha_gate=look_alpha(1.0 - contract.objective.confidence, 1),
         )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
+from baluarte.core.labels import families
 from baluarte.core.row_keys import Keys, digest, mixed, row_keys
 from baluarte.core.schema import Schema
 from baluarte.core.shares import HELD_OUT, Share, solve_shares
@@ -41,6 +42,7 @@ _PARTS = {"tune": Part.TUNE, "calibrate": Part.CALIBRATE, "threshold": Part.THRE
           "proof": Part.PROOF}  # fmt: skip
 #: A group of more than this share of the rows would distort a held-out part.
 _LARGE: dict[How, float] = {"entity": 0.2, "stratum": 0.02}
+_UNKNOWN = 1 / 3  #: of the attacks at most, in families that folds keep whole
 _SALT = np.uint64(0x5EED)  # the same for every contract: a new seed must not buy new proof rows
 
 
@@ -212,6 +214,33 @@ def folds_of(keys: Keys, attack: NDArray[np.bool_], folds: int) -> NDArray[np.in
         order = np.argsort(mixed(mixed(unique[members])), kind="stable")
         of_group[members[order]] = np.arange(len(members)) % folds
     return of_group[group]
+
+
+def fold_keys(
+    contract: Contract, events: Events, attack: NDArray[np.bool_], keys: Keys
+) -> Keys:
+    """(n,) as ``keys``, with the rarest attack families whole: no fold has seen those it judges.
+
+    Where the contract names a field of families. Tomorrow's attacks are partly of kinds that no
+    row shows, so choices made on known kinds alone would be made for yesterday. The rarest
+    families, together up to a third of the attacks, play the unknown ones.
+
+    Args:
+        attack: (n,) which events are attacks.
+        keys: (n,) of :class:`Split`.
+    """
+    named = np.array([name or "" for name in families(contract, events)], dtype=object)
+    rows = np.flatnonzero(attack & (named != ""))
+    names, family, sizes = np.unique(
+        named[rows].astype(str), return_inverse=True, return_counts=True
+    )
+    rarest = np.argsort(sizes, kind="stable")
+    whole = np.zeros(len(names), dtype=bool)
+    whole[rarest[np.cumsum(sizes[rarest]) <= _UNKNOWN * np.count_nonzero(attack)]] = True
+    held = rows[whole[family]]
+    merged = keys.copy()
+    merged[held] = mixed(family[whole[family]].astype(np.uint64) ^ _SALT)
+    return merged
 
 
 def _how(facts: RowFacts) -> How:

@@ -23,7 +23,7 @@ from baluarte.ports import Fitted, Matrix, Model, Params, Search
 from baluarte.stages.blend import best_weights
 from baluarte.stages.trials import FINAL_ROWS, TRIAL_ROWS, Trials, sample_rows
 
-_ERRORS = 2.0  #: standard errors by which a trial must be better than the defaults
+_ERRORS = 1.0  #: standard errors by which a trial must be better than the defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

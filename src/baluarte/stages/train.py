@@ -23,7 +23,7 @@ from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.model import Program
 from baluarte.core.promise_value import TuningRows, costs
 from baluarte.core.row_keys import digest
-from baluarte.core.split import Part, Split, split_rows
+from baluarte.core.split import Part, Split, fold_keys, split_rows
 from baluarte.core.spread import fit_spread
 from baluarte.core.threshold_search import ProofSize, ScoredRows
 from baluarte.core.thresholds import fit_bands
@@ -153,7 +153,8 @@ def _learned(rows: TrainingRows, tools: TrainingTools, n_old: int) -> Learned:
         cost_missed=missed,
         cost_false_alarm=false_alarm,
     )
-    fit_rows = FitRows(X=rows.X[fit], tuning=tuning.take(fit), keys=rows.split.keys[fit])
+    keys = fold_keys(contract, rows.events.take(fit), rows.labels[fit] == 1, rows.split.keys[fit])
+    fit_rows = FitRows(X=rows.X[fit], tuning=tuning.take(fit), keys=keys)
     if contract.label is not None and tools.models:
         return learn(contract, fit_rows, rows.encoder, models=tools.models, search=tools.search)
     usable = [model for model in tools.models if not model.needs_labels]

@@ -16,8 +16,8 @@ from baluarte.core.split import folds_of
 from baluarte.errors import DataError
 from baluarte.ports import Matrix, Model, Params
 
-TRIAL_ROWS = 8_000  #: enough to rank parameters by, few enough for dozens of trials
-FINAL_ROWS = 24_000  #: for the last choices: what wins on few rows need not win on many
+TRIAL_ROWS = 5_000  #: enough to rank parameters by, few enough for dozens of trials
+FINAL_ROWS = 16_000  #: for the last choices: what wins on few rows need not win on many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

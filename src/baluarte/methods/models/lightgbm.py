@@ -35,9 +35,9 @@ class LightGBM:
         """More, smaller and more different steps than the library's own defaults."""
         return {
             "rounds": 300,
-            "learning_rate": 0.05,
-            "num_leaves": 24,
-            "min_data_in_leaf": 8,
+            "learning_rate": 0.03,
+            "num_leaves": 40,
+            "min_data_in_leaf": 4,
             "feature_fraction": 0.4,
             "bagging_fraction": 0.9,
             "lambda_l2": 0.2,
@@ -49,7 +49,7 @@ class LightGBM:
             "rounds": suggest.integer("rounds", 80, 400, log=True),
             "learning_rate": suggest.number("learning_rate", 0.02, 0.2, log=True),
             "num_leaves": suggest.integer("num_leaves", 7, 63, log=True),
-            "min_data_in_leaf": suggest.integer("min_data_in_leaf", 5, 100, log=True),
+            "min_data_in_leaf": suggest.integer("min_data_in_leaf", 3, 100, log=True),
             "feature_fraction": suggest.number("feature_fraction", 0.3, 1.0),
             "bagging_fraction": suggest.number("bagging_fraction", 0.5, 1.0),
             "lambda_l2": suggest.number("lambda_l2", 0.01, 30.0, log=True),
