@@ -216,9 +216,7 @@ def folds_of(keys: Keys, attack: NDArray[np.bool_], folds: int) -> NDArray[np.in
     return of_group[group]
 
 
-def fold_keys(
-    contract: Contract, events: Events, attack: NDArray[np.bool_], keys: Keys
-) -> Keys:
+def fold_keys(contract: Contract, events: Events, attack: NDArray[np.bool_], keys: Keys) -> Keys:
     """(n,) as ``keys``, with the rarest attack families whole: no fold has seen those it judges.
 
     Where the contract names a field of families. Tomorrow's attacks are partly of kinds that no

@@ -18,7 +18,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.promise_value import TuningRows, promise_value
 
 _STEPS = 4  #: weights are quarters of the whole
-_ERRORS = 0.25  #: standard errors that count as nothing: hedging is free only where all are alike
+_ERRORS = 0.5  #: standard errors that count as nothing: hedging is free only where all are alike
 Margins = NDArray[np.float64]
 
 
