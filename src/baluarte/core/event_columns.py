@@ -17,6 +17,8 @@ from baluarte.core.event import MAX_EXACT_INTEGER, Column, Events, Value
 from baluarte.core.event_faults import Faults
 from baluarte.core.event_rows import TEXTUAL, Unknown, place_of
 from baluarte.core.event_value import (
+    MAX_CATEGORY_CHARS,
+    MAX_TEXT_CHARS,
     MAX_YEAR,
     MIN_YEAR,
     Convert,
@@ -26,6 +28,7 @@ from baluarte.core.event_value import (
 )
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.schema import FLOAT32_MAX, Field, Schema
+from baluarte.core.text_columns import parsed_times, plain_texts
 
 Cells = Sequence[Any] | NDArray[Any]  #: (n,) values of one column
 
@@ -132,7 +135,8 @@ class _ColumnReader:
         values: list[Any] = cells.tolist() if _plain(cells) else list(cells)
         types = set(map(type, values))
         if types <= {str, type(None)}:
-            return self._distinct(values)
+            quick = self._texts(values)
+            return self._distinct(values) if quick is None else quick
         if self.field.type in ("number", "integer") and types <= {int, float, type(None)}:
             try:
                 parsed = np.array([math.nan if v is None else float(v) for v in values])
@@ -140,6 +144,14 @@ class _ColumnReader:
                 return self._each(values)
             return self._numbers(_floats(parsed), values)
         return self._each(values)
+
+    def _texts(self, values: Sequence[str | None]) -> Column | None:
+        """The quick way of texts that have one."""
+        if self.field.type == "time":
+            return parsed_times(values)
+        limit = {"category": MAX_CATEGORY_CHARS, "text": MAX_TEXT_CHARS}.get(self.field.type)
+        found = None if limit is None else plain_texts(values, max_chars=limit)
+        return None if found is None else self._canonical(found)
 
     def _array(self, cells: NDArray[Any]) -> Column | None:
         """The quick way of an array that has one."""

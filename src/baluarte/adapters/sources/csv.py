@@ -7,14 +7,16 @@ missing value.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, ClassVar
 
 from baluarte.adapters.cells import Cells
-from baluarte.adapters.event_files import content_digest, numbered_lines, opened_text
+from baluarte.adapters.event_files import content_digest, opened_text
 from baluarte.adapters.profile import profile_values, typed_cells
 from baluarte.adapters.row_intake import RowIntake
+from baluarte.adapters.text_lines import TextLines, undecoded
 from baluarte.core.event import Events
 from baluarte.core.event_columns import check_columns, read_columns
 from baluarte.core.event_faults import Faults
@@ -70,7 +72,7 @@ class CsvSource:
         """
         plain = Cells(reading, where=address)
         with opened_text(address, reading) as file:
-            table = _Table(file, address, reading)
+            table = _Table(file, address, reading, keep=quarantine is not None)
             intake = RowIntake(table.place, quarantine)
             check_columns(schema, table.header, intake.faults, unknown="ignore")
             intake.faults.raise_any()
@@ -87,7 +89,7 @@ class CsvSource:
                     events,
                     first_row=first,
                     line=lambda row: table.lines[row],
-                    text=lambda row: table.texts[row],
+                    text=table.text,
                 )
                 if good is not None:
                     yield good
@@ -111,59 +113,26 @@ def _plain_cells(
     }
 
 
-class _Lines:
-    """The text lines of a file, one at a time, and those that the row at hand took."""
-
-    def __init__(self, file: BinaryIO, address: str) -> None:
-        self._address = address
-        self._lines = numbered_lines(file, address)
-        self.row: list[str] = []
-        self.number = 0  #: of the last line
-        self.over = False  #: nothing can be read beyond
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        try:
-            self.number, line = next(self._lines)
-        except (DataError, StopIteration):
-            self.over = True
-            raise
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            self.row.append(line.decode(errors="backslashreplace"))
-            raise DataError(
-                f"expected UTF-8, found byte {line[error.start]:#04x}",
-                where=f"{self._address}:{self.number}",
-                hint='If it is Latin-1, say so: reading.encoding = "windows-1252" of the detector '
-                "in workspace.toml.",
-            ) from None
-        self.row.append(text)
-        return text
-
-    def taken(self) -> str:
-        """The text that was read since the last call."""
-        text = "".join(self.row)
-        self.row.clear()
-        return text.rstrip("\r\n")
-
-
 class _Table:
     """The rows of one open file, and the lines that they begin at."""
 
-    def __init__(self, file: BinaryIO, address: str, reading: Reading) -> None:
+    def __init__(
+        self, file: BinaryIO, address: str, reading: Reading, *, keep: bool = False
+    ) -> None:
         self.address = address
         self.header: list[str] = []
         self.lines: list[int] = []  #: that the rows of the batch at hand begin at
-        self.texts: list[str] = []  #: the same rows as they stand there
+        self.ends: list[int] = []  #: and end at, where texts are kept
         self.first = 0  #: number of the batch's first row
-        self._lines = _Lines(file, address)
-        first = next(self._lines)
+        self._keep = keep
+        self._texts = TextLines(file, address, keep=keep)
+        lines = iter(self._texts)
+        first = next(lines, "")
+        if self._texts.failure is not None:
+            raise self._texts.failure
         separator = reading.separator or max(SEPARATORS, key=_unquoted(first, reading).count)
         self._reader = csv.reader(
-            _Chain(first, self._lines),
+            itertools.chain([first], lines),
             delimiter=separator,
             quotechar=reading.quote or None,
             quoting=csv.QUOTE_MINIMAL if reading.quote else csv.QUOTE_NONE,
@@ -176,7 +145,9 @@ class _Table:
             raise DataError(
                 f"expected a header row: {error or 'found an empty line'}", where=f"{address}:1"
             ) from None
-        self._lines.taken()
+        byte = undecoded("".join(self.header))
+        if byte is not None:
+            raise self._not_utf8(byte, 1)
         names = Counter(name for name in self.header if name)
         twice = [name for name, count in names.items() if count > 1]
         if not names:
@@ -198,45 +169,65 @@ class _Table:
             "expected events, found a header and no row after it", where=f"{self.address}:1"
         )
 
+    def text(self, row: int) -> str:
+        """A row of the batch at hand as it stands in the file."""
+        return self._texts.text(self.lines[row], self.ends[row])
+
     def batches(self, batch_rows: int, intake: RowIntake) -> Iterator[dict[str, tuple[str, ...]]]:
         """Columns of cells by name, at most ``batch_rows`` a time; broken rows are rejected."""
         width = len(self.header)
         rows: list[list[str]] = []
-        reader, lines, texts, taken = self._reader, self.lines, self.texts, self._lines.taken
-        keep = intake.faults.by_row
+        reader, lines, ends, texts = self._reader, self.lines, self.ends, self._texts
         while True:
-            begins = self._lines.number + 1
+            begins = reader.line_num + 1
+            broken: DataError | None = None
             try:
                 row = next(reader, None)
-            except (csv.Error, DataError) as error:
-                broken = error if isinstance(error, DataError) else self._broken(begins, error)
-                if self._lines.over:
+            except csv.Error as error:
+                broken, row = self._broken(begins, error), []
+                if "unexpected end of data" in str(error):  # what came before it is anyone's guess
                     intake.faults.absorb(self.first + len(rows), broken)
                     break
-                intake.reject(self.first + len(rows), begins, broken, taken())
-                continue
             if row is None:
                 break
-            if len(row) != width:
-                if row:
-                    ragged = self._ragged(len(row), begins)
-                    intake.reject(self.first + len(rows), begins, ragged, taken())
-                self._lines.row.clear()
+            if broken is None and not row:
+                continue
+            if len(row) != width or texts.suspect:
+                broken = broken or self._refused(row, begins)
+            if broken is not None:
+                text = texts.text(begins, reader.line_num) if self._keep else ""
+                intake.reject(self.first + len(rows), begins, broken, text)
                 continue
             rows.append(row)
             lines.append(begins)
-            if keep:
-                texts.append(taken())
-            else:
-                self._lines.row.clear()
+            if self._keep:
+                ends.append(reader.line_num)
             if len(rows) == batch_rows:
                 yield self._columns(rows)
                 self.first += len(rows)
                 rows.clear()
                 lines.clear()
-                texts.clear()
+                ends.clear()
+                texts.forget(reader.line_num)
+        if texts.failure is not None:
+            intake.faults.absorb(self.first + len(rows), texts.failure)
         if rows:
             yield self._columns(rows)
+
+    def _refused(self, row: list[str], line: int) -> DataError | None:
+        """Why a row is no row of this table, if it is none."""
+        byte = undecoded("".join(row))
+        if byte is not None:
+            return self._not_utf8(byte, line)
+        return self._ragged(len(row), line) if len(row) != len(self.header) else None
+
+    def _not_utf8(self, byte: int, line: int) -> DataError:
+        return DataError(
+            f"expected UTF-8, found byte {byte:#04x}",
+            where=f"{self.address}:{line}",
+            hint='If it is Latin-1, say so: reading.encoding = "windows-1252" of the detector '
+            "in workspace.toml.",
+        )
 
     def _ragged(self, n_cells: int, line: int) -> DataError:
         return DataError(
@@ -259,23 +250,6 @@ class _Table:
             where=f"{self.address}:{line}",
             hint='Quote a cell as "…" and double the quotes inside it.',
         )
-
-
-class _Chain:
-    """One line, then the others; unlike a generator it goes on after an error."""
-
-    def __init__(self, first: str, rest: Iterator[str]) -> None:
-        self._first: str | None = first
-        self._rest = rest
-
-    def __iter__(self) -> _Chain:
-        return self
-
-    def __next__(self) -> str:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        return next(self._rest)
 
 
 def _unquoted(line: str, reading: Reading) -> str:
