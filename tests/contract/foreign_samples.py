@@ -227,12 +227,16 @@ def skops() -> list[Sample]:
     sio = pytest.importorskip("skops.io")
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import (
+        AdaBoostClassifier,
         ExtraTreesClassifier,
         GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
         RandomForestClassifier,
     )
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+    from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import (
         MinMaxScaler,
@@ -241,6 +245,7 @@ def skops() -> list[Sample]:
         RobustScaler,
         StandardScaler,
     )
+    from sklearn.svm import SVC
 
     X, y = table()
     numbers = ["bytes", "rate", "failures"]
@@ -283,6 +288,17 @@ def skops() -> list[Sample]:
             several,
         ),
         "regression": (make_pipeline(treated(StandardScaler(), coder), Ridge()), y),
+        "histogram": (
+            make_pipeline(
+                treated("passthrough", coder),
+                HistGradientBoostingClassifier(max_iter=5, max_leaf_nodes=7, random_state=0),
+            ),
+            y,
+        ),
+        "votes": (
+            make_pipeline(treated("passthrough", ordinal), AdaBoostClassifier(n_estimators=5)),
+            y,
+        ),
     }
     samples = []
     for kind, (model, target) in kinds.items():
@@ -300,6 +316,37 @@ def skops() -> list[Sample]:
                 positive="2" if kind == "forest_of_three" else None,
             )
         )
+    network = MLPClassifier((8, 4), activation="tanh", max_iter=30, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        piped = make_pipeline(treated(StandardScaler(), coder), network).fit(texts, y)
+    share = piped.predict_proba(texts)[:, 1]
+    inside = np.abs(share - 0.5) < 0.4999  # a probability of nearly 1 has lost its log-odds
+    said = np.log(share[inside] / (1 - share[inside]))
+    samples.append(
+        Sample(
+            name="network.skops",
+            data=sio.dumps(piped),
+            rows=np.ascontiguousarray(rows[inside]),
+            output=said,
+        )
+    )
+    known = texts["service"].notna().to_numpy()
+    scaled = ColumnTransformer(
+        [
+            ("n", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+            ("c", OneHotEncoder(handle_unknown="ignore"), ["service"]),
+        ]
+    )
+    machine = make_pipeline(scaled, SVC(C=2.0)).fit(texts[known], y[known])
+    samples.append(
+        Sample(
+            name="machine.skops",
+            data=sio.dumps(machine),
+            rows=rows,
+            output=machine.decision_function(texts),
+        )
+    )
     extra = ExtraTreesClassifier(4, max_depth=4, random_state=0).fit(rows[:, :3], y)
     samples.append(
         Sample(

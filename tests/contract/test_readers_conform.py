@@ -11,7 +11,7 @@ import pytest
 from foreign_samples import SAMPLES
 
 from baluarte.ports import ModelReader
-from baluarte.testing.readers import READER_CHECKS, ReaderCheck, Sample
+from baluarte.testing.readers import READER_CHECKS, ReaderCheck, Sample, survive_damage
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
 READERS = PROJECT["project"]["entry-points"]["baluarte.readers"]
@@ -42,3 +42,11 @@ def test_no_two_readers_recognise_one_file(name: str) -> None:
     for sample in samples(name):
         knowing = [r for r in READERS if reader_of(r).recognises(sample.name, sample.data[:4096])]
         assert knowing == [name]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", READERS)
+def test_thousands_of_damaged_files_are_refused_or_harmless(name: str) -> None:
+    reader = reader_of(name)
+    for sample in samples(name):
+        survive_damage(reader, sample, n=2_000, seed=1)

@@ -141,3 +141,14 @@ def test_trees_with_linear_leaves_are_refused_and_say_why() -> None:
     text = lgb.train(options, lgb.Dataset(X, X[:, 0] > 0), 2).model_to_string().encode()
     with pytest.raises(DataError, match="linear"):
         LightGBMText().read(text, positive=None, where="m.txt")
+
+
+def test_a_booster_of_an_objective_of_ones_own_is_read() -> None:
+    import lightgbm as lgb
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    text = lgb.train({"verbose": -1}, lgb.Dataset(X, X[:, 0]), 2).model_to_string()
+    lines = [line for line in text.split("\n") if not line.startswith("objective=")]
+    model = LightGBMText().read("\n".join(lines).encode(), positive=None, where="m.txt")
+    assert model.scale == "raw"

@@ -90,7 +90,7 @@ def linear_draft(
 def _number(column: Number, weight: float, x: NDArray[np.float64]) -> _Term:
     if any(isinstance(step, MissingFlag) for step in column.steps):
         return _flag(column, weight)
-    fold = _Fold(*_range(x))
+    fold = Fold(*range_of(x))
     for step in column.steps:
         inner = step.step if isinstance(step, InFloat32) else step
         if inner is not None:
@@ -111,7 +111,7 @@ def _number(column: Number, weight: float, x: NDArray[np.float64]) -> _Term:
 
 
 @dataclass(slots=True)
-class _Fold:
+class Fold:
     """Steps folded into ``(clip(x) - center) / scale + constant``."""
 
     low: float
@@ -171,12 +171,13 @@ def _flag(column: Number, weight: float) -> _Term:
     )
 
 
-def _range(x: NDArray[np.float64]) -> tuple[float, float]:
+def range_of(x: NDArray[np.float64], *, wider: float = _WIDER) -> tuple[float, float]:
+    """The rows' range, widened on both sides by so many of its widths."""
     seen = x[np.isfinite(x)]
     if not seen.size:
         return 0.0, 0.0
     low, high = float(seen.min()), float(seen.max())
-    reach = _WIDER * max(high - low, abs(low), abs(high), 1.0)
+    reach = wider * max(high - low, abs(low), abs(high), 1.0)
     return max(low - reach, -FLOAT32_MAX), min(high + reach, FLOAT32_MAX)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.adopted import Scale
+from baluarte.core.program.draft import Draft
 from baluarte.errors import DataError
 from baluarte.methods.foreign_columns import Column, InFloat32
 from baluarte.methods.foreign_sums import Additive
 from baluarte.methods.foreign_trees import AT_MOST, ForeignTree
+from baluarte.methods.sklearn_dense import kernel_machine, network
+from baluarte.ports import Matrix
 
 _LINEAR = frozenset(
     {
@@ -29,10 +33,15 @@ _LINEAR_NUMBERS = frozenset(
 )
 _FORESTS = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
 _TREES = frozenset({"DecisionTreeClassifier", "ExtraTreeClassifier"})
+_EDGE = float(np.finfo(np.float64).max)  #: "missing against the rest" is a cut at infinity
 _LEAF = -1  #: TREE_LEAF, sklearn/tree/_tree.pyx
 SUPPORTED = (
     *sorted(_FORESTS | _TREES),
+    "AdaBoostClassifier",
     "GradientBoostingClassifier",
+    "HistGradientBoostingClassifier",
+    "MLPClassifier",
+    "SVC",
     *sorted(_LINEAR),
     *sorted(_LINEAR_NUMBERS),
 )
@@ -47,6 +56,7 @@ class Estimated:
         column: of what the method gives; None where it gives one number a row.
         sign: of what it gives.
         columns: what trees read.
+        dense: the draft of a kernel machine or network from rows, which is no sum of trees.
     """
 
     sum: Additive
@@ -55,6 +65,7 @@ class Estimated:
     columns: tuple[Column, ...]
     column: int | None = None
     sign: float = 1.0
+    dense: Callable[[Matrix], Draft] | None = None
 
 
 def estimated(model: Any, columns: list[Column], positive: str | None, where: str) -> Estimated:
@@ -70,52 +81,122 @@ def estimated(model: Any, columns: list[Column], positive: str | None, where: st
         raise DataError(
             f"expected {model.n_features_in_} columns for {kind}, found {len(columns)}", where=where
         )
-    # Its trees compare what a row rounds to in float32.
-    single = [column.then(InFloat32()) for column in columns]
-    if kind in _FORESTS or kind in _TREES:
-        place = _class(model, positive, where)
-        trees = [one.tree_ for one in model.estimators_] if kind in _FORESTS else [model.tree_]
-        shares = tuple(_tree(tree, tree.value[:, 0, place] / len(trees), single) for tree in trees)
-        return Estimated(
-            sum=Additive(trees=shares),
-            scale="probability",
-            says="predict_proba",
-            column=place,
-            columns=tuple(single),
-        )
-    if kind == "GradientBoostingClassifier":
+    if kind in _FORESTS | _TREES:
+        return _shares(model, columns, positive, where, forest=kind in _FORESTS)
+    if kind in _LINEAR_NUMBERS:
+        return _weighted(model, columns, sign=1.0, says="predict")
+    if kind in _BOOSTED:
+        return _BOOSTED[kind](model, columns, _sign(model, positive, where))
+    if kind in _LINEAR or (kind == "SVC" and model.kernel == "linear"):
         sign = _sign(model, positive, where)
-        rate = float(model.learning_rate)
-        grown = tuple(
-            _tree(stage[0].tree_, sign * rate * stage[0].tree_.value[:, 0, 0], single)
-            for stage in model.estimators_
-        )
-        return Estimated(
-            sum=Additive(base=sign * _start(model), trees=grown),
-            scale="log-odds",
-            says="decision_function",
-            sign=sign,
-            columns=tuple(single),
-        )
-    if kind in _LINEAR or kind in _LINEAR_NUMBERS:
-        sign = _sign(model, positive, where) if kind in _LINEAR else 1.0
-        weights = np.ravel(model.coef_)
-        base = float(np.ravel(model.intercept_)[0])
-        terms = tuple(
-            (column, sign * float(weight)) for column, weight in zip(columns, weights, strict=True)
-        )
-        return Estimated(
-            sum=Additive(base=sign * base, terms=terms),
-            scale="log-odds" if kind.startswith("Logistic") else "raw",
-            says="decision_function" if kind in _LINEAR else "predict",
-            sign=sign,
-            columns=tuple(columns),
-        )
+        return _weighted(model, columns, sign=sign, says="decision_function")
+    if kind in {"SVC", "MLPClassifier"}:
+        return _dense(model, columns, _sign(model, positive, where))
     raise DataError(
         f"the estimator {kind!r:.100} can't be adopted",
         where=where,
         hint=f"Supported: {', '.join(SUPPORTED)}; LightGBM and XGBoost by their own files.",
     )
+
+
+def _shares(
+    model: Any, columns: list[Column], positive: str | None, where: str, *, forest: bool
+) -> Estimated:
+    place = _class(model, positive, where)
+    trees = [one.tree_ for one in model.estimators_] if forest else [model.tree_]
+    single = _single(columns)
+    shares = tuple(_tree(tree, tree.value[:, 0, place] / len(trees), single) for tree in trees)
+    return Estimated(
+        sum=Additive(trees=shares),
+        scale="probability",
+        says="predict_proba",
+        column=place,
+        columns=tuple(single),
+    )
+
+
+def _gradient_boosted(model: Any, columns: list[Column], sign: float) -> Estimated:
+    rate, single = float(model.learning_rate), _single(columns)
+    grown = tuple(
+        _tree(stage[0].tree_, sign * rate * stage[0].tree_.value[:, 0, 0], single)
+        for stage in model.estimators_
+    )
+    return _boosted(Additive(base=sign * _start(model), trees=grown), single, sign, "log-odds")
+
+
+def _histogram_boosted(model: Any, columns: list[Column], sign: float) -> Estimated:
+    if model.is_categorical_ is not None:
+        raise DataError(
+            "histogram boosting with categories of its own can't be adopted",
+            hint="Code the categories before it, by a OneHotEncoder or an OrdinalEncoder.",
+        )
+    trees = tuple(_histogram_tree(row[0].nodes, sign, columns) for row in model._predictors)  # noqa: SLF001 - the trees have no public name
+    start = float(np.ravel(model._baseline_prediction)[0])  # noqa: SLF001 - likewise
+    return _boosted(Additive(base=sign * start, trees=trees), columns, sign, "log-odds")
+
+
+def _adaboost(model: Any, columns: list[Column], sign: float) -> Estimated:
+    """Each tree votes with its weight. Source: Zhu et al., Statistics and Its Interface 2, 2009."""
+    trees = [one.tree_ for one in model.estimators_]
+    weights = model.estimator_weights_[: len(trees)]
+    single = _single(columns)
+    grown = tuple(
+        _tree(
+            tree,
+            sign
+            * (2.0 * weight / weights.sum())
+            * np.where(np.argmax(tree.value[:, 0, :], axis=1) == 1, 1.0, -1.0),
+            single,
+        )
+        for tree, weight in zip(trees, weights, strict=True)
+    )
+    return _boosted(Additive(trees=grown), single, sign, "raw")
+
+
+def _boosted(found: Additive, columns: list[Column], sign: float, scale: Scale) -> Estimated:
+    return Estimated(
+        sum=found, scale=scale, says="decision_function", sign=sign, columns=tuple(columns)
+    )
+
+
+def _weighted(model: Any, columns: list[Column], *, sign: float, says: str) -> Estimated:
+    weights = np.ravel(model.coef_)
+    base = float(np.ravel(model.intercept_)[0])
+    terms = tuple(
+        (column, sign * float(weight)) for column, weight in zip(columns, weights, strict=True)
+    )
+    return Estimated(
+        sum=Additive(base=sign * base, terms=terms),
+        scale="log-odds" if type(model).__name__.startswith("Logistic") else "raw",
+        says=says,
+        sign=sign,
+        columns=tuple(columns),
+    )
+
+
+def _dense(model: Any, columns: list[Column], sign: float) -> Estimated:
+    svm = type(model).__name__ == "SVC"
+    convert = kernel_machine if svm else network
+    return Estimated(
+        sum=Additive(),
+        scale="raw" if svm else "log-odds",
+        says="decision_function" if svm else "log_odds",
+        sign=sign,
+        columns=tuple(columns),
+        dense=lambda rows: convert(model, columns, rows, sign),
+    )
+
+
+def _single(columns: list[Column]) -> list[Column]:
+    """As scikit-learn's trees see them: rounded to float32."""
+    return [column.then(InFloat32()) for column in columns]
+
+
+_BOOSTED: dict[str, Callable[[Any, list[Column], float], Estimated]] = {
+    "GradientBoostingClassifier": _gradient_boosted,
+    "HistGradientBoostingClassifier": _histogram_boosted,
+    "AdaBoostClassifier": _adaboost,
+}
 
 
 def _class(model: Any, positive: str | None, where: str) -> int:
@@ -172,4 +253,27 @@ def _tree(tree: Any, value: NDArray[np.float64], columns: list[Column]) -> Forei
         value=np.asarray(value, dtype=np.float64),
         sets={},
         cover=np.maximum(np.asarray(tree.weighted_n_node_samples, dtype=np.float64), 1e-9),
+    )
+
+
+def _histogram_tree(nodes: Any, sign: float, columns: list[Column]) -> ForeignTree:
+    """A tree of histogram boosting, which compares in float64."""
+    size = len(nodes)
+    inner = nodes["is_leaf"] == 0
+    feature = nodes["feature_idx"].astype(np.int64)
+    if (nodes["is_categorical"] != 0).any() or not ((feature >= 0) & (feature < len(columns)))[
+        inner
+    ].all():
+        raise ValueError("a node reads a column that there isn't, or a category")
+    threshold = np.clip(nodes["num_threshold"].astype(np.float64), -_EDGE, _EDGE)
+    return ForeignTree(
+        left=np.where(inner, nodes["left"].astype(np.int64), _LEAF),
+        right=np.where(inner, nodes["right"].astype(np.int64), _LEAF),
+        column=np.where(inner, feature, 0),
+        how=np.full(size, AT_MOST),
+        threshold=threshold,
+        nan_left=nodes["missing_go_to_left"] != 0,
+        value=sign * nodes["value"].astype(np.float64),
+        sets={},
+        cover=np.maximum(nodes["count"].astype(np.float64), 1.0),
     )

@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from baluarte.core.adopted import Compared, certify, sealed
 from baluarte.core.certificate import Certificate
-from baluarte.core.program.draft import Draft, DraftLinear, DraftTrees
+from baluarte.core.program.draft import Draft, DraftLinear, DraftPart, DraftTrees
+from baluarte.core.program.draft_dense import DraftKernel, DraftNetwork
 from baluarte.core.program.draft_value import n_terms, value
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.format import dumps
+from baluarte.core.program.model import Inputs
 from baluarte.core.schema import FLOAT32_MAX
 from baluarte.errors import DataError
 from baluarte.ports import ForeignModel, Matrix, ModelReader
 from baluarte.testing.expect import expect, same
 
 _EDGES = (np.nan, 0.0, -0.0, 1e-35, -1e-35, 1e-300, 16_777_217.0, 1e30, -1e30)
-_DAMAGED = 150  #: damaged forms of each sample
+_DAMAGED = 60  #: damaged forms of each sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +106,27 @@ def _near(draft: Draft, column: int) -> NDArray[np.float64]:
     for part in draft.parts:
         if isinstance(part, DraftTrees):
             found.append(part.threshold[part.feature == column])
-        elif isinstance(part, DraftLinear):
-            mine = part.column == column
+        elif (ranged := _ranged(part)) is not None:
+            mine = ranged.column == column
             linear = linear or bool(mine.any())
-            found += [part.low[mine], part.high[mine], part.center[mine]]
+            found += [ranged.low[mine], ranged.high[mine], ranged.center[mine]]
     cuts = np.concatenate(found[1:] if linear else found)
     cuts = cuts[np.isnan(cuts) | (np.abs(cuts) <= FLOAT32_MAX)]
     near = np.concatenate([cuts, np.nextafter(cuts, np.inf), np.nextafter(cuts, -np.inf)])
     if linear:  # beyond the range of a linear term its value is the range's end
         for part in draft.parts:
-            if isinstance(part, DraftLinear):
-                mine = part.column == column
-                near = np.clip(near, part.low[mine].max(), part.high[mine].min())
+            ranged = _ranged(part)
+            if ranged is not None:
+                mine = ranged.column == column
+                near = np.clip(near, ranged.low[mine].max(), ranged.high[mine].min())
     return near if len(near) else np.zeros(1)
+
+
+def _ranged(part: DraftPart) -> DraftLinear | Inputs | None:
+    """What a part clips numbers to, where it does."""
+    if isinstance(part, (DraftKernel, DraftNetwork)):
+        return part.inputs
+    return part if isinstance(part, DraftLinear) else None
 
 
 def check_it_recognises_its_own(reader: ModelReader, sample: Sample) -> None:
@@ -157,12 +167,22 @@ def check_reading_is_a_function_of_the_bytes(reader: ModelReader, sample: Sample
 
 def check_damage_is_refused_or_harmless(reader: ModelReader, sample: Sample) -> None:
     """Cut, changed and repeated bytes: a refusal, or a program that may be evaluated."""
-    rng = np.random.default_rng(len(sample.data))
-    for _ in range(_DAMAGED):
+    survive_damage(reader, sample, n=_DAMAGED)
+
+
+def survive_damage(reader: ModelReader, sample: Sample, *, n: int, seed: int = 0) -> None:
+    """Read ``n`` damaged forms of a sample; whatever can be read can be sealed and evaluated.
+
+    Raises:
+        Exception: anything but a refusal.
+    """
+    rng = np.random.default_rng((len(sample.data), seed))
+    for _ in range(n):
         data = damaged(sample.data, rng)
         try:
             model = reader.read(data, positive=sample.positive, where=sample.name)
-            sealed(model.draft(np.zeros((2, len(model.inputs)))))
+            rows = np.zeros((2, len(model.inputs)))
+            Evaluator(sealed(model.draft(rows))).score(rows)
         except (DataError, ValueError):
             continue
 

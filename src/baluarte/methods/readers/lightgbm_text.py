@@ -60,7 +60,7 @@ class LightGBMText:
             chosen=chosen,
             classes=classes,
             scale="log-odds"
-            if head["objective"].startswith(("binary", "multiclassova"))
+            if head.get("objective", "").startswith(("binary", "multiclassova"))
             else "raw",
         )
 
@@ -137,7 +137,7 @@ def _class_of(head: dict[str, str], classes: int, positive: str | None, where: s
                 hint="Leave the option out.",
             )
         return 0
-    objective = head["objective"].split(" ")[0]
+    objective = head.get("objective", "").split(" ")[0]
     if objective != "multiclassova":
         raise DataError(
             f"a model of {classes} classes with the objective {objective} has no additive score: "

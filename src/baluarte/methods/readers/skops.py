@@ -6,6 +6,7 @@ the fields themselves.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import io
 import warnings
@@ -29,8 +30,14 @@ from baluarte.ports import ForeignModel, Matrix
 
 _MAX_UNPACKED = 2 << 30  #: bytes
 _MAX_MEMBERS = 100_000
-_TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
-"""Beside what skops trusts by itself: the kind of a number, and scikit-learn's arrays of a tree.
+_TRUSTED = (
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+)
+"""Beside what skops trusts by itself: the kind of a number, what fitted a network, arrays of trees.
 
 The library walks a tree without looking where it points. Nothing is asked of it before every node
 was checked here.
@@ -88,6 +95,8 @@ class SkopsModel:
     def draft(self, rows: Matrix) -> Draft:
         """The sum over the pipeline's inputs."""
         with refuse_damaged("a skops file", self.where):
+            if self.found.dense is not None:
+                return self.found.dense(rows)
             return self.found.sum.draft(self.found.columns, n_inputs=len(self.inputs), rows=rows)
 
     def by_library(self, rows: Matrix) -> LibraryOutput | None:
@@ -98,7 +107,7 @@ class SkopsModel:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                said = np.asarray(getattr(self.model, self.found.says)(given), dtype=np.float64)
+                said = np.asarray(self._said(given), dtype=np.float64)
         except ValueError as error:
             raise DataError(
                 f"the model itself refuses these rows: {error!s:.300}",
@@ -113,6 +122,16 @@ class SkopsModel:
             version=sklearn.__version__,
             margin=self.found.sign * margin.ravel(),
         )
+
+    def _said(self, given: Any) -> Any:
+        """What the model's own method says."""
+        if self.found.says != "log_odds":
+            return getattr(self.model, self.found.says)(given)
+        piped = type(self.model).__name__ == "Pipeline"
+        network = copy.copy(self.model.steps[-1][1] if piped else self.model)
+        network.out_activation_ = "identity"  # a probability of nearly 1 has lost its odds
+        treated = self.model[:-1].transform(given) if piped and len(self.model) > 1 else given
+        return network._forward_pass_fast(treated, check_input=False)  # noqa: SLF001 - the only way to the log-odds
 
     def _fed(self, rows: Matrix) -> Any:
         """The rows as the pipeline was trained on them."""
