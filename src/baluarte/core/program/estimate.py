@@ -114,23 +114,35 @@ def _ranks(plan: EstimatePlan, known: Rows) -> NDArray[np.int64]:
 
 
 def _values(plan: EstimatePlan, row: Rows, rank: NDArray[np.int64], score: Score) -> Scores:
-    """(pairs, 2, C + 1) values while columns turn from the background's to the event's."""
+    """(pairs, 2, C + 1) values while columns turn from the background's to the event's.
+
+    Where both have the same value nothing turns, and the value before is the value after.
+    """
     n_pairs, n_columns = rank.shape
     values = np.empty((n_pairs, 2, n_columns + 1), np.int64)
     values[:, :, 0] = np.repeat(plan.worth, plan.n_pairs)[:, None]
-    values[:, :, -1] = score(np.ascontiguousarray(row[None, :]))[0]
-    inner = max(0, n_columns - 1)
-    found = np.empty(n_pairs * 2 * inner, np.int64)
+    own = row[plan.columns]
+    same = (plan.background == own) | (np.isnan(plan.background) & np.isnan(own))
+    order = np.argsort(rank, axis=1)
+    turning = np.stack([order, order[:, ::-1]], axis=1)
+    of_pair = np.repeat(~same, plan.n_pairs, axis=0)[:, None]
+    turns = np.take_along_axis(np.broadcast_to(of_pair, turning.shape), turning, axis=2)
+    needed = np.flatnonzero(turns[:, :, : max(0, n_columns - 1)].ravel())
+    inner = np.zeros(turns[:, :, : max(0, n_columns - 1)].size, np.int64)
     step = max(1, _CELLS // len(row))
-    for start in range(0, len(found), step):
-        at = np.arange(start, min(start + step, len(found)))
-        pair, turned = at // (2 * inner), at % inner + 1
-        backward = (at // inner % 2 == 1)[:, None]
-        places = rank[pair]
-        own = np.where(backward, places >= n_columns - turned[:, None], places < turned[:, None])
+    for start in range(0, len(needed), step):
+        at = needed[start : start + step]
+        pair, way = at // (2 * (n_columns - 1)), at // (n_columns - 1) % 2
+        turned = (at % (n_columns - 1) + 1)[:, None]
+        place = np.where(way[:, None] == 1, n_columns - 1 - rank[pair], rank[pair])
         hybrids = np.repeat(row[None, :], len(at), axis=0)
         other = plan.background[pair // plan.n_pairs]
-        hybrids[:, plan.columns] = np.where(own, row[plan.columns], other)
-        found[start : start + len(at)] = score(hybrids)
-    values[:, :, 1:-1] = found.reshape(n_pairs, 2, inner)
+        hybrids[:, plan.columns] = np.where(place < turned, own, other)
+        inner[at] = score(hybrids)
+    values[:, :, 1:-1] = inner.reshape(n_pairs, 2, -1)
+    values[:, :, -1] = score(np.ascontiguousarray(row[None, :]))[0]
+    last = np.where(turns, np.arange(1, n_columns + 1), 0)
+    last[:, :, n_columns - 1 :] = n_columns
+    kept = np.maximum.accumulate(last, axis=2)
+    values[:, :, 1:] = np.take_along_axis(values, kept, axis=2)
     return values
