@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from baluarte.apps.charts.contributions import contributions
 from baluarte.apps.charts.values import Axis, Bar
 from baluarte.apps.decision_page import decision_page, probability_chart
 from baluarte.apps.story import Story, story_of
+from baluarte.apps.story_words import estimated_line
 from baluarte.core.event import Values
 from baluarte.testing.bundles import sample_events
 
@@ -98,3 +100,18 @@ def test_contributions_of_any_sign_can_be_drawn(values: list[float]) -> None:
     svg = contributions([Bar(label="f", value=v) for v in values], x=Axis(label="x"))
     assert "nan" not in svg
     assert all(0 <= width <= 720 for width in widths(svg))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_estimated_reasons_are_said_to_be_with_their_error(tmp_path: Path, language: str) -> None:
+    story, exact = told(Ground(tmp_path), sample_events(4)[3], language)
+    texts = Texts(language)  # type: ignore[arg-type]
+    assert story.reason_errors is None
+    assert estimated_line(texts, story) is None
+    errors = {reason.field: 1234.4 for reason in story.reasons}
+    line = estimated_line(texts, replace(story, reason_errors=errors))
+    assert line is not None
+    assert texts.numerals.count(1234) in line
+    html = str(decision_page(replace(story, reason_errors=errors), texts))
+    assert line in unescape(html)
+    assert line not in unescape(exact)

@@ -15,7 +15,9 @@ from baluarte.core.encode import Encoder, EncoderTables, FieldEncoding
 from baluarte.core.event import Events, Values, event_digest, event_id, event_time, records
 from baluarte.core.event_rows import from_records
 from baluarte.core.ids import format_ids
-from baluarte.core.program.model import Program
+from baluarte.core.program.draft import Draft, seal
+from baluarte.core.program.draft_dense import DraftNetwork, Layer
+from baluarte.core.program.model import Inputs, Program
 from baluarte.core.schema import Field, Schema
 from baluarte.stages.score import Scorer
 from baluarte.testing.bundles import (
@@ -193,3 +195,38 @@ def test_both_kernels_give_the_same_bits() -> None:
     one, two = c.decide(events, reasons="all"), numpy.decide(events, reasons="all")
     assert one.scores.tolist() == two.scores.tolist()
     assert (one.base, one.phi.tolist()) == (two.base, two.phi.tolist())
+
+
+def network_program() -> Program:
+    """One hidden unit over the number and the integer, beside the sample's trees."""
+    inputs = Inputs(
+        column=np.array([0, 1], np.int32),
+        center=np.array([500.0, 2.0]),
+        scale=np.array([1000.0, 3.0]),
+        low=np.zeros(2),
+        high=np.array([5000.0, 20.0]),
+        missing=np.zeros(2),
+        flag_column=np.array([2], np.int32),
+        code=np.array([-1], np.int32),
+        on=np.ones(1),
+        off=np.zeros(1),
+    )
+    layers = (
+        Layer(weight=np.array([[1.0], [-0.7], [0.3]]), bias=np.array([0.2]), activation="tanh"),
+        Layer(weight=np.array([[2.0]]), bias=np.array([-0.1]), activation="identity"),
+    )
+    background = np.array([[0.0, 1.0, 0.0], [900.0, 4.0, 1.0], [4000.0, np.nan, np.nan]])
+    network = DraftNetwork(inputs=inputs, layers=layers, background=background)
+    return seal(Draft(n_features=3, base=0.1, parts=(network,)))
+
+
+def test_reasons_that_are_estimates_say_their_error_and_others_say_none() -> None:
+    row = sample_events(4)[3]
+    assert scorer().reason_errors(row) is None
+    by = Scorer(replace(bundle(), program=network_program()))
+    errors = by.reason_errors(row)
+    assert errors is not None
+    assert set(errors) == {"bytes_out", "failures", "service"}
+    assert max(errors.values()) > 0
+    decided = by.decide_records([row], reasons="all")
+    assert decided.base + int(decided.phi[0].sum()) == int(decided.scores[0])

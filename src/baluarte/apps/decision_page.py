@@ -26,6 +26,7 @@ from baluarte.apps.story_words import (
     about_line,
     computed_line,
     encoded_text,
+    estimated_line,
     outcome_line,
     proof_line,
     replay_line,
@@ -71,6 +72,7 @@ def _reasons(story: Story, texts: Texts) -> Html:
     chart = contributions(
         items, x=Axis(label=texts.get("evidence.x_score")), numerals=texts.numerals
     )
+    estimated = estimated_line(texts, story)
     return section(
         texts.get("decision.reasons"),
         figure(
@@ -82,6 +84,7 @@ def _reasons(story: Story, texts: Texts) -> Html:
             "kept" if story.adds_up else "broken",
             sum_line(texts, story),
             paragraph(computed_line(texts, story)) if story.computed_now else None,
+            paragraph(estimated) if estimated else None,
         ),
     )
 

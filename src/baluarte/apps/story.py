@@ -45,6 +45,8 @@ class Story:
     base: int
     reasons: tuple[Reason, ...]  #: the fields that moved the score, the strongest first
     computed_now: bool  #: the record had no reasons, so the version that decided computed them
+    #: of each field's reason, in score units; None where all are exact
+    reason_errors: dict[str, float] | None
     replayed: Replayed
     version: Version | None  #: as the registry knows it
     approvals: tuple[tuple[str, int, str], ...]  #: (actor, at, reason)
@@ -82,8 +84,8 @@ def story_of(session: Session, record: DecisionRecord, texts: Texts) -> Story:
     bundle = session.bundle(record.bundle, record.decided_at)
     base, phi = record.base, record.reasons
     computed_now = base is None or phi is None
+    scorer = Scorer(bundle, kernel=wiring.kernel_choice())
     if base is None or phi is None:
-        scorer = Scorer(bundle, kernel=wiring.kernel_choice())
         decided = scorer.decide_records([record.event], reasons="all")
         base, phi = decided.base, tuple(decided.phi[0].tolist())
     (replayed,) = replay([record], session.bundle, kernel=wiring.kernel_choice())
@@ -102,6 +104,7 @@ def story_of(session: Session, record: DecisionRecord, texts: Texts) -> Story:
             reason_words(bundle, texts.language),
         ),
         computed_now=computed_now,
+        reason_errors=scorer.reason_errors(record.event),
         replayed=replayed,
         version=next((v for v in known if v.digest == record.bundle), None),
         approvals=tuple(session.registry.approvals(record.detector, record.version)),
@@ -162,6 +165,7 @@ def document(story: Story) -> dict[str, object]:
         "features": dict(zip(columns, record.features, strict=False)),
         "base": story.base,
         "reasons": msgspec.to_builtins(story.reasons),
+        "reason_errors": story.reason_errors,
         "reasons_computed_now": story.computed_now,
         "reasons_deferred": record.reasons_deferred is True,
         "adds_up": story.adds_up,

@@ -72,6 +72,15 @@ def sum_line(texts: Texts, story: Story) -> str:
     return texts.get("decision.sum_exact", base=story.base, n=n, score=score)
 
 
+def estimated_line(texts: Texts, story: Story) -> str | None:
+    """How far the strongest reason may be off, where reasons are estimates."""
+    if story.reason_errors is None or not story.reasons:
+        return None
+    strongest = story.reasons[0]
+    error = round(story.reason_errors[strongest.field])
+    return texts.get("decision.estimated", field=strongest.field, error=error)
+
+
 def computed_line(texts: Texts, story: Story) -> str:
     """Why the record holds no reasons, and where these come from."""
     deferred = story.record.reasons_deferred is True

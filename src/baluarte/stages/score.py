@@ -116,6 +116,18 @@ class Scorer:
         """What scores the encoded columns."""
         return self._evaluator
 
+    def reason_errors(self, row: Values) -> dict[str, float] | None:
+        """The standard error of each field's reason, in score units; None where all are exact.
+
+        Where several columns are of one field their errors are added, which is on the safe side.
+        """
+        if not self._evaluator.estimates:
+            return None
+        X = np.array([self.encoder.encode_row(row)], dtype=np.float64)
+        _, _, errors = self._evaluator.reasons_and_errors(X)
+        of_fields = np.add.reduceat(errors[0], self._first_column)
+        return dict(zip(self.fields, of_fields.tolist(), strict=True))
+
     def score(self, events: Events, *, threads: int = 1) -> NDArray[np.int64]:
         """(n,) scores alone."""
         return self._evaluator.score(self.encoder.encode(events), threads=threads)

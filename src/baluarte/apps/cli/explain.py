@@ -29,6 +29,7 @@ from baluarte.apps.story_words import (
     about_line,
     computed_line,
     encoded_text,
+    estimated_line,
     outcome_line,
     proof_line,
     replay_line,
@@ -169,6 +170,9 @@ def _tell_reasons(screen: Screen, texts: Texts, story: Story, most: int) -> None
     if rest:
         units = signed_count(texts, sum(reason.score for reason in rest))
         screen.line(f"{'':<10} {units:>{wide}}          {texts.get('decision.rest', n=len(rest))}")
+    estimated = estimated_line(texts, story)
+    if estimated:
+        screen.item("", estimated, "dim")
 
 
 def _tell_reason(screen: Screen, texts: Texts, reason: Reason, label: str, wide: int) -> None:

@@ -101,6 +101,11 @@ class Evaluator:
             self.kernel = "c"
             self._handle = _prepared(self._compiled, program)
 
+    @property
+    def estimates(self) -> bool:
+        """Whether some reasons are estimates, with an error."""
+        return any(isinstance(part, DensePart) for part in self.program.parts)
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.program, self.kernel)
 
@@ -141,7 +146,7 @@ class Evaluator:
             ValueError: another shape, type or layout, or less than one thread.
         """
         self._check(X, threads)
-        if not any(isinstance(part, DensePart) for part in self.program.parts):
+        if not self.estimates:
             base, found = self._exact_reasons(X, threads)
             return base, found, np.zeros(X.shape)
         if self._mixed is None:
