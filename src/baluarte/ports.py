@@ -26,6 +26,7 @@ from baluarte.core.reading import PLAIN, BadRow, Reading
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.core.schema import Schema
 from baluarte.core.search import FitTask, SearchBudget, Trial
+from baluarte.core.windows import Seen, Told, WindowCounts
 
 Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
 Target = NDArray[np.int8]  #: (n,) 1 attack, 0 not
@@ -340,6 +341,36 @@ class CounterfactualSearch(Protocol):
         Raises:
             DataError: this search can't do this program.
         """
+        ...
+
+
+# --- state -------------------------------------------------------------------------------------
+
+
+class WindowState(Protocol):
+    """What is remembered for window features: one file in ``adapters/states``.
+
+    The rules are those of :mod:`baluarte.core.windows`; a state keeps what they say to keep.
+    """
+
+    def see(self, events: Sequence[Seen]) -> None:
+        """Remember events, in order, and write the window features into their records.
+
+        Raises:
+            OutsideError: the state is away; no event was remembered in part.
+        """
+        ...
+
+    def learn(self, labels: Sequence[Told]) -> int:
+        """Take labels in; how many changed something that can still matter.
+
+        Raises:
+            OutsideError: the state is away.
+        """
+        ...
+
+    def count(self) -> WindowCounts:
+        """What the rules did so far, and what is held."""
         ...
 
 

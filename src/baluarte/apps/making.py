@@ -38,6 +38,7 @@ from baluarte.core.registry import Version
 from baluarte.core.survey import Survey, survey, survey_of
 from baluarte.errors import DataError
 from baluarte.ports import GatePlugin, Matrix, Progress
+from baluarte.stages.derive import derive_for_training
 from baluarte.stages.plan import PlanResult, plan
 from baluarte.stages.prove import Champion, Proof, ProvingTools, prove
 from baluarte.stages.retrain import labelled_events, retrain, retraining_events
@@ -57,12 +58,12 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_events(address: str, contract: Contract, *, batch_rows: int = 65_536) -> Events:
-    """All events of a file, in memory: what training needs."""
+    """All events of a file with their window features, in memory: what training needs."""
     source = wiring.source_for(address)
     batches = list(source.read(address, contract.events, batch_rows=batch_rows))
     if not batches:
         raise DataError("expected events, found none", where=address)
-    return concat(batches)
+    return derive_for_training(contract, concat(batches))
 
 
 def survey_events(

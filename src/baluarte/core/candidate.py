@@ -97,7 +97,7 @@ class Candidate:
         Raises:
             DataError: these are other events.
         """
-        names = [field.name for field in self.contract.events.fields]
+        names = self.contract.events.given_names
         if len(self.parts) != events.n or self.holdout != digest(row_keys(events, names)):
             raise DataError(
                 f"expected the {len(self.parts)} events that the candidate was trained from, "

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from baluarte.core.reason_catalogue import ReasonCatalogue
 from baluarte.core.schema import Schema
 
 BudgetKind = Literal["max_fpr", "max_alerts_per_day", "min_precision", "max_cost"]
+WindowOp = Literal[
+    "flag", "count", "share", "rate", "sum", "mean", "min", "max", "distinct", "since_last", "ratio"
+]
 BUDGETS: tuple[BudgetKind, ...] = ("max_fpr", "max_alerts_per_day", "min_precision", "max_cost")
 
 
@@ -95,14 +99,46 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class WindowFeature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A derived feature over a window; its place in the contract (no release computes it yet)."""
+    """A feature derived from the events before, of the same entity: :mod:`baluarte.core.windows`.
+
+    Attributes:
+        by: fields whose values together name the entity; none for ``flag``.
+        field: whose values are added up, compared or counted.
+        window_s: the window is (t − window − lag, t − lag] for an event at t.
+        where: only events that meet this condition count; see :mod:`baluarte.core.condition`.
+        decimals: sums are whole numbers of 10^-decimals of the field's unit.
+        itself: whether the event itself counts, where the window reaches up to it.
+        empty: the value where nothing is in the window; missing if None.
+    """
 
     name: str
-    op: Literal["count", "sum", "distinct", "min", "max", "mean", "since_last", "rate", "ratio"]
-    by: str
+    op: WindowOp
+    by: tuple[str, ...] = ()
     field: str | None = None
     window_s: float | None = None
     lag_s: float = 0.0
+    where: str | None = None
+    decimals: int = 0
+    itself: bool = True
+    empty: float | None = None
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules of what is remembered for window features; values depend on them.
+
+    Attributes:
+        late_s: an event older than the newest of its entity by more than this is not remembered.
+        ahead_s: nor is one that is ahead of its arrival by more than this.
+        repeat_s: a second event with the same id within this time is not remembered.
+        max_events: of one entity, remembered one by one; older ones are added up in buckets.
+        max_entities: of each ``by``; beyond it the longest idle ones are forgotten.
+    """
+
+    late_s: float = 86_400.0
+    ahead_s: float = 3_600.0
+    repeat_s: float = 3_600.0
+    max_events: int = 4_096
+    max_entities: int = 1_000_000
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +156,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gates: tuple[Gate, ...]
     accept: tuple[Accept, ...] = ()
     windows: tuple[WindowFeature, ...] = ()
+    #: of the window features; not written where there are none
+    history: History | UnsetType = UNSET
     attack: tuple[str, ...] = ()  #: ATT&CK technique ids, such as T1059.001
     reasons: ReasonCatalogue | msgspec.UnsetType = msgspec.UNSET  #: sealed where there is one
     format: Literal["baluarte-contract/1"] = "baluarte-contract/1"

@@ -11,7 +11,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from baluarte.core.schema import FieldType, Mutable, Role, TimeUnit
+from baluarte.core.contract import WindowOp
+from baluarte.core.schema import FieldType, GivenRole, Mutable, TimeUnit
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,62}$"  #: detectors, bands, windows: safe in addresses and files
 FIELD_PATTERN = r"^[^\x00-\x1f\x7f]{1,256}$"
@@ -107,7 +108,7 @@ class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Annotated[str, Meta(min_length=1, description="keys to the value, by dots: flow.bytes")]
         | UnsetType
     ) = UNSET
-    role: Role | UnsetType = UNSET
+    role: GivenRole | UnsetType = UNSET
     available: Annotated[
         Literal["at_decision", "after"],
         Meta(description="whether the value is known when the decision is made"),
@@ -128,13 +129,66 @@ class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class WindowTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One derived feature over a window. Its place is here; no release computes it yet."""
+    """One feature derived from the events before, of the same entity."""
 
-    op: Literal["count", "sum", "distinct", "min", "max", "mean", "since_last", "rate", "ratio"]
-    by: FieldName
-    field: FieldName | UnsetType = UNSET
-    window_s: Positive | UnsetType = UNSET
-    lag_s: Annotated[float, Meta(ge=0)] = 0.0
+    op: Annotated[
+        WindowOp,
+        Meta(
+            description="what is computed; flag: whether the event itself meets the condition",
+            extra={"expected": "one of " + ", ".join(get_args(WindowOp))},
+        ),
+    ]
+    by: Annotated[
+        FieldName | tuple[FieldName, ...],
+        Meta(description="the field, or fields, that name the entity"),
+    ] = ()
+    field: (
+        Annotated[FieldName, Meta(description="whose values are added up, compared or counted")]
+        | UnsetType
+    ) = UNSET
+    window_s: (
+        Annotated[Positive, Meta(description="the window is (t - window - lag, t - lag]")]
+        | UnsetType
+    ) = UNSET
+    lag_s: Annotated[float, Meta(ge=0, description="how long what counts is unknown")] = 0.0
+    where: (
+        Annotated[
+            Said,
+            Meta(description='only events that meet it count: amount > 100 and channel == "web"'),
+        ]
+        | UnsetType
+    ) = UNSET
+    decimals: (
+        Annotated[
+            int,
+            Meta(ge=0, le=9, description="sums are whole numbers of 10^-decimals: 2 for cents"),
+        ]
+        | UnsetType
+    ) = UNSET
+    itself: Annotated[bool, Meta(description="whether the event itself counts")] = True
+    empty: (
+        Annotated[float, Meta(description="the value of an empty window; else missing")] | UnsetType
+    ) = UNSET
+
+
+class HistoryTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is remembered for the window features."""
+
+    late_s: Annotated[
+        float, Meta(ge=0, description="an event later than this is not remembered")
+    ] = 86_400.0
+    ahead_s: Annotated[
+        float, Meta(ge=0, description="nor one that is ahead of its arrival by more than this")
+    ] = 3_600.0
+    repeat_s: Annotated[
+        float, Meta(ge=0, description="time within which an event's id counts once")
+    ] = 3_600.0
+    max_events: Annotated[
+        int, Meta(ge=64, le=65_536, description="of an entity, remembered one by one")
+    ] = 4_096
+    max_entities: Annotated[
+        int, Meta(ge=1, description="of each by; the longest idle are forgotten")
+    ] = 1_000_000
 
 
 class BudgetKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,6 +286,7 @@ class DetectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     types: TypesTable = TypesTable()
     fields: dict[FieldName, FieldTable] = {}
     windows: dict[Name, WindowTable] = {}
+    history: HistoryTable | UnsetType = UNSET
     objective: ObjectiveTable = ObjectiveTable()
     bands: tuple[BandTable, ...] = ()
     points: PointsTable = PointsTable()

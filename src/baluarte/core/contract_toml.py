@@ -12,6 +12,7 @@ from baluarte.core.contract import Accept, Contract, Learner, Points
 from baluarte.core.contract_fields import build_label, build_schema, hide_family
 from baluarte.core.contract_promises import build_bands, build_gates, build_objective
 from baluarte.core.contract_surface import DetectorFile
+from baluarte.core.contract_windows import build_history, build_windows, with_derived
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.reason_catalogue import ReasonCatalogue, parse_reasons
 from baluarte.core.schema import Schema
@@ -48,11 +49,12 @@ def parse_contract(
     label = build_label(surface, schema, report)
     objective = build_objective(surface, schema, label, report)
     bands = build_bands(surface, objective, report)
+    windows = build_windows(surface, schema, label, objective, report)
     contract = Contract(
         name=surface.name,
         purpose=surface.purpose,
         owner=surface.owner,
-        events=hide_family(schema, label),
+        events=with_derived(hide_family(schema, label), windows),
         label=label,
         objective=objective,
         bands=bands,
@@ -60,11 +62,12 @@ def parse_contract(
         learner=_learner(surface, labelled=label is not None),
         gates=build_gates(surface, objective, bands, schema, report),
         accept=tuple(Accept(finding=f, reason=r) for f, r in surface.plan.accept.items()),
+        windows=windows,
+        history=build_history(surface, windows, report),
         attack=surface.attack,
     )
     catalogue = _reasons(surface, schema, beside, report)
     contract = msgspec.structs.replace(contract, reasons=catalogue)
-    _refuse_windows(surface, report)
     _check_known(contract, known_families, known_gates, report)
     report.stop_if_faulty()
     return contract
@@ -88,13 +91,6 @@ def _learner(surface: DetectorFile, *, labelled: bool) -> Learner:
         threads=table.threads,
         max_minutes=None if isinstance(table.max_minutes, UnsetType) else table.max_minutes,
     )
-
-
-def _refuse_windows(surface: DetectorFile, report: Report) -> None:
-    """What this release can't compute must not be sealed as if it were computed."""
-    for name in surface.windows:
-        message = "windowed features are not computed by this release."
-        report.fault(("windows", name), message, "Compute it before the event, as a field.")
 
 
 def _reasons(

@@ -69,7 +69,7 @@ def check_columns(
     schema: Schema, names: Mapping[str, Any] | Sequence[str], faults: Faults, *, unknown: Unknown
 ) -> None:
     """Collect a fault for each column that is needed and absent, or unknown and refused."""
-    known = {".".join(field.keys): field for field in schema.fields}
+    known = {".".join(field.keys): field for field in schema.fields if field.role != "derived"}
     for path, field in known.items():
         if path not in names and (field.is_feature or field.required):
             spare = [name for name in names if name not in known]
@@ -98,7 +98,7 @@ def read_columns(
     out: dict[str, Column] = {}
     for field in schema.fields:
         path = ".".join(field.keys)
-        if field.role == "ignored" or path not in columns:
+        if not field.is_given or path not in columns:
             continue
         if len(columns[path]) != n:
             faults.add(-1, path, f"expected {n} values, found {len(columns[path])}")

@@ -88,9 +88,10 @@ class RowReader:
         self._required = {
             field.name: ".".join(field.keys) for field in schema.fields if field.required
         }
-        self._paths = [".".join(field.keys) for field in schema.fields]
+        given = [field for field in schema.fields if field.role != "derived"]
+        self._paths = [".".join(field.keys) for field in given]
         self._root = _Node()
-        for field in schema.fields:
+        for field in given:
             leaf = _Leaf(field, nan=nan == "missing")
             node = self._root
             for key in field.keys[:-1]:

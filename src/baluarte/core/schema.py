@@ -8,7 +8,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 FieldType = Literal["number", "integer", "category", "text", "time", "ip", "boolean"]
-Role = Literal["feature", "id", "time", "entity", "label", "sensitive", "ignored", "legacy_score"]
+GivenRole = Literal[
+    "feature", "id", "time", "entity", "label", "sensitive", "ignored", "legacy_score"
+]
+Role = GivenRole | Literal["derived"]
 Mutable = Literal["no", "up", "down", "any"]
 TimeUnit = Literal["s", "ms", "us"]
 Operation = Literal["trim", "lower", "upper", "unit", "clip", "log", "impute", "scale"]
@@ -46,7 +49,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing,
     push it up, push it down, or set it freely. ``pseudonym`` says that the value is personal, and
     that a keyed pseudonym stands for it from the reader on; where it isn't given it is left out of
-    the sealed bytes.
+    the sealed bytes. A field of the role ``derived`` is not in an event as it comes: it is computed
+    over a window (:mod:`baluarte.core.windows`).
     """
 
     name: str
@@ -79,7 +83,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def is_feature(self) -> bool:
         """Whether a learner may see it."""
-        return self.role == "feature" and self.available == "at_decision"
+        return self.role in ("feature", "derived") and self.available == "at_decision"
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is read from an event as it comes."""
+        return self.role not in ("ignored", "derived")
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,3 +115,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def features(self) -> tuple[Field, ...]:
         """The fields that a learner may see, in order."""
         return tuple(field for field in self.fields if field.is_feature)
+
+    @property
+    def given_names(self) -> list[str]:
+        """Names of the fields that are not derived: what an event says by itself, in order."""
+        return [field.name for field in self.fields if field.role != "derived"]

@@ -108,7 +108,7 @@ def row_facts(
     alike = [
         field.name
         for field in schema.fields
-        if field.role not in ("id", "label") and field.name not in hidden
+        if field.role not in ("id", "label", "derived") and field.name not in hidden
     ]
     time, entity = schema.by_role("time"), schema.by_role("entity")
     timed = time is not None and time.name in events.columns
@@ -122,7 +122,7 @@ def row_facts(
         if entity is not None and named
         else np.zeros(events.n, dtype=bool),
         alike=row_keys(events, alike, known=known),
-        contents=row_keys(events, [field.name for field in schema.fields], known=known),
+        contents=row_keys(events, schema.given_names, known=known),
     )
 
 

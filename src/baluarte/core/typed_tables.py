@@ -227,11 +227,18 @@ def _union(value: object, shape: inspect.UnionType, path: KeyPath, report: Repor
     options = [option for option in shape.types if not _is_unset(_bare(option))]
     if len(options) == 1:
         return _value(value, options[0], path, report)
-    fitting = next((option for option in options if _fits(value, _bare(option))), None)
+    fitting = next((option for option in options if _may_fit(value, _bare(option))), None)
     if fitting is not None:
         return _value(value, fitting, path, report)
     report.fault(path, f"expected {expected(shape)}; found {_shown(value)}")
     return _ABSENT
+
+
+def _may_fit(value: object, shape: inspect.Type) -> bool:
+    """Whether a value is of an option's kind; a list's items are looked at later."""
+    if isinstance(shape, inspect.VarTupleType):
+        return isinstance(value, list)
+    return _fits(value, shape)
 
 
 def _struct(

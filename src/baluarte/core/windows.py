@@ -1,0 +1,281 @@
+"""Window features: what the events before say about the event at hand.
+
+The rules, which training, files, requests and streams share because they share this code:
+
+1. *Window.* For an event at t a feature with window w and lag g reads the events of the same entity
+   with times in (t − w − g, t − g]. Without a lag the event itself counts, unless ``itself`` is
+   false; ``since_last`` and ``ratio`` only look at the others.
+2. *Order.* What counts is what has arrived. Of events with equal times those count that arrived
+   first. Training replays a file in the order of time, equal times in the order of the file.
+3. *Late events* count in the windows of all events that arrive after them, and change no value that
+   was computed before. One that is older than the newest of its entity by more than ``late_s`` is
+   not remembered.
+4. *Early events*, ahead of their arrival by more than ``ahead_s``, are not remembered: a wrong
+   clock must not push out what is right.
+5. *Repeats.* A second event with the same id within ``repeat_s`` is read for, and not remembered.
+6. *Labels.* What reads the label counts an event from the arrival of its label on, at the time of
+   the event; the lag keeps out what would not be known yet. A correction takes the place of the
+   first label.
+7. *Sums* are whole numbers of a stated unit: a value times 10^decimals, halves to even. Order can't
+   matter. A mean is one division of two whole numbers, rounded once.
+8. *Missing.* An event without its entity has no value, one without the field doesn't count. An
+   empty window gives 0 for counts and sums, and is otherwise missing or the stated ``empty``.
+9. *Bounds.* Beyond ``max_events`` of an entity the oldest half is added up in a bucket that counts
+   wholly at the time of its last event; distinct values of buckets are a HyperLogLog sketch. Beyond
+   ``max_entities`` the longest idle are forgotten, a sixteenth at a time. Both are counted.
+
+The values become part of the event's record, so a recorded decision needs no state to be replayed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import msgspec
+
+from baluarte.core.event import Values
+from baluarte.core.window_plan import Cell, Group, Reading, WindowPlan, read_spans
+
+_SWEEP_EVERY = 65_536  #: events between two looks for what is too old to matter
+_LONG_AGO = -(2**62)
+
+
+class WindowCounts(msgspec.Struct, kw_only=True):
+    """What the rules did so far, and what is held."""
+
+    events: int = 0  #: remembered
+    repeats: int = 0  #: with an id that was known
+    too_late: int = 0
+    too_early: int = 0
+    labels: int = 0  #: taken in
+    labels_too_late: int = 0
+    folded: int = 0  #: times that old events of an entity were put into a bucket
+    entities: int = 0  #: held now
+    entities_forgotten: int = 0  #: to keep within ``max_entities``
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """One event as it comes to the state.
+
+    Attributes:
+        record: its values; the window features are written into it.
+        arrived_at: microseconds of UTC; None in training, where files say nothing of it.
+        label: 1 attack, 0 not, where it is known already, as in training.
+    """
+
+    record: Values
+    arrived_at: int | None = None
+    label: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """A label of an event that was seen before: 1 is attack."""
+
+    event_id: str
+    record: Values
+    label: int
+
+
+Place = Literal["new", "repeat", "early"]  #: what an event is to the state: only a new one is kept
+
+
+@dataclass(slots=True, kw_only=True)
+class Moment:
+    """One event as an entity's memory takes it."""
+
+    seen: Seen
+    at: int
+    place: Place
+
+
+def step(plan: WindowPlan, group: Group, cell: Cell, moment: Moment, counts: WindowCounts) -> None:
+    """Remember one event for one entity and write the entity's features into its record."""
+    record, label, at = moment.seen.record, moment.seen.label, moment.at
+    newest, remember = cell.newest, moment.place == "new"
+    if at < newest - plan.late_us:
+        counts.too_late += remember
+        remember = False
+    elif remember and at > newest:
+        newest = cell.newest = at
+    floor, most = newest - plan.keep_us, plan.history.max_events
+    for track_plan, track in zip(group.tracks, cell.tracks, strict=True):
+        if track_plan.labelled:
+            own = track_plan.entry(record, label) if remember and label is not None else None
+        else:
+            own = track_plan.entry(record, None)
+        if own is not None and remember:
+            before = track.insert(at, own)
+            after = before + 1
+        else:
+            before = after = bisect_right(track.at, at)
+            if moment.place == "repeat" and own is not None and after and track.at[after - 1] == at:
+                before -= 1  # it stands there already
+        read_spans(track_plan, track, Reading(at, before, after, floor, own), record)
+        if own is not None and track.is_untidy(floor, most):
+            counts.folded += track.tidy(floor, most)
+
+
+def learn(plan: WindowPlan, group: Group, cell: Cell, told: Told, was: int | None) -> bool:
+    """Take one label in for one entity, in place of ``was``; False if the event is too old."""
+    floor, at = cell.newest - plan.keep_us, int(told.record[plan.time] or 0)
+    if at <= floor:
+        return False
+    for track_plan, track in zip(group.tracks, cell.tracks, strict=True):
+        if not track_plan.labelled:
+            continue
+        if was is not None:
+            entry = track_plan.entry(told.record, was)
+            if entry is not None:
+                track.remove(at, entry)
+        entry = track_plan.entry(told.record, told.label)
+        if entry is not None:
+            track.insert(at, entry)
+            track.tidy(floor, plan.history.max_events)
+    return True
+
+
+class WindowMemory:
+    """All entities' events, in memory: a pure state machine."""
+
+    def __init__(self, plan: WindowPlan) -> None:
+        self.plan = plan
+        self.counts = WindowCounts()
+        self._cells: list[dict[Any, Cell]] = [{} for _ in plan.groups]
+        self._ids: dict[str, int] = {}  # event id -> time, in the order of arrival
+        self._labels: dict[str, tuple[int, int]] = {}  # event id -> time, label
+        self._newest = _LONG_AGO
+        self._steps = 0
+
+    def see(self, events: Sequence[Seen]) -> None:
+        """Remember events, in order, and write the window features into their records."""
+        for seen in events:
+            self._see(seen)
+
+    def _see(self, seen: Seen) -> None:
+        plan, record = self.plan, seen.record
+        for name, holds in plan.flags:
+            record[name] = int(holds(record, None))
+        own_at = record.get(plan.time)
+        at = seen.arrived_at if own_at is None else int(own_at)
+        if at is None:
+            return
+        moment = Moment(seen=seen, at=at, place=self._place(seen, at))
+        for group, cells in zip(plan.groups, self._cells, strict=True):
+            key = group.key(record)
+            if key is None:
+                continue
+            cell = cells.get(key)
+            if cell is None:
+                cell = Cell(group)
+                if moment.place == "new":
+                    if len(cells) >= plan.history.max_entities:
+                        self._forget_idle(cells)
+                    cells[key] = cell
+            step(plan, group, cell, moment, self.counts)
+
+    def learn(self, labels: Sequence[Told]) -> int:
+        """Take labels in; how many changed something that can still matter."""
+        return sum(map(self._learn, labels))
+
+    def _learn(self, told: Told) -> bool:
+        at = told.record.get(self.plan.time)
+        known = self._labels.get(told.event_id)
+        if at is None or (known is not None and known[1] == told.label):
+            return False
+        taken = False
+        for group, cells in zip(self.plan.groups, self._cells, strict=True):
+            cell = cells.get(group.key(told.record))
+            if cell is not None:
+                was = None if known is None else known[1]
+                taken |= learn(self.plan, group, cell, told, was)
+        self.counts.labels += taken
+        self.counts.labels_too_late += not taken
+        self._labels[told.event_id] = (int(at), told.label)
+        return taken
+
+    def count(self) -> WindowCounts:
+        """The counts so far."""
+        self.counts.entities = sum(map(len, self._cells))
+        return self.counts
+
+    def _place(self, seen: Seen, at: int) -> Place:
+        plan, counts = self.plan, self.counts
+        if seen.arrived_at is not None and at > seen.arrived_at + plan.ahead_us:
+            counts.too_early += 1
+            return "early"
+        event_id = seen.record.get(plan.event_id) if plan.event_id else None
+        if event_id is not None:
+            event_id = str(event_id)
+            known = self._ids.get(event_id)
+            if known is not None and abs(at - known) <= plan.repeat_us:
+                counts.repeats += 1
+                return "repeat"
+            self._ids[event_id] = at
+        counts.events += 1
+        self._newest = max(self._newest, at)
+        self._steps += 1
+        if self._steps % _SWEEP_EVERY == 0:
+            self._sweep()
+        return "new"
+
+    def _sweep(self) -> None:
+        """Drop what can't matter any more to an event that is not too late."""
+        plan, newest = self.plan, self._newest
+        horizon = newest - plan.repeat_us - plan.late_us
+        self._ids = {name: at for name, at in self._ids.items() if at > horizon}
+        horizon = newest - plan.keep_us - plan.late_us
+        self._labels = {name: said for name, said in self._labels.items() if said[0] > horizon}
+        for i, cells in enumerate(self._cells):
+            self._cells[i] = {key: cell for key, cell in cells.items() if cell.newest > horizon}
+
+    def _forget_idle(self, cells: dict[Any, Cell]) -> None:
+        """Make room: a sixteenth of the entities, the longest idle first."""
+        n = max(1, len(cells) // 16)
+        for key in sorted(cells, key=lambda key: cells[key].newest)[:n]:
+            del cells[key]
+        self.counts.entities_forgotten += n
+
+    # --- to bytes and back ------------------------------------------------------------------
+
+    def dump(self) -> Iterator[list[Any]]:
+        """The whole state as rows of plain values: one head, then one an entity."""
+        head = [
+            "baluarte-windows/1",
+            self.plan.digest,
+            msgspec.to_builtins(self.count()),
+            self._newest,
+            self._steps,
+            list(self._ids.items()),
+            [[name, *said] for name, said in self._labels.items()],
+        ]
+        yield head
+        for i, cells in enumerate(self._cells):
+            for key, cell in cells.items():
+                yield [i, key, cell.dump()]
+
+    @classmethod
+    def load(cls, plan: WindowPlan, rows: Iterator[Sequence[Any]]) -> WindowMemory:
+        """The state from :meth:`dump`.
+
+        Raises:
+            ValueError: it is none, or one of another plan.
+        """
+        memory = cls(plan)
+        head = list(islice(rows, 1))
+        if not head or head[0][:2] != ["baluarte-windows/1", plan.digest]:
+            raise ValueError("no state of these window features")
+        _, _, counts, newest, steps, ids, labels = head[0]
+        memory.counts = msgspec.convert(counts, WindowCounts)
+        memory._newest, memory._steps = int(newest), int(steps)
+        memory._ids = dict(ids)
+        memory._labels = {name: (at, label) for name, at, label in labels}
+        for i, key, cell in rows:
+            name = tuple(key) if isinstance(key, list) else key
+            memory._cells[i][name] = Cell.load(plan.groups[i], cell)
+        return memory
