@@ -123,14 +123,14 @@ class Track:
 
     def distinct(self, j: int, lo: int, hi: int, old: Sequence[Bucket]) -> int:
         """Distinct values of a window: exact, or by a sketch where it reaches into buckets."""
-        hashes = set(self.columns[j][lo:hi])
+        if not old and hi - lo <= _MANY:
+            return len(set(self.columns[j][lo:hi]))
+        hashes = np.frombuffer(self.columns[j], dtype=np.uint64)[lo:hi]
         if not old:
-            return len(hashes)
-        registers = bytearray(sketch.M)
-        sketch.add(registers, hashes)
-        for bucket in old:
-            sketch.union(registers, bucket.columns[j])
-        return sketch.estimate(registers)
+            return len(np.unique(hashes))
+        return sketch.estimate(
+            sketch.union(sketch.sketch_of(hashes), *(bucket.columns[j] for bucket in old))
+        )
 
     def dump(self) -> list[Any]:
         """As plain values that MessagePack holds."""
@@ -176,9 +176,9 @@ class Track:
             elif kind == "value":
                 columns.append([min(column[:n]), max(column[:n])])
             else:
-                registers = bytearray(sketch.M)
-                sketch.add(registers, column[:n])
-                columns.append(bytes(registers))
+                hashes = np.frombuffer(column, dtype=np.uint64)[:n]
+                columns.append(sketch.sketch_of(hashes).tobytes())
+                del hashes  # an array that is looked at can't shrink
         buckets = self.buckets = self.buckets or []
         buckets.append(Bucket(at=self.at[n - 1], n=n, columns=columns))
         self._drop(n)
@@ -196,9 +196,8 @@ def _add(bucket: Bucket, kinds: Sequence[Kind], entry: Entry) -> None:
             low, high = bucket.columns[j]
             bucket.columns[j] = [min(low, value), max(high, value)]
         else:
-            registers = bytearray(bucket.columns[j])
-            sketch.add(registers, (value,))
-            bucket.columns[j] = bytes(registers)
+            one = sketch.sketch_of(np.array([value], dtype=np.uint64))
+            bucket.columns[j] = sketch.union(bucket.columns[j], one).tobytes()
 
 
 def _joined(kinds: Sequence[Kind], first: Bucket, second: Bucket) -> Bucket:
@@ -209,9 +208,7 @@ def _joined(kinds: Sequence[Kind], first: Bucket, second: Bucket) -> Bucket:
         elif kind == "value":
             columns.append([min(a[0], b[0]), max(a[1], b[1])])
         else:
-            registers = bytearray(a)
-            sketch.union(registers, b)
-            columns.append(bytes(registers))
+            columns.append(sketch.union(a, b).tobytes())
     return Bucket(at=second.at, n=first.n + second.n, columns=columns)
 
 

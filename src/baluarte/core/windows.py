@@ -140,6 +140,38 @@ def learn(plan: WindowPlan, group: Group, cell: Cell, told: Told, was: int | Non
     return True
 
 
+def time_of(plan: WindowPlan, seen: Seen) -> int | None:
+    """The time that windows are laid from, after the flags, which need no memory, are written."""
+    for name, holds in plan.flags:
+        seen.record[name] = int(holds(seen.record, None))
+    own = seen.record.get(plan.time)
+    return seen.arrived_at if own is None else int(own)
+
+
+def id_of(plan: WindowPlan, record: Values) -> str | None:
+    """The event's own id; None where it has none, and can't be known again."""
+    own = record.get(plan.event_id) if plan.event_id else None
+    return None if own is None else str(own)
+
+
+def place_of(
+    plan: WindowPlan, seen: Seen, at: int, known: int | None, counts: WindowCounts
+) -> Place:
+    """What an event is to the state; counted.
+
+    Args:
+        known: the time of an event with the same id.
+    """
+    if seen.arrived_at is not None and at > seen.arrived_at + plan.ahead_us:
+        counts.too_early += 1
+        return "early"
+    if known is not None and abs(at - known) <= plan.repeat_us:
+        counts.repeats += 1
+        return "repeat"
+    counts.events += 1
+    return "new"
+
+
 class WindowMemory:
     """All entities' events, in memory: a pure state machine."""
 
@@ -159,10 +191,7 @@ class WindowMemory:
 
     def _see(self, seen: Seen) -> None:
         plan, record = self.plan, seen.record
-        for name, holds in plan.flags:
-            record[name] = int(holds(record, None))
-        own_at = record.get(plan.time)
-        at = seen.arrived_at if own_at is None else int(own_at)
+        at = time_of(plan, seen)
         if at is None:
             return
         moment = Moment(seen=seen, at=at, place=self._place(seen, at))
@@ -205,24 +234,17 @@ class WindowMemory:
         return self.counts
 
     def _place(self, seen: Seen, at: int) -> Place:
-        plan, counts = self.plan, self.counts
-        if seen.arrived_at is not None and at > seen.arrived_at + plan.ahead_us:
-            counts.too_early += 1
-            return "early"
-        event_id = seen.record.get(plan.event_id) if plan.event_id else None
-        if event_id is not None:
-            event_id = str(event_id)
-            known = self._ids.get(event_id)
-            if known is not None and abs(at - known) <= plan.repeat_us:
-                counts.repeats += 1
-                return "repeat"
-            self._ids[event_id] = at
-        counts.events += 1
-        self._newest = max(self._newest, at)
-        self._steps += 1
-        if self._steps % _SWEEP_EVERY == 0:
-            self._sweep()
-        return "new"
+        event_id = id_of(self.plan, seen.record)
+        known = None if event_id is None else self._ids.get(event_id)
+        place = place_of(self.plan, seen, at, known, self.counts)
+        if place == "new":
+            if event_id is not None:
+                self._ids[event_id] = at
+            self._newest = max(self._newest, at)
+            self._steps += 1
+            if self._steps % _SWEEP_EVERY == 0:
+                self._sweep()
+        return place
 
     def _sweep(self) -> None:
         """Drop what can't matter any more to an event that is not too late."""

@@ -1,0 +1,1 @@
+"""Where the memory of window features is kept; one file a kind."""
