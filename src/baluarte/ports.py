@@ -353,6 +353,9 @@ class WindowState(Protocol):
     The rules are those of :mod:`baluarte.core.windows`; a state keeps what they say to keep.
     """
 
+    name: ClassVar[str]
+    shared: ClassVar[bool]  #: whether several processes can hold it, and it keeps itself
+
     def see(self, events: Sequence[Seen]) -> None:
         """Remember events, in order, and write the window features into their records.
 
@@ -369,8 +372,37 @@ class WindowState(Protocol):
         """
         ...
 
+    def clear(self) -> None:
+        """Forget everything.
+
+        Raises:
+            OutsideError: the state is away.
+        """
+        ...
+
     def count(self) -> WindowCounts:
         """What the rules did so far, and what is held."""
+        ...
+
+    @property
+    def mark(self) -> Mapping[str, int]:
+        """How many records of each shard of the ledger the state knew when it was kept last."""
+        ...
+
+    def snapshot(self, mark: Mapping[str, int]) -> bytes:
+        """The state as it is now, for :meth:`keep`; nothing where the state keeps itself."""
+        ...
+
+    def keep(self, snapshot: bytes) -> None:
+        """Make a snapshot durable in the place of the one before.
+
+        Raises:
+            OutsideError: it can't be written; the one before stands.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it; nothing is written."""
         ...
 
 

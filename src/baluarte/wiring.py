@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.adapters.stores.sqlite import SqliteRegistry
-    from baluarte.ports import ModelReader, Progress, Search
+    from baluarte.core.window_plan import WindowPlan
+    from baluarte.ports import ModelReader, Progress, Search, WindowState
 
 Kernel = Literal["auto", "c", "numpy"]
 Password = Callable[[], str | None]  #: reads a secret when it is needed
@@ -118,6 +119,36 @@ def _by_address(group: str, address: str, password: Password | None) -> Any:
         f"{', '.join(sorted(known))}",
         where=address,
         hint="Name the file by its format.",
+    )
+
+
+# --- state -------------------------------------------------------------------------------------
+
+
+def open_state(
+    url: str, plan: WindowPlan, *, detector: str, folder: Path | None, password: Password | None
+) -> WindowState:
+    """The state of a detector's window features, by the scheme of its address.
+
+    Args:
+        folder: where state in memory keeps its snapshots; None keeps none.
+
+    Raises:
+        ContractError: another scheme.
+        OutsideError: another process holds it, or it is away.
+    """
+    scheme = url.partition(":")[0]
+    if scheme == "memory":
+        from baluarte.adapters.states.memory import MemoryState  # noqa: PLC0415 - named by address
+
+        return MemoryState(plan, detector=detector, folder=folder)
+    if scheme in ("redis", "rediss", "unix"):
+        from baluarte.adapters.states.redis import RedisState  # noqa: PLC0415 - named by address
+
+        secret = password() if password is not None else None
+        return RedisState(plan, detector=detector, url=url, password=secret)
+    raise ContractError(
+        f"expected memory: or redis://HOST:PORT/DB; found {url!r}", where="state.url"
     )
 
 

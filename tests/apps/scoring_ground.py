@@ -26,6 +26,7 @@ from baluarte.core.bundle import BundleParts
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.core.registry import Version
+from baluarte.core.windows import WindowCounts
 from baluarte.stages.promote import promote
 from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts
@@ -55,6 +56,8 @@ class CountsKept:
 
     def champion_refused(self, error: str) -> None:
         self.refused_champions.append(error)
+
+    def windows(self, detector: str, counts: WindowCounts) -> None: ...
 
     def page(self) -> bytes:
         return b""

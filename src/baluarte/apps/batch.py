@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from baluarte.apps.windowed import Windowed
 from baluarte.core.event import Column, Events
 from baluarte.core.ids import format_ids
 from baluarte.core.schema import Schema
@@ -49,6 +50,7 @@ def score_file(
     sink: Sink,
     clock: Clock,
     shard: LedgerShard | None = None,
+    windows: Windowed | None = None,
     batch_rows: int = 65_536,
     threads: int = 1,
     progress: Progress | None = None,
@@ -61,6 +63,7 @@ def score_file(
 
     Args:
         shard: where decisions are recorded; None records nothing.
+        windows: the version's window features at work; events go through them in the file's order.
         progress: told the rows so far; their total is not known, so it is 0.
 
     Raises:
@@ -71,7 +74,10 @@ def score_file(
 
     def batches() -> Iterator[Mapping[str, Sequence[object]]]:
         done = 0
-        for chunk in source.read(events, scorer.contract.events, batch_rows=batch_rows):
+        for given in source.read(events, scorer.contract.events, batch_rows=batch_rows):
+            chunk = given
+            if windows is not None:
+                chunk = windows.derive(given, arrived_at=clock.now_us())
             decisions = scorer.decide(chunk, threads=threads)
             columns = _columns(scorer, chunk, decisions, first=done, clock=clock, shard=shard)
             outcomes.update(map(str, columns["outcome"]))

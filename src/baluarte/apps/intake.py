@@ -23,6 +23,7 @@ from baluarte.core.reading import Reading, Tolerance
 from baluarte.core.schema import Schema
 from baluarte.core.workspace import DetectorEntry
 from baluarte.errors import DataError
+from baluarte.stages.derive import derive_for_training
 
 
 class Intake:
@@ -87,7 +88,7 @@ class Intake:
             pass
 
     def events(self, contract: Contract) -> Events:
-        """All good rows, in memory: what training needs.
+        """All good rows with their window features, in memory: what training needs.
 
         Raises:
             DataError: more rows are bad than the workspace allows, or there are none.
@@ -95,7 +96,7 @@ class Intake:
         batches = list(self.read(self.address, contract.events))
         if not batches:
             raise DataError("expected events, found none", where=self.address)
-        return concat(batches)
+        return derive_for_training(contract, concat(batches))
 
     def tell(self, screen: Screen, texts: Texts) -> None:
         """Say what was left out, if anything."""

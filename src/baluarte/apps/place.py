@@ -55,6 +55,20 @@ class Place:
         return self.at(self.workspace.stores.quarantine)
 
     @property
+    def state_folder(self) -> Path:
+        """Folder of the snapshots of window state."""
+        return self.at(self.workspace.state.folder)
+
+    def state_password(self) -> str | None:
+        """The password of the shared window state, if it has one.
+
+        Raises:
+            ContractError: it is given by a variable or file that is not there.
+        """
+        secret = self.workspace.state.password
+        return None if secret is None else self.secret(secret, where="state.password")
+
+    @property
     def trusted(self) -> Path:
         """Folder of the public keys that are believed."""
         return self.at(self.workspace.keys.trusted)

@@ -30,8 +30,11 @@ from baluarte.core.event import Events, event_digest, event_id, event_values
 from baluarte.core.event_columns import from_columns
 from baluarte.core.event_rows import RowReader
 from baluarte.core.evidence import Evidence
+from baluarte.core.window_plan import compile_windows
+from baluarte.core.windows import WindowMemory
 from baluarte.errors import DataError, TrustError
 from baluarte.stages.counterfactual import Counterfactual, Counterfactuals
+from baluarte.stages.derive import derive_in_order
 from baluarte.stages.score import Decisions, Reasons, Scorer
 
 __all__ = ["Detector", "LoadedDetector", "Result", "Results", "load", "read_events"]
@@ -154,7 +157,8 @@ class LoadedDetector:
     """A sealed detector that was opened with every check, ready to decide.
 
     Nothing is recorded here: decisions that count are made by ``baluarte score`` and
-    ``baluarte serve``, with the same bits.
+    ``baluarte serve``, with the same bits. Window features are computed from the events that this
+    object was given before, in the order given, from nothing at first.
     """
 
     def __init__(self, bundle: SealedBundle, *, language: Language = "en") -> None:
@@ -162,6 +166,8 @@ class LoadedDetector:
         self._scorer = Scorer(bundle, kernel=wiring.kernel_choice())
         self._say = reason_words(bundle, language)
         self._otherwise: Counterfactuals | None = None
+        self._plan = compile_windows(bundle.contract)
+        self._windows = WindowMemory(self._plan) if self._plan is not None else None
 
     @property
     def name(self) -> str:
@@ -204,7 +210,7 @@ class LoadedDetector:
         Raises:
             DataError: every fault, by row and field.
         """
-        found = read_events(self.contract, events)
+        found = self._read(events)
         decisions = self._scorer.decide(found, reasons=reasons, threads=threads)
         results = Results(self._scorer, found, decisions, self._say)
         return results[0] if isinstance(events, Mapping) else results
@@ -215,7 +221,7 @@ class LoadedDetector:
         Raises:
             DataError: every fault, by row and field.
         """
-        return self._scorer.score(read_events(self.contract, events), threads=threads)
+        return self._scorer.score(self._read(events), threads=threads)
 
     def counterfactual(
         self,
@@ -239,6 +245,14 @@ class LoadedDetector:
             self._otherwise = counterfactuals_of(self._bundle, self._scorer)
         values = event_values(read_events(self.contract, event), 0)
         return self._otherwise.find(values, to=to, exact=exact, stop=deadline(seconds))
+
+    def _read(self, events: object) -> Events:
+        """The events with their window features, if the contract declares any."""
+        found = read_events(self.contract, events)
+        if self._plan is None or self._windows is None:
+            return found
+        now = SystemClock().now_us()
+        return derive_in_order(self._windows.see, self._plan, found, arrived_at=now)
 
     def __repr__(self) -> str:
         return f"LoadedDetector({self.name}@{self.version}, {self.digest[:19]}…)"

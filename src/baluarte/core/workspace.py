@@ -131,6 +131,17 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     batch: Annotated[Count, Meta(description="events of one step")] = 250
 
 
+class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the memory of window features is kept."""
+
+    url: Annotated[
+        Said, Meta(description="memory: for one worker, redis://HOST:PORT/DB for many")
+    ] = "memory:"
+    folder: Annotated[Said, Meta(description="snapshots of state in memory")] = ".baluarte/state"
+    snapshot_s: Annotated[Positive, Meta(description="seconds between two snapshots")] = 300.0
+    password: Annotated[Secret, Meta(description="of Redis")] | None = None
+
+
 class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about where and with what; any number of detectors."""
 
@@ -141,6 +152,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     limits: Limits = Limits()
     watch: Watch = Watch()
     prices: Prices = Prices()
+    state: State = State()
     approvals: Annotated[
         int, Meta(ge=0, le=2, description="approvals that a promotion needs beside its author's")
     ] = 0
@@ -265,6 +277,8 @@ def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "signing"), workspace.keys.signing
     if workspace.serve.token is not None:
         yield ("serve", "token"), workspace.serve.token
+    if workspace.state.password is not None:
+        yield ("state", "password"), workspace.state.password
     for name, entry in workspace.detectors.items():
         if entry.password is not None:
             yield ("detectors", name, "password"), entry.password

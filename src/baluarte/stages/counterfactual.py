@@ -28,6 +28,7 @@ from baluarte.core.event import Value, Values, record_number
 from baluarte.core.program.cells import cells_of
 from baluarte.core.raw_value import raw_value
 from baluarte.core.schema import Schema
+from baluarte.core.window_plan import compile_windows
 from baluarte.errors import BaluarteError, DataError
 from baluarte.ports import CounterfactualSearch
 from baluarte.stages.score import Scorer
@@ -101,9 +102,9 @@ class Counterfactuals:
         self._scorer, self._spread = scorer, bundle.spread
         self._quick, self._exact = quick, exact
         self._cells = cells_of(bundle.program)
-        windows = scorer.contract.windows
         self._cleaned = {f.field for f in scorer.encoder.tables.fields if f.steps}
-        self._held = {name for w in windows for name in (w.by, w.field) if name is not None}
+        plan = compile_windows(scorer.contract)
+        self._held = frozenset(plan.fields) if plan else frozenset[str]()
 
     def find(
         self,

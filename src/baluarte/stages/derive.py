@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from baluarte.core.event import Column, Events, records
 from baluarte.core.labels import attacks
 from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.core.windows import Seen, WindowMemory
-from baluarte.ports import Progress, WindowState
+from baluarte.ports import Progress
+
+See = Callable[[Sequence[Seen]], None]
 
 _CHUNK = 65_536  #: rows that are held as records at a time
 
@@ -28,14 +31,29 @@ def derive_for_training(
     plan = compile_windows(contract)
     if plan is None:
         return events
+    return show_history(WindowMemory(plan).see, plan, contract, events, progress=progress)
+
+
+def show_history(
+    see: See,
+    plan: WindowPlan,
+    contract: Contract,
+    events: Events,
+    *,
+    progress: Progress | None = None,
+) -> Events:
+    """Show labelled events of the past to a state, in the order of time; as for training.
+
+    Args:
+        see: shows events to the state, which writes their window features into their records.
+    """
     times = events.columns.get(plan.time, np.full(events.n, math.nan))
     order = np.argsort(np.asarray(times, dtype=np.float64), kind="stable")
     labels = attacks(contract, events)
     out = {name: np.full(events.n, math.nan) for name in plan.names}
-    memory = WindowMemory(plan)
     for start in range(0, events.n, _CHUNK):
         rows = order[start : start + _CHUNK]
-        found = _derive(memory, plan, events.take(rows), labels=labels[rows], arrived_at=None)
+        found = _derive(see, plan, events.take(rows), labels=labels[rows], arrived_at=None)
         for name, column in found.items():
             out[name][rows] = column
         if progress is not None:
@@ -43,21 +61,20 @@ def derive_for_training(
     return Events(n=events.n, columns={**events.columns, **out})
 
 
-def derive_in_order(
-    state: WindowState, plan: WindowPlan, events: Events, *, arrived_at: int
-) -> Events:
+def derive_in_order(see: See, plan: WindowPlan, events: Events, *, arrived_at: int) -> Events:
     """The events with their window features, in the order given: as if they came one by one.
 
     Args:
+        see: shows events to the state, which writes their window features into their records.
         arrived_at: microseconds of UTC.
     """
     columns = dict(events.columns)
-    found = _derive(state, plan, events, labels=None, arrived_at=arrived_at)
+    found = _derive(see, plan, events, labels=None, arrived_at=arrived_at)
     return Events(n=events.n, columns={**columns, **found})
 
 
 def _derive(
-    state: WindowState,
+    see: See,
     plan: WindowPlan,
     events: Events,
     *,
@@ -72,7 +89,7 @@ def _derive(
         Seen(record=record, arrived_at=arrived_at, label=label)
         for record, label in zip(records(Events(n=events.n, columns=needed)), known, strict=True)
     ]
-    state.see(seen)
+    see(seen)
     return {
         name: np.array([_number(each.record.get(name)) for each in seen], dtype=np.float64)
         for name in plan.names

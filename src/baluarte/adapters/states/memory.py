@@ -42,7 +42,7 @@ class MemoryState:
 
     def __init__(self, plan: WindowPlan, *, detector: str, folder: Path | None) -> None:
         self._plan = plan
-        self.mark: dict[str, int] = {}
+        self._mark: dict[str, int] = {}
         self._memory = WindowMemory(plan)
         self._lock: int | None = None
         self._path: Path | None = None
@@ -64,9 +64,18 @@ class MemoryState:
         """Take labels in; how many changed something that can still matter."""
         return self._memory.learn(labels)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._memory, self._mark = WindowMemory(self._plan), {}
+
     def count(self) -> WindowCounts:
         """What the rules did so far, and what is held."""
         return self._memory.count()
+
+    @property
+    def mark(self) -> Mapping[str, int]:
+        """What the state knew of the ledger when it was kept last."""
+        return self._mark
 
     def snapshot(self, mark: Mapping[str, int]) -> bytes:
         """The state as bytes; :meth:`keep` makes them durable.
@@ -106,7 +115,7 @@ class MemoryState:
             raise _damaged(path)
         try:
             rows = _rows(data, start)
-            self.mark = msgspec.convert(next(rows), dict[str, int])
+            self._mark = msgspec.convert(next(rows), dict[str, int])
             self._memory = WindowMemory.load(self._plan, rows)
         except (ValueError, TypeError, IndexError, msgspec.MsgspecError) as error:
             raise _damaged(path) from error

@@ -15,7 +15,7 @@ Source: Redis documentation, "Transactions" (optimistic locking using check-and-
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -96,6 +96,16 @@ class RedisState:
         with self._outside():
             return sum(self._learn(told) for told in labels)
 
+    def clear(self) -> None:
+        """Forget everything.
+
+        Raises:
+            OutsideError: Redis is away.
+        """
+        with self._outside():
+            for name in self._client.scan_iter(f"{self._prefix}*", 1_000):
+                self._client.delete(name)
+
     def count(self) -> WindowCounts:
         """What the rules did so far over all workers, and what is held."""
         with self._outside():
@@ -104,6 +114,18 @@ class RedisState:
             counts.entities = sum(1 for _ in self._client.scan_iter(f"{self._prefix}c*", 10_000))
             counts.entities_forgotten = int(self._client.info("stats")["evicted_keys"])
         return counts
+
+    @property
+    def mark(self) -> Mapping[str, int]:
+        """Nothing: whatever was seen is there already."""
+        return {}
+
+    def snapshot(self, mark: Mapping[str, int]) -> bytes:  # noqa: ARG002 - the port's
+        """Nothing: Redis keeps what it was told, by its own settings."""
+        return b""
+
+    def keep(self, snapshot: bytes) -> None:
+        """Nothing, likewise."""
 
     def close(self) -> None:
         """Let the connections go."""

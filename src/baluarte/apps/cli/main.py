@@ -44,6 +44,7 @@ COMMANDS = (
     Command("promote", "Decide", "make a version the champion"),
     Command("rollback", "Decide", "make the champion before this one the champion again"),
     Command("score", "Decide", "score a file of events"),
+    Command("backfill", "Decide", "warm the memory of window features with events of the past"),
     Command("serve", "Decide", "answer decisions over HTTP"),
     Command("status", "Understand", "what there is, what blocks, what next"),
     Command("explain", "Understand", "the whole story of one decision"),

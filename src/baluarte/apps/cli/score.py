@@ -14,6 +14,7 @@ from baluarte.apps.cli.screen import Screen
 from baluarte.apps.intake import Intake
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import named_version, session_of, texts_of
+from baluarte.apps.windows_at_hand import closing_windows, session_windows
 from baluarte.errors import DataError
 from baluarte.stages.promote import find_version
 from baluarte.stages.score import Scorer
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         intake = Intake(place, detector, args.events)
         if not args.no_record:  # what is decided is recorded for good: read it to the end first
             intake.check(scorer.contract.events)
-        with screen.progress("Score") as bar:
+        windows = session_windows(session, scorer.contract, private=args.no_record)
+        with screen.progress("Score") as bar, closing_windows(windows):
             done = score_file(
                 scorer,
                 args.events,
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
                 sink=wiring.sink_for(out),
                 clock=session.clock,
                 shard=None if args.no_record else session.shard,
+                windows=windows,
                 batch_rows=place.workspace.limits.batch_rows,
                 threads=args.threads,
                 progress=bar,

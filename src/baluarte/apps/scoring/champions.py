@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from baluarte.apps.numerals import Language
 from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.windowed import Windowed
+from baluarte.core.contract import Contract
 from baluarte.core.event_rows import RowReader
 from baluarte.core.registry import Version
+from baluarte.core.window_plan import compile_windows
 from baluarte.errors import BaluarteError, OutsideError, TrustError
 from baluarte.ports import BundleStore, Clock, Registry, Verifier
 from baluarte.stages.score import Kernel, Scorer
@@ -33,6 +36,7 @@ class Champion:
     scorer: Scorer
     reader: RowReader
     say: ReasonWords  #: words for its reasons
+    windows: Windowed | None = None  #: its window features at work
 
 
 class Champions:
@@ -40,6 +44,7 @@ class Champions:
 
     Args:
         verifier: made anew for each bundle, so that a revoked key is noticed.
+        open_windows: of a contract: its window features at work, or None where it declares none.
     """
 
     def __init__(
@@ -52,8 +57,10 @@ class Champions:
         kernel: Kernel,
         language: Language,
         counts: Counts,
+        open_windows: Callable[[Contract], Windowed | None] = lambda _: None,
     ) -> None:
         self._registry = registry
+        self._open_windows = open_windows
         self._bundles = bundles
         self._verifier = verifier
         self._clock = clock
@@ -118,7 +125,11 @@ class Champions:
                 LOG.error("%s@%s is not let in: %s", name, version.version, error)  # noqa: TRY400 - an answer, not a crash
             return
         self._said.pop(name, None)
+        before = self.current.get(name)
         self.current = {**self.current, name: champion}
+        old = before.windows if before is not None else None
+        if old is not None and old is not champion.windows:
+            old.close()  # the ledger has what it knew, should it come back
         self._counts.champion(name, version.version)
 
     def _open(self, version: Version) -> Champion:
@@ -138,4 +149,14 @@ class Champions:
             scorer=scorer,
             reader=RowReader(bundle.contract.events),
             say=reason_words(bundle, self._language),
+            windows=self._windows_of(bundle.contract),
         )
+
+    def _windows_of(self, contract: Contract) -> Windowed | None:
+        """Window features of a new champion: the state of the one before, if it is the same."""
+        plan = compile_windows(contract)
+        known = self.current.get(contract.name)
+        before = known.windows if known is not None else None
+        if plan is not None and before is not None and before.plan.digest == plan.digest:
+            return before
+        return self._open_windows(contract)

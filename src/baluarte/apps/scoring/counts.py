@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from baluarte.core.decision import Decision
+from baluarte.core.windows import WindowCounts
 
 
 class Counts(Protocol):
@@ -37,6 +38,10 @@ class Counts(Protocol):
 
     def champion_refused(self, error: str) -> None:
         """A version was not let in, by the name of the error's family."""
+        ...
+
+    def windows(self, detector: str, counts: WindowCounts) -> None:
+        """What a detector's window features remember, and what their rules did so far."""
         ...
 
     def page(self) -> bytes:

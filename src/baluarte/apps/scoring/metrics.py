@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from baluarte.core.decision import Decision
+from baluarte.core.windows import WindowCounts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -87,6 +89,14 @@ class Metrics:
             ["error"],
             registry=mine,
         )
+        self._windows = Gauge(
+            "baluarte_windows",
+            "What window features remember (entities), and what their rules did since the state "
+            "began: events, repeats, too_late, entities_forgotten …",
+            ["detector", "what"],
+            multiprocess_mode="livemax",
+            registry=mine,
+        )
         self._forget_the_dead()
 
     def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None:
@@ -121,6 +131,11 @@ class Metrics:
     def champion_refused(self, error: str) -> None:
         """A version was not let in, by the name of the error's family."""
         self._swap_refusals.labels(error).inc()
+
+    def windows(self, detector: str, counts: WindowCounts) -> None:
+        """What a detector's window features remember, and what their rules did so far."""
+        for what, n in msgspec.structs.asdict(counts).items():
+            self._windows.labels(detector, what).set(n)
 
     def page(self) -> bytes:
         """All workers' figures in Prometheus' text form."""

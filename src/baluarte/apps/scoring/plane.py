@@ -6,6 +6,8 @@ Nothing waits in order to be batched: a batch is whatever has come when the loop
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +19,14 @@ from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.settings import Limits
+from baluarte.apps.windowed import Windowed
 from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
 from baluarte.errors import BaluarteError, DataError, OutsideError
 from baluarte.ports import Clock
 from baluarte.stages.score import Identity, Reasons
+
+LOG = logging.getLogger("baluarte.scoring")
 
 
 class _Request:
@@ -109,6 +114,8 @@ class Plane:
         except DataError as error:
             raise invalid(error) from None
         now = self._clock.now_us()
+        if champion.windows is not None:
+            await self._derive(champion.windows, records, now)
         identify = champion.scorer.identify
         request = _Request(
             champion,
@@ -125,6 +132,27 @@ class Plane:
             return await request.future
         finally:
             self._n_rows -= len(rows)
+
+    @property
+    def is_deciding(self) -> bool:
+        """Whether events that were seen wait for their decision."""
+        return bool(self._waiting)
+
+    async def _derive(self, windows: Windowed, records: list[Values], now_us: int) -> None:
+        """Write the window features into the records; a shared state is asked in a thread.
+
+        Raises:
+            Refusal: the state is away.
+        """
+        try:
+            if windows.state.shared:
+                see = functools.partial(windows.see, records, arrived_at=now_us)
+                await self._loop.run_in_executor(None, see)
+            else:
+                windows.see(records, arrived_at=now_us)
+        except OutsideError as error:
+            LOG.error("window state is away: %s", error)  # noqa: TRY400 - an answer, not a crash
+            raise Refusal("state_away", "try again", retry_after_s=1) from None
 
     def _flush(self) -> None:
         """Decide all that is waiting, a batch a champion."""

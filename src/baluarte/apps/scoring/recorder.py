@@ -94,6 +94,13 @@ class Recorder:
             self._waiting.append((shard, shard.size, done))
         self._called.set()
 
+    def after_commit(self, done: Done) -> None:
+        """``done`` is called in the loop when all that is queued now is durable, or has failed."""
+        shard = self._shard
+        if shard is not None:
+            self._waiting.append((shard, shard.size, done))
+            self._called.set()
+
     def close(self) -> None:
         """Make everything durable and give up the shard; the loop no longer runs."""
         self._stopping = True

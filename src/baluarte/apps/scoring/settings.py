@@ -45,6 +45,10 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 2
     durability: Durability = "commit"
     interval_ms: int = 50
+    state: str = "memory:"  #: address of the state of window features
+    state_folder: str = ""  #: of snapshots of state in memory; nothing keeps none
+    state_password: str | None = None
+    snapshot_s: float = 300.0
     poll_ms: int = 150  #: how often a worker asks the registry for its champions
     kernel: Kernel = "auto"
     language: Language = "en"  #: of the texts in answers

@@ -25,7 +25,12 @@ from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.apps.scoring.window_keeper import WindowKeeper
+from baluarte.apps.windowed import Windowed, open_windows, require_one_process
+from baluarte.core.contract import Contract
+from baluarte.core.window_plan import WindowPlan
 from baluarte.errors import BaluarteError, Fault
+from baluarte.ports import WindowState
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +57,10 @@ class Worker:
             kernel=settings.kernel,
             language=settings.language,
             counts=self._counts,
+            open_windows=self._open_windows,
         )
         self._champions.refresh()
+        self._keeper: WindowKeeper | None = None
         self._recorder: Recorder | None = None
         self._door: Door | None = None
 
@@ -78,6 +85,16 @@ class Worker:
         self._door = Door(
             plane,
             labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
+        self._keeper = WindowKeeper(
+            champions=self._champions,
+            plane=plane,
+            recorder=self._recorder,
+            counts=self._counts,
+            loop=loop,
+            every_s=settings.snapshot_s,
+        )
+        self._door = Door(
+            plane,
             guard=Guard(
                 token_hash=settings.token_hash,
                 pepper=settings.pepper,
@@ -99,8 +116,34 @@ class Worker:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian has answered what was open; what is recorded becomes durable."""
         self._champions.stop()
+        if self._keeper is not None:
+            self._keeper.stop()
         if self._recorder is not None:
             self._recorder.close()
+        if self._keeper is not None:
+            self._keeper.keep()
+
+    def _open_windows(self, contract: Contract) -> Windowed | None:
+        settings = self._settings
+        require_one_process(settings.state, settings.workers, where=contract.name)
+        folder = Path(settings.state_folder) if settings.state_folder else None
+
+        def open_state(plan: WindowPlan, detector: str) -> WindowState:
+            state: WindowState = wiring.open_state(
+                settings.state,
+                plan,
+                detector=detector,
+                folder=folder,
+                password=lambda: settings.state_password,
+            )
+            return state
+
+        def labels() -> dict[str, int]:
+            known = self._registry.labels(contract.name)
+            return {name: row.label for name, row in known.items()}
+
+        reader = wiring.open_ledger_reader(settings.ledger)
+        return open_windows(contract, open_state, reader=reader, labels=labels)
 
 
 def load(settings: ServeSettings) -> Worker:

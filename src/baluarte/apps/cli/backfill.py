@@ -1,0 +1,67 @@
+"""Warm the memory of window features with events of the past: made anew, then kept.
+
+The file's events are shown in the order of time, with their labels where they have any; then what
+the ledger decided beside them. Nothing is decided and nothing is recorded. Stop the server first
+where the state is kept in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import msgspec
+
+from baluarte.apps.cli.screen import Screen
+from baluarte.apps.intake import Intake
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import session_of, texts_of
+from baluarte.apps.windows_at_hand import closing_windows, session_windows
+from baluarte.core.event import concat
+from baluarte.errors import ContractError, DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``baluarte backfill``."""
+    parser.add_argument("events", help="events of the past, as baluarte score reads them")
+    parser.add_argument("--detector", help="default: the one of this folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Backfill."""
+    screen = Screen(as_json=args.json)
+    place = find_workspace(args)
+    detector = place.detector(args.detector)
+    texts = texts_of(args, place)
+    started = time.monotonic()
+    with session_of(args, place) as session:
+        champion = session.registry.champion(detector.name)
+        contract = session.bundle(champion.digest).contract if champion else detector.contract()
+        windows = session_windows(session, contract)
+        if windows is None:
+            raise ContractError(
+                f"{detector.name} declares no window features, so there is nothing to warm",
+                where=str(detector.path),
+                hint="Write [windows.NAME] tables: docs/guides/windows.md.",
+            )
+        with closing_windows(windows), screen.progress("Backfill") as bar:
+            intake = Intake(place, detector.name, args.events)
+            batches = list(intake.read(args.events, contract.events))
+            if not batches:
+                raise DataError("expected events, found none", where=args.events)
+            windows.backfill(contract, concat(batches), progress=bar)
+            counts = windows.count()
+    intake.tell(screen, texts)
+    said = texts.get(
+        "backfill.done",
+        events=counts.events,
+        entities=counts.entities,
+        seconds=f"{time.monotonic() - started:.1f}",
+    )
+    screen.item(texts.get("backfill.label"), said)
+    if counts.too_late or counts.repeats:
+        left = texts.get("backfill.left", late=counts.too_late, repeats=counts.repeats)
+        screen.item("", left, "unsure")
+    screen.data(**msgspec.to_builtins(counts))
+    screen.next("baluarte serve", "baluarte score FILE")
+    return screen.end()

@@ -1,0 +1,111 @@
+"""The upkeep of window state beside the decisions: snapshots, labels and figures."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+
+from baluarte.apps.scoring.champions import Champions
+from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.plane import Plane
+from baluarte.apps.scoring.recorder import Recorder
+from baluarte.apps.windowed import Windowed
+from baluarte.core.windows import Told
+from baluarte.errors import BaluarteError, OutsideError
+
+LOG = logging.getLogger("baluarte.scoring")
+LABELS_S = 2.0  #: between two looks for new labels and at the figures
+
+
+class WindowKeeper:
+    """Keeps the window state of a worker's champions.
+
+    A snapshot is taken in the loop, between two batches, so it knows exactly the events whose
+    records are in the shard; it is written in a thread of its own once those are durable.
+    """
+
+    def __init__(
+        self,
+        *,
+        champions: Champions,
+        plane: Plane,
+        recorder: Recorder,
+        counts: Counts,
+        loop: asyncio.AbstractEventLoop,
+        every_s: float,
+    ) -> None:
+        self._champions, self._plane, self._recorder = champions, plane, recorder
+        self._counts, self._loop, self._every_s = counts, loop, every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="windows", daemon=True)
+        self._thread.start()
+        loop.call_later(every_s, self._snapshot)
+
+    def stop(self) -> None:
+        """End the upkeep; then everything is recorded and :meth:`keep` is the last word."""
+        self._stopping.set()
+        self._thread.join()
+
+    def keep(self) -> None:
+        """Keep all state, after the last record became durable."""
+        for windowed in self._windowed():
+            try:
+                windowed.keep()
+            except BaluarteError as error:
+                LOG.error("window state was not kept: %s", error)  # noqa: TRY400 - said, not a crash
+            windowed.close()
+
+    def _windowed(self) -> list[Windowed]:
+        current = self._champions.current.values()
+        return [champion.windows for champion in current if champion.windows is not None]
+
+    def _snapshot(self) -> None:
+        if self._stopping.is_set():
+            return
+        shard = self._recorder.shard
+        if self._plane.is_deciding:  # the batch that waits comes first, then this
+            self._loop.call_soon(self._snapshot)
+            return
+        self._loop.call_later(self._every_s, self._snapshot)
+        if shard is None:
+            return
+        for windowed in self._windowed():
+            if not windowed.state.shared:
+                data = windowed.snapshot(tag=shard.tag, size=shard.size)
+                self._recorder.after_commit(functools.partial(_write, windowed, data))
+
+    def _follow(self) -> None:
+        """Look for labels and tell the figures until the end."""
+        while not self._stopping.wait(LABELS_S):
+            for windowed in self._windowed():
+                try:
+                    news = windowed.new_labels()
+                    if windowed.state.shared:  # it may be asked from any thread
+                        self._hear(windowed, news)
+                    else:
+                        self._loop.call_soon_threadsafe(self._hear, windowed, news)
+                except BaluarteError as error:
+                    LOG.error("labels were not heard: %s", error)  # noqa: TRY400 - likewise
+                except RuntimeError:  # the loop has ended
+                    return
+
+    def _hear(self, windowed: Windowed, news: list[Told]) -> None:
+        try:
+            windowed.state.learn(news)
+            self._counts.windows(windowed.detector, windowed.count())
+        except BaluarteError as error:
+            LOG.error("labels were not heard: %s", error)  # noqa: TRY400 - likewise
+
+
+def _write(windowed: Windowed, data: bytes, failure: OutsideError | None) -> None:
+    if failure is None:
+        threading.Thread(target=_keep, args=(windowed, data), daemon=True).start()
+
+
+def _keep(windowed: Windowed, data: bytes) -> None:
+    try:
+        windowed.state.keep(data)
+    except BaluarteError as error:
+        LOG.error("window state was not kept: %s", error)  # noqa: TRY400 - said, not a crash

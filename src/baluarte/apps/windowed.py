@@ -1,0 +1,140 @@
+"""A detector's window features at work: the state they are kept in, and the ledger behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+
+from baluarte.core.contract import Contract
+from baluarte.core.event import Events, Values, records
+from baluarte.core.window_plan import WindowPlan, compile_windows
+from baluarte.core.windows import Seen, Told, WindowCounts
+from baluarte.errors import ContractError
+from baluarte.ports import LedgerReader, Progress, WindowState
+from baluarte.stages.derive import derive_in_order, show_history
+from baluarte.stages.remember import LabelFeed, catch_up
+
+OpenState = Callable[[WindowPlan, str], WindowState]  #: of a plan and a detector's name
+Labels = Callable[[], Mapping[str, int]]  #: event id to 1 for attack, 0 for not
+
+
+class Windowed:
+    """Window features of one version, with what was decided before brought in.
+
+    Args:
+        reader: of the ledger; None where nothing is recorded.
+        labels: all labels known now; None where none are fed.
+    """
+
+    def __init__(
+        self,
+        plan: WindowPlan,
+        state: WindowState,
+        *,
+        detector: str,
+        reader: LedgerReader | None,
+        labels: Labels | None = None,
+    ) -> None:
+        self.plan, self.state, self.detector = plan, state, detector
+        self._reader, self._labels = reader, labels
+        self._mark = dict(state.mark)
+        self._feed = None
+        if reader is not None and plan.labelled:
+            self._feed = LabelFeed(plan, reader, detector=detector)
+        self.catch_up()
+
+    def see(self, rows: Sequence[Values], *, arrived_at: int) -> None:
+        """Remember events of a request, in order, and write the features into their records."""
+        self.state.see([Seen(record=row, arrived_at=arrived_at) for row in rows])
+
+    def derive(self, events: Events, *, arrived_at: int) -> Events:
+        """The same for events in columns, in order."""
+        return derive_in_order(self.state.see, self.plan, events, arrived_at=arrived_at)
+
+    def catch_up(self) -> None:
+        """Bring in what was decided since the state was kept; a shared state knows it already."""
+        if self._reader is not None and not self.state.shared:
+            self._mark = catch_up(
+                self.state, self.plan, self._reader, detector=self.detector, mark=self._mark
+            )
+
+    def backfill(
+        self, contract: Contract, events: Events, *, progress: Progress | None = None
+    ) -> None:
+        """Make the state anew: events of the past first, then what the ledger has beside them."""
+        self.state.clear()
+        show_history(self.state.see, self.plan, contract, events, progress=progress)
+        ids: Container[str] = ()
+        if self.plan.event_id is not None and self.plan.event_id in events.columns:
+            column = Events(n=events.n, columns={"id": events.columns[self.plan.event_id]})
+            ids = {str(record["id"]) for record in records(column) if "id" in record}
+        if self._reader is not None:
+            self._mark = catch_up(
+                self.state, self.plan, self._reader, detector=self.detector, mark={}, skip=ids
+            )
+
+    def new_labels(self) -> list[Told]:
+        """Labels of decided events that the state was not told yet."""
+        if self._feed is None or self._labels is None:
+            return []
+        return self._feed.news(self._labels())
+
+    def snapshot(self, *, tag: str | None = None, size: int = 0) -> bytes:
+        """The state as it is now.
+
+        Args:
+            tag: the shard that this process writes, of which the state knows ``size`` records.
+        """
+        sizes = {}
+        if self._reader is not None:
+            sizes = {each: self._reader.size(each) for each in self._reader.shards()}
+        return self.state.snapshot(sizes | ({} if tag is None else {tag: size}))
+
+    def keep(self) -> None:
+        """Make the state durable, where nothing is being decided."""
+        self.state.keep(self.snapshot())
+
+    def count(self) -> WindowCounts:
+        """What the rules did so far, and what is held."""
+        return self.state.count()
+
+    def close(self) -> None:
+        """Let go of the state."""
+        self.state.close()
+
+
+def open_windows(
+    contract: Contract,
+    open_state: OpenState,
+    *,
+    reader: LedgerReader | None,
+    labels: Labels | None = None,
+) -> Windowed | None:
+    """The contract's window features at work; None where it declares none.
+
+    Raises:
+        OutsideError: the state is held by another process, or away.
+        TrustError: the state or the ledger is damaged.
+    """
+    plan = compile_windows(contract)
+    if plan is None:
+        return None
+    state = open_state(plan, contract.name)
+    try:
+        return Windowed(plan, state, detector=contract.name, reader=reader, labels=labels)
+    except BaseException:
+        state.close()
+        raise
+
+
+def require_one_process(state_url: str, workers: int, *, where: str) -> None:
+    """Refuse state in memory for several workers, each of which would know a part.
+
+    Raises:
+        ContractError: there are several.
+    """
+    if workers > 1 and state_url.partition(":")[0] == "memory":
+        raise ContractError(
+            f"window features of {workers} workers need a state that they share",
+            where=where,
+            hint="Write state.url = redis://HOST:PORT/DB, or serve with one worker.",
+        )
