@@ -9,7 +9,7 @@ import dataclasses
 import importlib.metadata
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -79,11 +79,18 @@ def survey_events(
     held = None
     if address is not None:
         apart = Intake(place, detector.name, address)
-        held = survey(contract, apart.read(address, contract.events))
-    seen = survey(contract, intake.read(intake.address, contract.events), holdout=held)
+        held = survey(contract, _batches(contract, apart))
+    seen = survey(contract, _batches(contract, intake), holdout=held)
     if not seen.whole.n:
         raise DataError("expected events, found none", where=intake.address)
     return seen
+
+
+def _batches(contract: Contract, intake: Intake) -> Iterable[Events]:
+    """The events batch by batch; with window features all at once, as they go by time."""
+    if contract.windows:
+        return [intake.events(contract)]
+    return intake.read(intake.address, contract.events)
 
 
 def plan_detector(

@@ -112,7 +112,7 @@ class _Growing:
 
     def add(self, contract: Contract, batch: Events) -> None:
         fields = contract.events.fields
-        told = [f.name for f in fields if f.role not in ("id", "time", "ignored")]
+        told = [f.name for f in fields if f.role not in ("id", "time", "ignored", "derived")]
         features = [f.name for f in contract.events.features]
         known: dict[str, Keys] = {}
         labels = attacks(contract, batch)

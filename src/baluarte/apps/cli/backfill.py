@@ -52,13 +52,8 @@ def run(args: argparse.Namespace) -> int:
             windows.backfill(contract, concat(batches), progress=bar)
             counts = windows.count()
     intake.tell(screen, texts)
-    said = texts.get(
-        "backfill.done",
-        events=counts.events,
-        entities=counts.entities,
-        seconds=f"{time.monotonic() - started:.1f}",
-    )
-    screen.item(texts.get("backfill.label"), said)
+    said = texts.get("backfill.done", events=counts.events, entities=counts.entities)
+    screen.item(texts.get("backfill.label"), f"{said} ({time.monotonic() - started:.1f} s)")
     if counts.too_late or counts.repeats:
         left = texts.get("backfill.left", late=counts.too_late, repeats=counts.repeats)
         screen.item("", left, "unsure")

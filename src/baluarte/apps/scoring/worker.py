@@ -82,9 +82,6 @@ class Worker:
             counts=self._counts,
             loop=loop,
         )
-        self._door = Door(
-            plane,
-            labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
         self._keeper = WindowKeeper(
             champions=self._champions,
             plane=plane,
@@ -95,6 +92,7 @@ class Worker:
         )
         self._door = Door(
             plane,
+            labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
             guard=Guard(
                 token_hash=settings.token_hash,
                 pepper=settings.pepper,
