@@ -122,6 +122,8 @@ class Worker:
             self._keeper.keep()
 
     def _open_windows(self, contract: Contract) -> Windowed | None:
+        if not contract.windows:
+            return None
         settings = self._settings
         require_one_process(settings.state, settings.workers, where=contract.name)
         folder = Path(settings.state_folder) if settings.state_folder else None
