@@ -73,8 +73,9 @@ def postgres() -> Iterator[str]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=home, cwd=folder, **as_owner,  # type: ignore[call-overload]
     )  # fmt: skip
     try:
+        said = folder / "data" / "postmaster.pid"  # its last line is the server's own state
         for _ in range(600):
-            if (folder / ".s.PGSQL.5432").exists():
+            if said.exists() and said.read_text().rstrip().endswith("ready"):
                 break
             time.sleep(0.1)
         yield f"postgresql://baluarte@/postgres?host={folder}"

@@ -61,4 +61,4 @@ def test_phishing_is_planned_with_its_duplicates(
     assert main([*words, "--events", str(events), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     found = {finding["check"]: finding for finding in said["plan"]["findings"]}
-    assert found["duplicates"]["values"]["n"] == 5_206
+    assert found["duplicates.all"]["values"]["n"] == 5_206
