@@ -17,6 +17,7 @@ NEEDS_TRAIN = ("baluarte.methods.models.", "baluarte.methods.search.", "baluarte
 NEEDS_FILES = (
     "baluarte.adapters.sources.",
     "baluarte.adapters.sinks.",
+    "baluarte.adapters.arrow_",
     "baluarte.adapters.parquet_",
 )
 DATA_FOLDERS = ("shared", "nsl-kdd", ".parquet")
