@@ -1,23 +1,14 @@
-"""The registry in one SQLite file: versions, champions, approvals, looks, labels.
-
-Write-ahead log, full synchronisation: what was acknowledged survives a power cut. Every change is
-one immediate transaction, so that two processes never both win.
-"""
+"""The registry in one SQLite file: versions, champions, approvals, looks, labels."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from baluarte.adapters.sqlite_file import SqliteFile
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
-from baluarte.errors import DataError, OutsideError
-
-_BUSY_S = 10.0
+from baluarte.errors import DataError
 
 # One script a schema version, applied in order; a script that was released is never edited.
 _MIGRATIONS = (
@@ -90,32 +81,11 @@ class SqliteRegistry:
     name: ClassVar[str] = "sqlite"
 
     def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, threading.RLock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise OutsideError(
-                f"the registry can't be opened: {os.strerror(error.errno or 0)}", where=str(path)
-            ) from error
-        with self._wrapped():
-            self._db = sqlite3.connect(
-                path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._wrapped():
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
-        except BaseException:
-            self._db.close()
-            raise
+        self._file = SqliteFile(path, what="registry", migrations=_MIGRATIONS)
 
     def close(self) -> None:
         """Close the file; nothing may be called after."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -131,8 +101,8 @@ class SqliteRegistry:
         Raises:
             DataError: another number or epoch is next, or the digest is known.
         """
-        with self._transaction():
-            (last, epoch), *_ = self._rows(
+        with self._file.transaction():
+            (last, epoch), *_ = self._file.rows(
                 "SELECT coalesce(max(version), 0), coalesce(max(epoch), 0) FROM versions "
                 "WHERE detector = ?",
                 version.detector,
@@ -142,9 +112,9 @@ class SqliteRegistry:
                     f"the next version of {version.detector} is {last + 1} in epoch {epoch + 1} or "
                     f"later, found {version.version} in epoch {version.epoch}"
                 )
-            if self._rows("SELECT 1 FROM versions WHERE digest = ?", version.digest):
+            if self._file.rows("SELECT 1 FROM versions WHERE digest = ?", version.digest):
                 raise DataError(f"{version.digest} is sealed already")
-            self._rows(
+            self._file.rows(
                 "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 version.detector,
                 version.version,
@@ -158,11 +128,11 @@ class SqliteRegistry:
 
     def versions(self, detector: str) -> list[Version]:
         """All versions, oldest first."""
-        return [_version(row) for row in self._read(_VERSIONS, detector)]
+        return [_version(row) for row in self._file.read(_VERSIONS, detector)]
 
     def detectors(self) -> list[str]:
         """Names of all detectors, sorted."""
-        rows = self._read("SELECT DISTINCT detector FROM versions ORDER BY detector")
+        rows = self._file.read("SELECT DISTINCT detector FROM versions ORDER BY detector")
         return [row[0] for row in rows]
 
     def set_champion(self, promotion: Promotion) -> None:
@@ -171,9 +141,9 @@ class SqliteRegistry:
         Raises:
             DataError: there is no such version.
         """
-        with self._transaction():
+        with self._file.transaction():
             self._must_exist(promotion.detector, promotion.version)
-            self._rows(
+            self._file.rows(
                 "INSERT INTO promotions (detector, version, at, actor, reason, kind) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 promotion.detector,
@@ -186,17 +156,17 @@ class SqliteRegistry:
 
     def champion(self, detector: str) -> Version | None:
         """The version that decides, or None."""
-        rows = self._read(_CHAMPION, detector)
+        rows = self._file.read(_CHAMPION, detector)
         return _version(rows[0]) if rows else None
 
     def champion_epoch(self, detector: str) -> int:
         """Rises by every change of champion, 0 before the first: cheap to poll for a hot swap."""
-        rows = self._read("SELECT max(id) FROM promotions WHERE detector = ?", detector)
+        rows = self._file.read("SELECT max(id) FROM promotions WHERE detector = ?", detector)
         return rows[0][0] or 0
 
     def promotions(self, detector: str) -> list[Promotion]:
         """All changes of champion, oldest first."""
-        rows = self._read(
+        rows = self._file.read(
             "SELECT version, at, actor, reason, kind FROM promotions WHERE detector = ? "
             "ORDER BY id",
             detector,
@@ -214,9 +184,9 @@ class SqliteRegistry:
         Raises:
             DataError: there is no such version, or the person approved it before.
         """
-        with self._transaction():
+        with self._file.transaction():
             self._must_exist(detector, version)
-            known = self._rows(
+            known = self._file.rows(
                 "SELECT 1 FROM approvals WHERE detector = ? AND version = ? AND actor = ?",
                 detector,
                 version,
@@ -224,13 +194,13 @@ class SqliteRegistry:
             )
             if known:
                 raise DataError(f"{actor} approved {detector}@{version} before")
-            self._rows(
+            self._file.rows(
                 "INSERT INTO approvals VALUES (?, ?, ?, ?, ?)", detector, version, actor, at, reason
             )
 
     def approvals(self, detector: str, version: int) -> list[tuple[str, int, str]]:
         """(actor, at, reason) of each approval, oldest first."""
-        return self._read(
+        return self._file.read(
             "SELECT actor, at, reason FROM approvals WHERE detector = ? AND version = ? "
             "ORDER BY at, actor",
             detector,
@@ -241,9 +211,10 @@ class SqliteRegistry:
         self, holdout: str, *, detector: str, actor: str, at: int, candidate: str
     ) -> int:
         """Record a look at a holdout (by its data digest) before it happens; its number, from 1."""
-        with self._transaction():
-            number = self._rows("SELECT count(*) FROM looks WHERE holdout = ?", holdout)[0][0] + 1
-            self._rows(
+        with self._file.transaction():
+            spent = self._file.rows("SELECT count(*) FROM looks WHERE holdout = ?", holdout)[0][0]
+            number = spent + 1
+            self._file.rows(
                 "INSERT INTO looks VALUES (?, ?, ?, ?, ?, ?)",
                 holdout,
                 number,
@@ -256,17 +227,17 @@ class SqliteRegistry:
 
     def looks(self, holdout: str) -> int:
         """Looks spent on a holdout so far."""
-        return int(self._read("SELECT count(*) FROM looks WHERE holdout = ?", holdout)[0][0])
+        return int(self._file.read("SELECT count(*) FROM looks WHERE holdout = ?", holdout)[0][0])
 
     # --- labels -------------------------------------------------------------------------------
 
     def add_labels(self, detector: str, rows: Sequence[LabelRow]) -> LabelIntake:
         """Keep what sources said about events: all rows or none; nothing is ever overwritten."""
         new = corrections = conflicts = 0
-        with self._transaction():
+        with self._file.transaction():
             for row in rows:
                 said = dict[str, int]()  # source to its newest word; later rows overwrite
-                for source, label in self._rows(
+                for source, label in self._file.rows(
                     "SELECT source, label FROM labels WHERE detector = ? AND event_id = ? "
                     "ORDER BY at, id",
                     detector,
@@ -282,7 +253,7 @@ class SqliteRegistry:
                     new += 1
                 if any(label != row.label for label in said.values()):
                     conflicts += 1
-                self._rows(
+                self._file.rows(
                     "INSERT INTO labels (detector, event_id, label, at, source, taken_at) "
                     "VALUES (?, ?, ?, ?, ?, ?)",
                     detector,
@@ -296,7 +267,7 @@ class SqliteRegistry:
 
     def labels(self, detector: str) -> dict[str, LabelRow]:
         """The label of each event: what was said last (by its time) counts."""
-        rows = self._read(
+        rows = self._file.read(
             "SELECT event_id, label, at, source, taken_at FROM newest_labels WHERE detector = ? "
             "ORDER BY at, id",
             detector,
@@ -305,7 +276,7 @@ class SqliteRegistry:
 
     def label_conflicts(self, detector: str) -> list[LabelRow]:
         """The newest word of each source about the events on which sources differ."""
-        rows = self._read(
+        rows = self._file.read(
             "WITH newest AS (SELECT * FROM newest_labels WHERE detector = ?) "
             "SELECT event_id, label, at, source, taken_at FROM newest WHERE event_id IN ("
             "SELECT event_id FROM newest GROUP BY event_id HAVING min(label) < max(label)"
@@ -316,59 +287,11 @@ class SqliteRegistry:
 
     # --- within -------------------------------------------------------------------------------
 
-    def _migrate(self) -> None:
-        with self._transaction():
-            done = self._rows("PRAGMA user_version")[0][0]
-            if done > len(_MIGRATIONS):
-                raise OutsideError(
-                    f"the registry has schema {done}, this program knows {len(_MIGRATIONS)}",
-                    where=str(self._path),
-                    hint="Use the newer version of baluarte that wrote it.",
-                )
-            for script in _MIGRATIONS[done:]:
-                for statement in script.split(";"):
-                    if statement.strip():
-                        self._rows(statement)
-            self._rows(f"PRAGMA user_version = {len(_MIGRATIONS)}")
-
     def _must_exist(self, detector: str, version: int) -> None:
-        if not self._rows(
+        if not self._file.rows(
             "SELECT 1 FROM versions WHERE detector = ? AND version = ?", detector, version
         ):
             raise DataError(f"there is no version {detector}@{version}")
-
-    def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock, self._wrapped():
-            return self._rows(sql, *values)
-
-    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._db.execute(sql, values).fetchall()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock, self._wrapped():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    @contextlib.contextmanager
-    def _wrapped(self) -> Iterator[None]:
-        try:
-            yield
-        except OverflowError as error:
-            raise DataError("expected whole numbers of 64 bits", where=str(self._path)) from error
-        except sqlite3.Error as error:
-            busy = "locked" in str(error) or "busy" in str(error)
-            raise OutsideError(
-                f"the registry refused: {error}",
-                where=str(self._path),
-                hint="Another process holds it." if busy else "Check the file and the disk.",
-                retryable=busy,
-            ) from error
 
 
 def _version(row: tuple[Any, ...]) -> Version:
