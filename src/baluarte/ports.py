@@ -6,8 +6,7 @@ conformance suite lives in :mod:`baluarte.testing` and runs over every registere
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePath
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
@@ -17,6 +16,8 @@ from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.counterfactual import Answer, Question
 from baluarte.core.drift import Alarm, ViewValue
+from baluarte.core.envelope import Subject
+from baluarte.core.erasure import Erasure
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, GateResult
 from baluarte.core.keys import PublicKey
@@ -510,90 +511,6 @@ class Verifier(Protocol):
         ...
 
 
-class Disk(Protocol):
-    """What a ledger asks of a file system: few operations, so that each can be made to fail.
-
-    Only what was synced survives a power cut: a file's bytes by ``datasync`` or ``sync`` of it, its
-    name by ``sync_folder`` of its folder. Every method raises OSError as the operating system does.
-    """
-
-    def open_existing(self, path: PurePath, *, write: bool = False) -> int:
-        """A descriptor of a regular file that is there; never through a link."""
-        ...
-
-    def open_new(self, path: PurePath) -> int:
-        """A descriptor of a file that wasn't there, readable by its owner only."""
-        ...
-
-    def open_or_new(self, path: PurePath) -> int:
-        """A descriptor of a file, made where it wasn't there; never through a link."""
-        ...
-
-    def close(self, descriptor: int, /) -> None:
-        """Give the descriptor back, and the lock with it."""
-        ...
-
-    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
-        """Write all of ``data`` at ``offset``."""
-        ...
-
-    def read_at(self, descriptor: int, length: int, offset: int) -> bytes:
-        """Up to ``length`` bytes at ``offset``; fewer only at the file's end."""
-        ...
-
-    def truncate(self, descriptor: int, length: int, /) -> None:
-        """End the file at ``length``; zeros where it was shorter."""
-        ...
-
-    def reserve(self, descriptor: int, length: int) -> None:
-        """Reserve room for ``length`` bytes where the file system can."""
-        ...
-
-    def datasync(self, descriptor: int, /) -> None:
-        """Make the file's bytes durable (fdatasync)."""
-        ...
-
-    def sync(self, descriptor: int, /) -> None:
-        """Make the file durable (fsync)."""
-        ...
-
-    def lock(self, descriptor: int) -> bool:
-        """Lock the file for this process alone; False where another holds it."""
-        ...
-
-    def size(self, path: PurePath) -> int:
-        """Bytes of a file."""
-        ...
-
-    def names(self, folder: PurePath) -> list[str]:
-        """What stands in a folder, in no order."""
-        ...
-
-    def is_folder(self, path: PurePath) -> bool:
-        """Whether a folder is there, itself and no link."""
-        ...
-
-    def make_folder(self, path: PurePath) -> None:
-        """Make a folder for its owner only, whose parent is there."""
-        ...
-
-    def rename(self, old: PurePath, new: PurePath) -> None:
-        """Give a file another name, in the place of what had it."""
-        ...
-
-    def unlink(self, path: PurePath) -> None:
-        """Take a file's name away."""
-        ...
-
-    def sync_folder(self, folder: PurePath) -> None:
-        """Make the folder's list of names durable."""
-        ...
-
-    def free_bytes(self, folder: PurePath) -> int:
-        """Room that this process may still fill."""
-        ...
-
-
 class LedgerShard(Protocol):
     """An append-only Merkle log with one writer: one shard a worker."""
 
@@ -669,6 +586,95 @@ class LedgerReader(Protocol):
 
         The one thing that is written here: it stands beside the records and needs no lock.
         """
+        ...
+
+
+class DataKey(Protocol):
+    """The key of one subject, at hand."""
+
+    @property
+    def id(self) -> str:
+        """32 random hex digits, as records name it."""
+        ...
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """Encrypt and authenticate, bound to the context."""
+        ...
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """What was sealed.
+
+        Raises:
+            TrustError: it was not sealed by this key in this context, or was changed.
+        """
+        ...
+
+    def digest(self, data: bytes) -> str:
+        """``hmac-sha256:…``: nobody without the key can tell whether a guess has this digest."""
+        ...
+
+
+class SubjectKeys(Protocol):
+    """Keys that personal values are sealed under, one a subject: one file in ``keystores``.
+
+    A key is durable before it is handed out. Whoever destroys it erases what it sealed, everywhere.
+    """
+
+    name: ClassVar[str]
+
+    def at_hand(self, subjects: Sequence[Subject]) -> list[DataKey] | None:
+        """The subjects' keys if all are in memory: nothing is waited for."""
+        ...
+
+    def keys(self, subjects: Sequence[Subject]) -> list[DataKey]:
+        """The key of each subject, made and durable where there was none.
+
+        Raises:
+            OutsideError: the store is away.
+        """
+        ...
+
+    def by_id(self, ids: Collection[str]) -> dict[str, DataKey | None]:
+        """Keys by id; None for one that an erasure destroyed; unknown ones are left out.
+
+        Raises:
+            OutsideError: the store is away.
+        """
+        ...
+
+    def find(self, subjects: Sequence[Subject]) -> list[str]:
+        """Ids of the keys that these subjects have; none is made."""
+        ...
+
+    def destroy(self, subjects: Sequence[Subject], *, erasure: Erasure) -> tuple[str, ...]:
+        """Destroy the subjects' keys for good, beginning an erasure; ids of those there were.
+
+        All or nothing, even if the machine stops; when it returns no byte of them is in the store.
+        """
+        ...
+
+    def destroy_ids(self, ids: Collection[str], *, at: int) -> int:
+        """Destroy keys that an erasure destroyed elsewhere, and remember it; how many were here."""
+        ...
+
+    def unfinished(self) -> list[Erasure]:
+        """Erasures whose keys are destroyed and of which something is left to do."""
+        ...
+
+    def forgotten(self, erasure: str, place: str) -> None:
+        """A place that holds personal values outside of records forgot the subject."""
+        ...
+
+    def finish(self, erasure: str) -> None:
+        """Nothing is left to do: what the erasure knew of the subject goes, too."""
+        ...
+
+    def refresh(self) -> None:
+        """Let go of keys in memory that were destroyed by another process."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store and of all keys in memory."""
         ...
 
 

@@ -16,6 +16,7 @@ from baluarte.core.nearest import did_you_mean
 from baluarte.errors import ContractError
 
 if TYPE_CHECKING:
+    from baluarte.adapters.keystores.sqlite import SqliteKeys
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
@@ -189,6 +190,25 @@ def open_ledger_reader(folder: str | Path) -> SegmentReader:
     from baluarte.adapters.ledger.reader import SegmentReader  # noqa: PLC0415 - named by address
 
     return SegmentReader(Path(folder))
+
+
+def open_people(address: str, master: str) -> SqliteKeys:
+    """The store of subjects' keys at an address such as ``sqlite:PATH``; made where there is none.
+
+    Args:
+        master: the master key's text.
+
+    Raises:
+        ContractError: another scheme, or no master key.
+        TrustError: the store was made with another master key.
+    """
+    from baluarte.adapters.keystores.sqlite import SqliteKeys  # noqa: PLC0415 - named by address
+    from baluarte.adapters.sealing import MasterKeys  # noqa: PLC0415 - likewise
+
+    scheme, _, path = address.partition(":")
+    if scheme != "sqlite" or not path:
+        raise ContractError(f"expected sqlite:PATH; found {address!r}", where="stores.people")
+    return SqliteKeys(Path(path), MasterKeys(master, where="workspace.toml: keys.people"))
 
 
 def open_verifier(trusted: str | Path) -> TrustedKeys:

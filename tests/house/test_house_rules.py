@@ -28,6 +28,7 @@ PLUGIN_ROOMS = {
     "baluarte.sources": "adapters/sources",
     "baluarte.sinks": "adapters/sinks",
     "baluarte.stores": "adapters/stores",
+    "baluarte.keystores": "adapters/keystores",
     "baluarte.states": "adapters/states",
     "baluarte.signers": "adapters/signers",
 }

@@ -6,6 +6,11 @@ import secrets
 import time
 
 
+def lone_name() -> str:
+    """A name for an event that has none: it can't be guessed, and no two are alike."""
+    return secrets.token_hex(16)
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -13,11 +13,12 @@ from typing import Protocol
 
 import msgspec
 
+from baluarte.adapters.system import lone_name
 from baluarte.apps.windowed import Windowed
-from baluarte.core.event import Column, Events
+from baluarte.core.event import Column, Events, records
 from baluarte.core.ids import format_ids
 from baluarte.core.schema import Schema
-from baluarte.ports import Clock, LedgerShard, Progress, Sink
+from baluarte.ports import Clock, LedgerShard, Progress, Sink, SubjectKeys
 from baluarte.stages.score import Decisions, Identity, Scorer
 
 TOP = 3  #: reasons that have a column of their own
@@ -51,6 +52,7 @@ def score_file(
     clock: Clock,
     shard: LedgerShard | None = None,
     windows: Windowed | None = None,
+    people: SubjectKeys | None = None,
     batch_rows: int = 65_536,
     threads: int = 1,
     progress: Progress | None = None,
@@ -64,6 +66,7 @@ def score_file(
     Args:
         shard: where decisions are recorded; None records nothing.
         windows: the version's window features at work; events go through them in the file's order.
+        people: keys of personal values; needed where the contract has any.
         progress: told the rows so far; their total is not known, so it is 0.
 
     Raises:
@@ -79,7 +82,9 @@ def score_file(
             if windows is not None:
                 chunk = windows.derive(given, arrived_at=clock.now_us())
             decisions = scorer.decide(chunk, threads=threads)
-            columns = _columns(scorer, chunk, decisions, first=done, clock=clock, shard=shard)
+            columns = _columns(
+                scorer, chunk, decisions, first=done, clock=clock, shard=shard, people=people
+            )
             outcomes.update(map(str, columns["outcome"]))
             done += chunk.n
             if progress is not None:
@@ -104,12 +109,18 @@ def _columns(
     first: int,
     clock: Clock,
     shard: LedgerShard | None,
+    people: SubjectKeys | None,
 ) -> dict[str, list[object]]:
     columns: dict[str, list[object]] = {}
     own_ids = _own_ids(scorer, events)
     if shard is not None or own_ids is None:
         now = clock.now_us()
-        identities = scorer.identify_all(events, first_ordinal=first, arrival_us=now)
+        rows = records(events)
+        subjects = scorer.subjects(rows, lone_name)
+        keys = None if subjects is None or people is None else people.keys(subjects)
+        identities = scorer.identify_all(
+            rows, first_ordinal=first, arrival_us=now, subjects=subjects, keys=keys
+        )
         if shard is not None:
             columns["id"] = list(_record(scorer, decisions, identities, now, shard))
         own_ids = [identity.event_id for identity in identities]

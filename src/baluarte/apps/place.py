@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from baluarte.adapters.disk import open_new, outside, sync_folder, write_at
 from baluarte.core.contract import Contract
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.workspace import Secret, Workspace, parse_overrides, parse_workspace
@@ -33,6 +35,31 @@ class Place:
         """The registry's address with its path made absolute."""
         scheme, _, path = self.workspace.stores.registry.partition(":")
         return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else self.workspace.stores.registry
+
+    @property
+    def people(self) -> str:
+        """The address of the store of subjects' keys with its path made absolute."""
+        scheme, _, path = self.workspace.stores.people.partition(":")
+        return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else self.workspace.stores.people
+
+    @property
+    def has_people(self) -> bool:
+        """Whether personal values were ever sealed here."""
+        scheme, _, path = self.people.partition(":")
+        return scheme != "sqlite" or Path(path).exists()
+
+    def people_master(self) -> str:
+        """The master key of personal values; a file of it is made where there never was a store.
+
+        Raises:
+            ContractError: it is not where it should be.
+        """
+        secret = self.workspace.keys.people
+        if secret.file is not None and not self.has_people and not self.at(secret.file).exists():
+            from baluarte.adapters.sealing import new_master  # noqa: PLC0415 - loads cryptography
+
+            make_private(self.at(secret.file), new_master() + "\n")
+        return self.secret(secret, where="keys.people")
 
     @property
     def bundles(self) -> Path:
@@ -211,6 +238,28 @@ class Detector:
                 hint='Write events = "FILE" there, or pass --events FILE.',
             )
         return self.events
+
+
+def make_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, unless another process just did.
+
+    Raises:
+        OutsideError: it can't be written.
+    """
+    with outside("the key can't be written", path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.unlink(missing_ok=True)
+        descriptor = open_new(aside)
+        try:
+            write_at(descriptor, text.encode(), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+        aside.unlink()
+        sync_folder(path.parent)
 
 
 def text_beside(path: Path) -> Callable[[str], str]:

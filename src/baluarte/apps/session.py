@@ -20,8 +20,10 @@ from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.ids import parse_id
 from baluarte.errors import DataError
+from baluarte.stages.unseal import Unsealer
 
 if TYPE_CHECKING:
+    from baluarte.adapters.keystores.sqlite import SqliteKeys
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
@@ -79,6 +81,17 @@ class Session:
         return self._opened.enter_context(wiring.open_ledger_shard(self.place.ledger))
 
     @cached_property
+    def people(self) -> SqliteKeys:
+        """Keys of personal values; the store is made where there is none."""
+        master = self.place.people_master()
+        return self._opened.enter_context(wiring.open_people(self.place.people, master))
+
+    @cached_property
+    def unsealer(self) -> Unsealer:
+        """Puts personal values back into records, where their subject was not erased."""
+        return Unsealer(self.people if self.place.has_people else None)
+
+    @cached_property
     def reader(self) -> SegmentReader:
         """All records."""
         return wiring.open_ledger_reader(self.place.ledger)
@@ -112,12 +125,20 @@ class Session:
         record = msgspec.json.decode(self.reader.record(place.tag, place.index), type=Record)
         if not isinstance(record, DecisionRecord) or record.id != decision_id:
             raise DataError(f"there is no decision {decision_id}", where=str(self.place.ledger))
-        return record
+        return self.unsealer.one(record)
 
     def decisions(
         self, detector: str | None = None, *, newest_first: bool = False
     ) -> Iterator[DecisionRecord]:
-        """Every decision of a detector (of all when None), shard by shard."""
+        """Every decision of a detector (of all when None), shard by shard.
+
+        Personal values are in their places; the record of an erased person keeps its envelope.
+        """
+        yield from self.unsealer.stream(self._sealed_decisions(detector, newest_first=newest_first))
+
+    def _sealed_decisions(
+        self, detector: str | None, *, newest_first: bool
+    ) -> Iterator[DecisionRecord]:
         decode = msgspec.json.Decoder(Record).decode
         for tag in self.reader.shards():
             records = self.reader.records(tag)
@@ -148,7 +169,8 @@ class Session:
                 hint="baluarte serve, or baluarte score FILE.",
             )
         newest.sort(key=lambda record: record.decided_at)
-        return next((r for r in reversed(newest) if r.band > 0), newest[-1])
+        last = next((r for r in reversed(newest) if r.band > 0), newest[-1])
+        return self.unsealer.one(last)
 
 
 def session_of(args: argparse.Namespace, place: Place) -> Session:

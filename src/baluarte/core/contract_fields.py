@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from baluarte.core.cleaning import parse_step
 from baluarte.core.contract import Label
+from baluarte.core.contract_personal import with_personal
 from baluarte.core.contract_surface import DetectorFile, FieldTable
 from baluarte.core.event_value import ValueRefusedError
 from baluarte.core.nearest import did_you_mean
@@ -62,7 +63,7 @@ def build_schema(surface: DetectorFile, report: Report) -> Schema:
     if not any(field.is_feature for field in fields) and not report.found:
         report.fault(("types",), "no feature is declared; a detector needs at least one")
     unknown = UNSET if surface.events.unknown == "refuse" else surface.events.unknown
-    return Schema(fields=tuple(fields), unknown=unknown)
+    return with_personal(Schema(fields=tuple(fields), unknown=unknown), surface, report)
 
 
 def build_label(surface: DetectorFile, schema: Schema, report: Report) -> Label | None:

@@ -86,6 +86,17 @@ class EventsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sensitive: Annotated[
         tuple[FieldName, ...], Meta(description="fields for fairness figures only; never features")
     ] = ()
+    personal: Annotated[
+        tuple[FieldName, ...],
+        Meta(description="fields about a person: sealed in records, erased with the subject"),
+    ] = ()
+    subject: (
+        Annotated[
+            FieldName,
+            Meta(description="the field that names the person (default: the entity)"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class TypesTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +136,9 @@ class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = ()
     pseudonym: Annotated[
         bool, Meta(description="whether a keyed pseudonym stands for the value, from the reader on")
+    ] = False
+    personal: Annotated[
+        bool, Meta(description="whether it is about a person: as in events.personal")
     ] = False
 
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from baluarte.core.condition import ConditionError, parse_condition
 from baluarte.core.contract import History, Label, Objective, WindowFeature, WindowOp
+from baluarte.core.contract_personal import check_erasable, is_personal_window
 from baluarte.core.contract_surface import DetectorFile, HistoryTable, WindowTable
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.schema import Field, FieldType, Schema
@@ -55,7 +56,10 @@ def build_windows(
     if surface.windows and schema.by_role("time") is None and not report.touches("events"):
         report.fault(("events", "time"), "missing; a window needs the events' time")
     known = _Known(schema=schema, label=label, min_lag_s=objective.label_delay_days * _DAY_S)
-    return tuple(_window(name, table, known, report) for name, table in surface.windows.items())
+    windows = tuple(_window(name, table, known, report) for name, table in surface.windows.items())
+    for window in windows:
+        check_erasable(schema, window, report)
+    return windows
 
 
 def build_history(
@@ -74,11 +78,19 @@ def build_history(
 def with_derived(schema: Schema, windows: tuple[WindowFeature, ...]) -> Schema:
     """The schema with one derived field a window feature, after its own."""
     derived = [
-        Field(name=window.name, type="number", role="derived", mutable="no")
+        Field(
+            name=window.name,
+            type="number",
+            role="derived",
+            mutable="no",
+            personal=True if is_personal_window(schema, window) else UNSET,
+        )
         for window in windows
         if window.name not in schema
     ]
-    return Schema(fields=(*schema.fields, *derived)) if derived else schema
+    if not derived:
+        return schema
+    return msgspec.structs.replace(schema, fields=(*schema.fields, *derived))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from baluarte.core.envelope import Envelope
+
 MAX_SCORE = 2**53 - 1  #: scores saturate here, so that JSON, JavaScript and SQL keep them
 
 
@@ -43,9 +45,13 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     the first 32 hex digits of its digest, a hyphen and its ordinal in the request; one without a
     time gets the arrival. ``reasons_deferred`` is there, and true, only where reasons were due and
     the load left no time for them: replay and explain compute the same bits.
+
+    Version 2 has an envelope (:mod:`baluarte.core.envelope`): personal values are in it and nowhere
+    else. A record that was opened has its values in their places and no envelope; one that still
+    has its envelope after opening is of a person who was erased.
     """
 
-    v: Literal[1] = 1
+    v: Literal[1, 2] = 1
     id: str
     event_id: str
     event_at: int
@@ -54,7 +60,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     version: int
     bundle: str  #: ``sha256:…`` of the sealed bundle
     role: Literal["champion", "challenger"] = "champion"
-    event_digest: str  #: ``sha256:…`` of the JSON of ``event``
+    event_digest: str  #: ``sha256:…`` of the JSON of ``event``; keyed where it is personal
     event: dict[str, float | int | str | None]
     features: tuple[float | None, ...]
     score: int
@@ -65,6 +71,12 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     base: int | None = None
     reasons: tuple[int, ...] | None = None
     reasons_deferred: Literal[True] | UnsetType = UNSET
+    personal: Envelope | UnsetType = UNSET
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether personal values are still in the envelope."""
+        return not isinstance(self.personal, UnsetType)
 
 
 class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="act"):
@@ -74,7 +86,7 @@ class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     at: int  #: microseconds of UTC
     act: Literal[
         "look", "seal", "approve", "promote", "rollback", "label", "alarm", "retrain",
-        "checkpoint", "key",
+        "checkpoint", "key", "erase", "export", "backup", "restore",
     ]  # fmt: skip
     actor: str
     detector: str

@@ -49,8 +49,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing,
     push it up, push it down, or set it freely. ``pseudonym`` says that the value is personal, and
     that a keyed pseudonym stands for it from the reader on; where it isn't given it is left out of
-    the sealed bytes. A field of the role ``derived`` is not in an event as it comes: it is computed
-    over a window (:mod:`baluarte.core.windows`).
+    the sealed bytes. ``personal`` says that it is about a person: a record keeps it sealed under
+    the key of the schema's subject (:mod:`baluarte.core.envelope`). A field of the role ``derived``
+    is not in an event as it comes: it is computed over a window (:mod:`baluarte.core.windows`).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unit: TimeUnit = "s"
     clean: tuple[Cleaning, ...] | UnsetType = UNSET  #: absent without steps: old bytes stay equal
     pseudonym: bool | UnsetType = UNSET
+    personal: bool | UnsetType = UNSET  #: a record keeps it sealed under its subject's key
 
     @property
     def steps(self) -> tuple[Cleaning, ...]:
@@ -74,6 +76,11 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def is_pseudonym(self) -> bool:
         """Whether a keyed pseudonym stands for the value."""
         return self.pseudonym is True
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it is about a person, and sealed in a record."""
+        return self.personal is True
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -97,6 +104,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fields: tuple[Field, ...]
     #: of keys that are no field; refused where nothing is said, so that old bytes stay equal
     unknown: Literal["ignore"] | UnsetType = UNSET
+    #: the field that names the person whom personal fields are about; only where there are some
+    subject: str | UnsetType = UNSET
+
+    @property
+    def subject_field(self) -> Field | None:
+        """The field that names the person; None where personal values have a key a record."""
+        return None if isinstance(self.subject, UnsetType) else self[self.subject]
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:

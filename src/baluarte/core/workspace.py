@@ -62,6 +62,9 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     bundles: Annotated[Said, Meta(description="sealed bundles by digest")] = ".baluarte/bundles"
     ledger: Annotated[Said, Meta(description="decisions and acts")] = ".baluarte/ledger"
+    people: Annotated[Said, Meta(description="keys of personal values, for erasing them")] = (
+        "sqlite:.baluarte/people.sqlite"
+    )
     drafts: Annotated[Said, Meta(description="candidates not yet sealed")] = ".baluarte/drafts"
     quarantine: Annotated[Said, Meta(description="rows that can't be read")] = (
         ".baluarte/quarantine"
@@ -77,6 +80,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trusted: Annotated[Said, Meta(description="folder of the public keys believed")] = (
         ".baluarte/keys/trusted"
     )
+    people: Annotated[
+        Secret, Meta(description="the master key of personal values; a file is made if need be")
+    ] = Secret(file=".baluarte/keys/people.key")
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -275,6 +281,7 @@ def _plain(shape: inspect.Type) -> inspect.Type:
 
 def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "signing"), workspace.keys.signing
+    yield ("keys", "people"), workspace.keys.people
     if workspace.serve.token is not None:
         yield ("serve", "token"), workspace.serve.token
     if workspace.state.password is not None:

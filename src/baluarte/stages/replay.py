@@ -11,9 +11,11 @@ from typing import Literal
 
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import DecisionRecord
+from baluarte.core.envelope import KEYED_DIGEST
 from baluarte.core.event import Values, event_digest
-from baluarte.errors import BaluarteError
+from baluarte.errors import BaluarteError, TrustError
 from baluarte.stages.score import Decisions, Scorer
+from baluarte.stages.unseal import Unsealer
 
 _BATCH = 4096
 
@@ -34,11 +36,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """One decision computed again; identical where there is no difference."""
+    """One decision computed again; identical where there is no difference and nothing is erased."""
 
     id: str
     difference: Difference | None
     n_reasons: int  #: reasons that were recorded and came out the same
+    erased: bool = False  #: its personal values are gone for good, so nothing could be computed
 
 
 OpenAt = Callable[[str, int], SealedBundle]  #: (digest, decided at) to a checked bundle
@@ -49,6 +52,7 @@ def replay(
     open_bundle: OpenAt,
     *,
     kernel: Literal["auto", "c", "numpy"] = "auto",
+    unsealer: Unsealer | None = None,
 ) -> list[Replayed]:
     """Replay decisions, in the order given; records of one bundle are scored together.
 
@@ -58,11 +62,15 @@ def replay(
     Args:
         open_bundle: gives the sealed bundle with a digest, checked as of the decision's time. A
             bundle that can't be opened is a difference of its decisions, named ``bundle``.
+        unsealer: opens records that are still sealed; values that can't be opened are a difference
+            of the event. Without it a sealed record counts as erased.
     """
+    found: dict[int, Replayed] = {}
+    records = _unsealed(records, unsealer, found)
     groups: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(records):
-        groups[record.bundle].append(i)
-    found: dict[int, Replayed] = {}
+        if i not in found:
+            groups[record.bundle].append(i)
     for members in groups.values():
         scorer, lost = _open(records, members, open_bundle, kernel)
         for i, difference in lost.items():
@@ -74,6 +82,24 @@ def replay(
                 again = _replay_batch(scorer, [records[i] for i in some])
                 found.update(zip(some, again, strict=True))
     return [found[i] for i in range(len(records))]
+
+
+def _unsealed(
+    records: Sequence[DecisionRecord], unsealer: Unsealer | None, found: dict[int, Replayed]
+) -> list[DecisionRecord]:
+    """The records opened; those that can't be computed again are found already."""
+    out: list[DecisionRecord] = []
+    for start in range(0, len(records), _BATCH):
+        some = records[start : start + _BATCH]
+        opened = some if unsealer is None else unsealer.each(some)
+        for i, (record, result) in enumerate(zip(some, opened, strict=True), start):
+            if isinstance(result, TrustError):
+                fault = _differs("event", None, "sealed values", result)
+                found[i] = Replayed(id=record.id, difference=fault, n_reasons=0)
+            elif result.is_sealed:
+                found[i] = Replayed(id=record.id, difference=None, n_reasons=0, erased=True)
+            out.append(record if isinstance(result, TrustError) else result)
+    return out
 
 
 def _open(
@@ -120,9 +146,10 @@ def _replay_batch(scorer: Scorer, records: Sequence[DecisionRecord]) -> list[Rep
 
 def _event_difference(scorer: Scorer, record: DecisionRecord) -> Difference | None:
     """Whether the recorded event is whole, and of the kinds that the schema says."""
-    digest = event_digest(record.event)
-    if digest != record.event_digest:
-        return _differs("event", None, record.event_digest, digest)
+    if not record.event_digest.startswith(KEYED_DIGEST):  # that one held when it was opened
+        digest = event_digest(record.event)
+        if digest != record.event_digest:
+            return _differs("event", None, record.event_digest, digest)
     wrong = _wrong_kind(scorer, record.event)
     if wrong is not None:
         return _differs("event", wrong, record.event[wrong], "a value of another kind")

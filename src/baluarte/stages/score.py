@@ -7,19 +7,30 @@ One event is a batch of one. What is sealed is the only thing that scores: no li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import Decision, DecisionRecord
-from baluarte.core.event import Events, Values, records
+from baluarte.core.envelope import (
+    Envelope,
+    PersonalValues,
+    Subject,
+    context_of,
+    digested,
+    envelope_of,
+    plan_personal,
+)
+from baluarte.core.event import Events, Values
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.errors import OutsideError
+from baluarte.ports import DataKey
 
 if TYPE_CHECKING:  # a serving process has no use for what training needs
     from baluarte.core.candidate import Candidate
@@ -63,6 +74,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event_at: int  #: microseconds of UTC
     digest: str
     event: bytes  #: the record's JSON with sorted keys, which the digest is over
+    key: DataKey | None = None  #: of the subject, where some of it is personal
+    personal: bytes = b""  #: JSON of the personal values, which are then not in ``event``
 
 
 class Scorer:
@@ -105,6 +118,7 @@ class Scorer:
         id_field, time_field = schema.by_role("id"), schema.by_role("time")
         self._id_field = id_field.name if id_field else None
         self._time_field = time_field.name if time_field else None
+        self.personal = plan_personal(self.detector, schema, fields)
 
     @property
     def kernel(self) -> Literal["c", "numpy"]:
@@ -190,31 +204,77 @@ class Scorer:
 
     # --- identity, answers, records ---------------------------------------------------------
 
-    def identify(self, values: Values, *, ordinal: int, arrival_us: int) -> Identity:
+    def subjects(self, rows: Sequence[Values], token: Callable[[], str]) -> list[Subject] | None:
+        """Whose values each event's are; None where nothing is personal.
+
+        Args:
+            token: a fresh name for an event that has neither subject nor id.
+        """
+        plan = self.personal
+        return None if plan is None else [plan.subject_of(values, token) for values in rows]
+
+    def identify(
+        self,
+        values: Values,
+        *,
+        ordinal: int,
+        arrival_us: int,
+        subject: Subject | None = None,
+        key: DataKey | None = None,
+    ) -> Identity:
         """The event's id, time and digest; stated derived ones where it has none of its own.
 
         Args:
             ordinal: of the event in its request or file.
             arrival_us: microseconds of UTC at which it came.
+            subject: whose values these are, where some are personal.
+            key: of the subject; without it the event can be decided, and not recorded.
         """
-        event = _SORTED.encode(values)
-        digest = "sha256:" + hashlib.sha256(event).hexdigest()  # as core.event.event_digest
+        personal = b""
+        if self.personal is not None and key is not None:
+            clear, about = self.personal.split(values)
+            event, personal = _SORTED.encode(clear), _SORTED.encode(about)
+            digest = key.digest(digested(event, personal))
+        else:
+            event = _SORTED.encode(values)
+            digest = "sha256:" + hashlib.sha256(event).hexdigest()  # as core.event.event_digest
         own_id = values.get(self._id_field) if self._id_field else None
         own_at = values.get(self._time_field) if self._time_field else None
+        if own_id is not None:
+            event_id = str(own_id)
+        elif subject is not None and subject.is_event:
+            event_id = subject.name  # by which its key can be found again
+        else:
+            event_id = f"{digest.partition(':')[2][:32]}-{ordinal}"
         return Identity(
-            event_id=str(own_id) if own_id is not None else f"{digest[7:39]}-{ordinal}",
+            event_id=event_id,
             event_at=int(own_at) if own_at is not None else arrival_us,
             digest=digest,
             event=event,
+            key=key,
+            personal=personal,
         )
 
     def identify_all(
-        self, events: Events, *, first_ordinal: int, arrival_us: int
+        self,
+        rows: Sequence[Values],
+        *,
+        first_ordinal: int,
+        arrival_us: int,
+        subjects: Sequence[Subject] | None = None,
+        keys: Sequence[DataKey] | None = None,
     ) -> list[Identity]:
-        """The identity of every event in columns; as :meth:`identify`."""
+        """The identity of every event in record form; as :meth:`identify`."""
+        if subjects is None or keys is None:
+            return [
+                self.identify(values, ordinal=ordinal, arrival_us=arrival_us)
+                for ordinal, values in enumerate(rows, first_ordinal)
+            ]
         return [
-            self.identify(values, ordinal=ordinal, arrival_us=arrival_us)
-            for ordinal, values in enumerate(records(events), first_ordinal)
+            self.identify(values, ordinal=i, arrival_us=arrival_us, subject=subject, key=key)
+            for i, (values, subject, key) in enumerate(
+                zip(rows, subjects, keys, strict=True), first_ordinal
+            )
         ]
 
     def answers(
@@ -262,9 +322,11 @@ class Scorer:
         Args:
             deferred: of which rows reasons were due and left to replay; None: of none.
         """
+        seal = self._seal if self.personal is not None else _in_the_clear
         return [
             _ENCODE.encode(
                 DecisionRecord(
+                    v=1 if sealed is UNSET else 2,
                     id=answer.id,
                     event_id=answer.event_id,
                     event_at=identity.event_at,
@@ -275,15 +337,16 @@ class Scorer:
                     role=role,
                     event_digest=identity.digest,
                     event=cast("Values", msgspec.Raw(identity.event)),  # encoded once already
-                    features=features,
+                    features=tuple(open_features),
                     score=answer.score,
                     points=answer.points,
                     band=answer.band,
                     outcome=answer.outcome,
                     threshold=self.thresholds[answer.band],
                     base=answer.base,
-                    reasons=answer.reasons,
-                    reasons_deferred=True if late else msgspec.UNSET,
+                    reasons=reasons,
+                    reasons_deferred=True if late else UNSET,
+                    personal=sealed,
                 )
             )
             for answer, identity, features, late in zip(
@@ -293,7 +356,36 @@ class Scorer:
                 deferred or (False,) * decisions.n,
                 strict=True,
             )
+            for open_features, reasons, sealed in (seal(answer, identity, features),)
         ]
+
+    def _seal(self, answer: Decision, identity: Identity, features: list[float | None]) -> _Sealed:
+        """Put what is personal into an envelope: features, reasons and the event's values."""
+        plan, key = self.personal, identity.key
+        if plan is None or key is None:
+            raise ValueError("a record with personal values needs its subject's key")
+        reasons = answer.reasons if plan.seals_reasons else None
+        personal = PersonalValues(
+            event=cast("Values", msgspec.Raw(identity.personal)),
+            columns=plan.columns,
+            features=tuple(features[i] for i in plan.columns),
+            reasons=reasons,
+        )
+        for i in plan.columns:
+            features[i] = None
+        sealed = key.seal(
+            _ENCODE.encode(personal), context_of(answer.id, self.detector, self.version)
+        )
+        rest = None if plan.seals_reasons else answer.reasons
+        return features, rest, envelope_of(key.id, sealed)
+
+
+#: features and reasons that stay in the clear, and the envelope of the others
+_Sealed = tuple[list[float | None], tuple[int, ...] | None, Envelope | UnsetType]
+
+
+def _in_the_clear(answer: Decision, _: Identity, features: list[float | None]) -> _Sealed:
+    return features, answer.reasons, UNSET
 
 
 def _rows_to_explain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from baluarte.core import bands as band_format
@@ -51,6 +52,18 @@ def sample_contract(name: str = "flows") -> Contract:
         learner=Learner(),
         gates=(Gate(name="recall", min=0.9),),
     )
+
+
+def personal_schema() -> Schema:
+    """The sample's schema with a subject: who opened the flow, and what it sent."""
+    about = {"bytes_out"}
+    fields = [
+        msgspec.structs.replace(field, personal=True) if field.name in about else field
+        for field in SCHEMA.fields
+    ]
+    who = Field(name="user", type="text", role="entity", personal=True)
+    named = Field(name="full_name", type="text", role="sensitive", personal=True)
+    return Schema(fields=(*fields, who, named), subject="user")
 
 
 def sample_program() -> Program:
@@ -122,12 +135,16 @@ def sample_encoder() -> Encoder:
 
 
 def sample_parts(
-    name: str = "flows", *, verdict: Verdict = "pass", trained_by: str = "eve"
+    name: str = "flows",
+    *,
+    verdict: Verdict = "pass",
+    trained_by: str = "eve",
+    schema: Schema = SCHEMA,
 ) -> BundleParts:
     """All that a seal takes."""
     figure = Figure(name="recall", value=0.95, low=0.91, confidence=0.95, n=300)
     return BundleParts(
-        contract=sample_contract(name),
+        contract=msgspec.structs.replace(sample_contract(name), events=schema),
         encoder_json=encoder_to_json(sample_encoder()),
         program=program_format.dumps(sample_program()),
         bands_json=band_format.dumps(sample_bands()),

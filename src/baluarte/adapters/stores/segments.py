@@ -6,15 +6,16 @@ holds, or makes a new one with a random tag. See ``docs/concepts/ledger.md``.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 from pathlib import Path
 from typing import ClassVar
 
-from baluarte.adapters.disk import LOCAL, make_folders, outside
+from baluarte.adapters.disk import open_or_new, outside, sync_folder
 from baluarte.adapters.ledger.layout import tags
 from baluarte.adapters.ledger.reader import SegmentReader
 from baluarte.adapters.ledger.shard import SEGMENT_BYTES, SegmentShard
-from baluarte.ports import Disk
 
 
 class Segments:
@@ -26,10 +27,8 @@ class Segments:
 
     name: ClassVar[str] = "segments"
 
-    def __init__(
-        self, root: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL
-    ) -> None:
-        self._root, self._segment_bytes, self._disk = root, segment_bytes, disk
+    def __init__(self, root: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._root, self._segment_bytes = root, segment_bytes
 
     def open_shard(self) -> SegmentShard:
         """Any free shard, recovered and locked for this process, or a new one.
@@ -38,47 +37,42 @@ class Segments:
             OutsideError: the folder can't be written or has no room.
             TrustError: a free shard has lost committed records.
         """
-        return open_shard(self._root, segment_bytes=self._segment_bytes, disk=self._disk)
+        return open_shard(self._root, segment_bytes=self._segment_bytes)
 
     def reader(self) -> SegmentReader:
         """Reads all shards, beside their writers."""
-        return SegmentReader(self._root, disk=self._disk)
+        return SegmentReader(self._root)
 
 
-def open_shard(
-    root: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL, in_turn: bool = False
-) -> SegmentShard:
-    """As :meth:`Segments.open_shard`; ``in_turn`` as :class:`SegmentShard` has it."""
-
-    def opened(folder: Path, lock: int) -> SegmentShard:
-        return SegmentShard(folder, lock, segment_bytes=segment_bytes, disk=disk, in_turn=in_turn)
-
+def open_shard(root: Path, *, segment_bytes: int = SEGMENT_BYTES) -> SegmentShard:
+    """As :meth:`Segments.open_shard`."""
     with outside("the ledger's folder can't be used", root):
-        make_folders(root, disk)
-        for tag in tags(root, disk):
-            lock = try_lock(root / tag, disk)
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for tag in tags(root):
+            lock = _try_lock(root / tag)
             if lock is not None:
-                return opened(root / tag, lock)
+                return SegmentShard(root / tag, lock, segment_bytes=segment_bytes)
         while True:
             folder = root / secrets.token_hex(3)
             try:
-                disk.make_folder(folder)
+                folder.mkdir(mode=0o700)
             except FileExistsError:
                 continue
-            lock = try_lock(folder, disk)  # None where another process was quicker
+            lock = _try_lock(folder)  # None where another process was quicker
             if lock is not None:
-                disk.sync_folder(root)
-                return opened(folder, lock)
+                sync_folder(root)
+                return SegmentShard(folder, lock, segment_bytes=segment_bytes)
 
 
-def try_lock(folder: Path, disk: Disk) -> int | None:
+def _try_lock(folder: Path) -> int | None:
     """Descriptor of the shard's lock file, locked; None where another writer holds it."""
-    descriptor = disk.open_or_new(folder / "lock")
+    descriptor = open_or_new(folder / "lock")
     try:
-        if disk.lock(descriptor):
-            return descriptor
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
     except BaseException:
-        disk.close(descriptor)
+        os.close(descriptor)
         raise
-    disk.close(descriptor)
-    return None
+    return descriptor

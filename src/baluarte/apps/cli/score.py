@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 clock=session.clock,
                 shard=None if args.no_record else session.shard,
                 windows=windows,
+                people=None if scorer.personal is None else session.people,
                 batch_rows=place.workspace.limits.batch_rows,
                 threads=args.threads,
                 progress=bar,

@@ -82,6 +82,8 @@ def serve_settings(
         state_folder=str(place.state_folder),
         state_password=place.state_password(),
         snapshot_s=place.workspace.state.snapshot_s,
+        people=place.people,
+        people_master=place.people_master(),
         durability=serving.durability,
         interval_ms=max(1, round(serving.interval_ms)),
         kernel=wiring.kernel_choice(),

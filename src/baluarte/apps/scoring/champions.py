@@ -44,6 +44,7 @@ class Champions:
 
     Args:
         verifier: made anew for each bundle, so that a revoked key is noticed.
+        need_people: called before a version with personal fields decides.
         open_windows: of a contract: its window features at work, or None where it declares none.
     """
 
@@ -58,9 +59,11 @@ class Champions:
         language: Language,
         counts: Counts,
         open_windows: Callable[[Contract], Windowed | None] = lambda _: None,
+        need_people: Callable[[], object] = lambda: None,
     ) -> None:
         self._registry = registry
         self._open_windows = open_windows
+        self._need_people = need_people
         self._bundles = bundles
         self._verifier = verifier
         self._clock = clock
@@ -143,6 +146,8 @@ class Champions:
         if bundle.manifest.provisional:
             raise TrustError(f"{name} is provisional, which the registry doesn't say")
         scorer = Scorer(bundle, kernel=self._kernel)
+        if scorer.personal is not None:
+            self._need_people()
         scorer.decide_records([{}], reasons="all")
         return Champion(
             version=version,

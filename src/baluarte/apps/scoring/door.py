@@ -199,7 +199,7 @@ class Door:
         except BaluarteError as error:
             LOG.error("a record can't be read: %s", error)  # noqa: TRY400 - an answer, not a crash
             raise Refusal("internal") from None
-        if not record.startswith(f'{{"kind":"decision","v":1,"id":"{decision_id}"'.encode()):
+        if not record.startswith(_heads_of(decision_id)):
             raise Refusal("not_found", "there is no such decision")
         return record
 
@@ -222,6 +222,11 @@ class Door:
     def _metrics(self) -> _Reply:
         text = "text/plain; version=0.0.4; charset=utf-8"
         return 200, [("content-type", text)], self._counts.page()
+
+
+def _heads_of(decision_id: str) -> tuple[bytes, ...]:
+    """How the record of a decision begins, in each form."""
+    return tuple(f'{{"kind":"decision","v":{v},"id":"{decision_id}"'.encode() for v in (1, 2))
 
 
 def _require(method: str, allowed: str) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from baluarte.adapters.system import lone_name
 from baluarte.apps.scoring.answer import Answer, answer
 from baluarte.apps.scoring.champions import Champion, Champions
 from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.settings import Limits
@@ -71,8 +73,10 @@ class Plane:
         limits: Limits,
         counts: Counts,
         loop: asyncio.AbstractEventLoop,
+        people: People,
     ) -> None:
         self.champions = champions
+        self._people = people
         self.recorder = recorder
         self._clock = clock
         self._limits = limits
@@ -113,14 +117,18 @@ class Plane:
             records = champion.reader.records(rows, where="$")
         except DataError as error:
             raise invalid(error) from None
+        subjects = champion.scorer.subjects(records, lone_name)
+        # Before windows see the events: from there on nothing is waited for.
+        keys = None if subjects is None else await self._people.keys(subjects)
         now = self._clock.now_us()
         if champion.windows is not None:
             await self._derive(champion.windows, records, now)
-        identify = champion.scorer.identify
         request = _Request(
             champion,
             records,
-            [identify(values, ordinal=i, arrival_us=now) for i, values in enumerate(records)],
+            champion.scorer.identify_all(
+                records, first_ordinal=0, arrival_us=now, subjects=subjects, keys=keys
+            ),
             reasons,
             self._loop.create_future(),
         )

@@ -33,6 +33,7 @@ CODES: dict[str, tuple[int, str]] = {
     "no_room_to_record": (503, "Decisions can't be recorded, so none are made."),
     "labels_not_kept": (503, "Labels can't be kept now; none of these were."),
     "state_away": (503, "The state of window features is away, so nothing is decided."),
+    "keys_away": (503, "Personal values can't be sealed now, so nothing is decided."),
     "no_champion": (503, "The detector has no version that decides."),
     "overloaded": (503, "Too many events are waiting."),
     "internal": (500, "The server failed; nothing was decided."),

@@ -49,6 +49,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_folder: str = ""  #: of snapshots of state in memory; nothing keeps none
     state_password: str | None = None
     snapshot_s: float = 300.0
+    people: str = ""  #: address of the store of subjects' keys
+    people_master: str = ""  #: the master key's text
     poll_ms: int = 150  #: how often a worker asks the registry for its champions
     kernel: Kernel = "auto"
     language: Language = "en"  #: of the texts in answers

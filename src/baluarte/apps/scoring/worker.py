@@ -21,6 +21,7 @@ from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
+from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
@@ -49,6 +50,9 @@ class Worker:
         self._clock = SystemClock()
         self._counts = _counts(settings.metrics_dir)
         self._registry = wiring.open_registry(settings.registry)
+        self._people = People(
+            functools.partial(wiring.open_people, settings.people, settings.people_master)
+        )
         self._champions = Champions(
             registry=self._registry,
             bundles=wiring.open_bundles(settings.bundles),
@@ -58,6 +62,7 @@ class Worker:
             language=settings.language,
             counts=self._counts,
             open_windows=self._open_windows,
+            need_people=self._people.open,
         )
         self._champions.refresh()
         self._keeper: WindowKeeper | None = None
@@ -81,6 +86,7 @@ class Worker:
             limits=settings.limits,
             counts=self._counts,
             loop=loop,
+            people=self._people,
         )
         self._keeper = WindowKeeper(
             champions=self._champions,
@@ -120,6 +126,7 @@ class Worker:
             self._recorder.close()
         if self._keeper is not None:
             self._keeper.keep()
+        self._people.close()
 
     def _open_windows(self, contract: Contract) -> Windowed | None:
         if not contract.windows:

@@ -1,0 +1,1 @@
+"""Key stores: the keys that personal values are sealed under, and how they are destroyed."""

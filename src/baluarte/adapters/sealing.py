@@ -1,0 +1,124 @@
+"""Encryption of personal values: a data key a subject, wrapped under a master key.
+
+Values are sealed with AES-256-GCM and a random nonce; data keys are wrapped with AES-256-GCM-SIV,
+which keeps its promise even if a nonce should come twice. A master key is 32 bytes, given as base64
+or hex text by reference; where the text has several lines the first one wraps and all unwrap, which
+is how one master key takes another's place.
+
+Source: NIST SP 800-38D (GCM); RFC 8452 (GCM-SIV); RFC 2104 (HMAC).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
+
+from baluarte.core.envelope import KEYED_DIGEST
+from baluarte.errors import ContractError, TrustError
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+_NAME_BYTES = 4
+
+
+class SealingKey:
+    """A subject's data key, unwrapped: one subkey encrypts, another makes digests."""
+
+    __slots__ = ("_aead", "_mac", "id")
+
+    def __init__(self, key_id: str, secret: bytes) -> None:
+        self.id = key_id
+        self._aead = AESGCM(hmac.digest(secret, b"baluarte seal", "sha256"))
+        self._mac = hmac.digest(secret, b"baluarte digest", "sha256")
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """Encrypt and authenticate, bound to the context."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, plain, context)
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """What was sealed.
+
+        Raises:
+            TrustError: it was not sealed by this key in this context, or was changed.
+        """
+        try:
+            return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
+        except (InvalidTag, ValueError):
+            raise TrustError(
+                "the sealed values are not those that were sealed here", where=self.id
+            ) from None
+
+    def digest(self, data: bytes) -> str:
+        """``hmac-sha256:…`` over the data."""
+        return KEYED_DIGEST + hmac.digest(self._mac, data, "sha256").hex()
+
+
+class MasterKeys:
+    """The master keys at hand: the first wraps, all unwrap."""
+
+    def __init__(self, text: str, *, where: str) -> None:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        secrets = [_secret(line, where=where) for line in lines]
+        if not secrets:
+            raise ContractError("expected a master key, found nothing", where=where)
+        self._names = [_name(secret) for secret in secrets]
+        self._ciphers = {_name(secret): AESGCMSIV(secret) for secret in secrets}
+
+    @property
+    def name(self) -> bytes:
+        """What tells the first from others: 4 bytes of its hash."""
+        return self._names[0]
+
+    def wrap(self, secret: bytes, context: bytes) -> bytes:
+        """A secret under the first master key."""
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._ciphers[self.name].encrypt(nonce, secret, context)
+        return self.name + nonce + sealed
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """The secret.
+
+        Raises:
+            TrustError: it was wrapped under another master key, or changed.
+        """
+        cipher = self._ciphers.get(wrapped[:_NAME_BYTES])
+        start = _NAME_BYTES + NONCE_BYTES
+        try:
+            if cipher is not None:
+                return cipher.decrypt(wrapped[_NAME_BYTES:start], wrapped[start:], context)
+        except (InvalidTag, ValueError):
+            pass
+        raise TrustError(
+            "the key was wrapped under another master key, or changed",
+            hint="Point keys.people at the master key that the store was made with.",
+        )
+
+
+def new_master() -> str:
+    """A fresh master key as text."""
+    return base64.b64encode(os.urandom(KEY_BYTES)).decode("ascii")
+
+
+def _secret(line: str, *, where: str) -> bytes:
+    found = b""
+    with contextlib.suppress(ValueError, binascii.Error):
+        found = bytes.fromhex(line) if len(line) == 2 * KEY_BYTES else base64.b64decode(line)
+    if len(found) != KEY_BYTES:
+        raise ContractError(
+            "expected a master key of 32 bytes as base64 or hex text",
+            where=where,
+            hint="`openssl rand -base64 32` makes one.",
+        )
+    return found
+
+
+def _name(secret: bytes) -> bytes:
+    return hashlib.sha256(b"baluarte master\n" + secret).digest()[:_NAME_BYTES]

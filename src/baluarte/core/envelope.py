@@ -1,0 +1,160 @@
+"""What a record keeps of a person: which values are personal, and how they stand sealed.
+
+A record of the second form has no personal value in the clear. Fields that the contract calls
+personal are left out of its ``event``, columns made of them are null in its ``features``, and where
+any of them is a feature all reasons are left out: a Shapley value of one field depends on the
+others. All of it stands in one envelope: JSON under AES-256-GCM with the key of its subject.
+
+``base`` and ``score`` stay, so what the reasons add up to can always be checked. The event's digest
+is keyed by the same key: without it nothing in the record tells whether a guess was right.
+
+Source: NIST SP 800-38D (GCM, random 96-bit nonces).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from baluarte.core.event import Values
+from baluarte.core.schema import Schema
+
+KEYED_DIGEST = "hmac-sha256:"  #: how a digest under a subject's key begins
+_CONTEXT = "baluarte-personal/1"
+_LONE = "event/"
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """Personal values as a record keeps them.
+
+    Attributes:
+        key: id of the data key, 32 hex digits; it is random, and says nothing of the subject.
+        sealed: base64 of nonce (12 bytes), ciphertext and tag (16 bytes).
+    """
+
+    key: str
+    sealed: str
+
+
+class PersonalValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is within an envelope.
+
+    Attributes:
+        columns: which of the record's ``features`` are personal, ascending.
+        features: their values, in that order; null is NaN.
+        reasons: of all fields, if the record has any and a personal field is a feature.
+    """
+
+    event: Values
+    columns: tuple[int, ...] = ()
+    features: tuple[float | None, ...] = ()
+    reasons: tuple[int, ...] | None = None
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a key is for: a person, or one event that names nobody.
+
+    Attributes:
+        space: what kind of name it is: two detectors that call the subject alike share keys.
+        name: in the canonical form of its field.
+    """
+
+    space: str
+    name: str
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is one event, not a person."""
+        return self.space.startswith(_LONE)
+
+
+def person(field: str, name: str) -> Subject:
+    """The person whom ``field`` names."""
+    return Subject(space=f"subject/{field}", name=name)
+
+
+def lone_event(detector: str, event_id: str) -> Subject:
+    """One event of a detector that names no subject."""
+    return Subject(space=f"{_LONE}{detector}", name=event_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalPlan:
+    """Which parts of a detector's records are personal; made once a version."""
+
+    detector: str
+    fields: frozenset[str]
+    columns: tuple[int, ...]  #: of the encoder, made of personal fields
+    seals_reasons: bool
+    subject: str | None  #: the field that names the person
+    id_field: str | None
+
+    def subject_of(self, values: Mapping[str, object], token: Callable[[], str]) -> Subject:
+        """Whose values these are: the subject's, or else the event's own.
+
+        Args:
+            token: a fresh name for an event that has neither subject nor id.
+        """
+        name = values.get(self.subject) if self.subject is not None else None
+        if name is not None:
+            return person(self.subject or "", str(name))
+        own = values.get(self.id_field) if self.id_field is not None else None
+        return lone_event(self.detector, token() if own is None else str(own))
+
+    def split(self, values: Values) -> tuple[Values, Values]:
+        """The values that stay in the clear, and the personal ones."""
+        fields = self.fields
+        rest = {name: value for name, value in values.items() if name not in fields}
+        return rest, {name: value for name, value in values.items() if name in fields}
+
+
+def plan_personal(
+    detector: str, schema: Schema, column_fields: Sequence[str]
+) -> PersonalPlan | None:
+    """The plan of a schema; None where nothing is personal.
+
+    Args:
+        column_fields: the field that each of the encoder's columns is made of.
+    """
+    fields = frozenset(field.name for field in schema.fields if field.is_personal)
+    if not fields:
+        return None
+    subject, own = schema.subject_field, schema.by_role("id")
+    return PersonalPlan(
+        detector=detector,
+        fields=fields,
+        columns=tuple(i for i, name in enumerate(column_fields) if name in fields),
+        seals_reasons=any(field.is_feature for field in schema.fields if field.is_personal),
+        subject=subject.name if subject else None,
+        id_field=own.name if own else None,
+    )
+
+
+def context_of(decision_id: str, detector: str, version: int) -> bytes:
+    """What an envelope is bound to: it opens in no other record."""
+    return f"{_CONTEXT}\n{decision_id}\n{detector}@{version}".encode()
+
+
+def envelope_of(key_id: str, sealed: bytes) -> Envelope:
+    """The envelope around sealed bytes."""
+    return Envelope(key=key_id, sealed=base64.b64encode(sealed).decode("ascii"))
+
+
+def sealed_bytes(envelope: Envelope) -> bytes:
+    """The sealed bytes of an envelope.
+
+    Raises:
+        ValueError: they are no base64.
+    """
+    return base64.b64decode(envelope.sealed, validate=True)
+
+
+def digested(clear: bytes, personal: bytes) -> bytes:
+    """What the keyed digest of an event is over: the JSON of both parts, keys sorted.
+
+    JSON has no line break outside of its texts' escapes, so no two pairs give the same bytes.
+    """
+    return clear + b"\n" + personal
