@@ -7,6 +7,7 @@ conformance suite lives in :mod:`baluarte.testing` and runs over every registere
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
@@ -508,6 +509,90 @@ class Verifier(Protocol):
 
     def public_keys(self) -> list[PublicKey]:
         """All trusted keys, revoked and expired ones too, by name."""
+        ...
+
+
+class Disk(Protocol):
+    """What a ledger asks of a file system: few operations, so that each can be made to fail.
+
+    Only what was synced survives a power cut: a file's bytes by ``datasync`` or ``sync`` of it, its
+    name by ``sync_folder`` of its folder. Every method raises OSError as the operating system does.
+    """
+
+    def open_existing(self, path: PurePath, *, write: bool = False) -> int:
+        """A descriptor of a regular file that is there; never through a link."""
+        ...
+
+    def open_new(self, path: PurePath) -> int:
+        """A descriptor of a file that wasn't there, readable by its owner only."""
+        ...
+
+    def open_or_new(self, path: PurePath) -> int:
+        """A descriptor of a file, made where it wasn't there; never through a link."""
+        ...
+
+    def close(self, descriptor: int, /) -> None:
+        """Give the descriptor back, and the lock with it."""
+        ...
+
+    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Write all of ``data`` at ``offset``."""
+        ...
+
+    def read_at(self, descriptor: int, length: int, offset: int) -> bytes:
+        """Up to ``length`` bytes at ``offset``; fewer only at the file's end."""
+        ...
+
+    def truncate(self, descriptor: int, length: int, /) -> None:
+        """End the file at ``length``; zeros where it was shorter."""
+        ...
+
+    def reserve(self, descriptor: int, length: int) -> None:
+        """Reserve room for ``length`` bytes where the file system can."""
+        ...
+
+    def datasync(self, descriptor: int, /) -> None:
+        """Make the file's bytes durable (fdatasync)."""
+        ...
+
+    def sync(self, descriptor: int, /) -> None:
+        """Make the file durable (fsync)."""
+        ...
+
+    def lock(self, descriptor: int) -> bool:
+        """Lock the file for this process alone; False where another holds it."""
+        ...
+
+    def size(self, path: PurePath) -> int:
+        """Bytes of a file."""
+        ...
+
+    def names(self, folder: PurePath) -> list[str]:
+        """What stands in a folder, in no order."""
+        ...
+
+    def is_folder(self, path: PurePath) -> bool:
+        """Whether a folder is there, itself and no link."""
+        ...
+
+    def make_folder(self, path: PurePath) -> None:
+        """Make a folder for its owner only, whose parent is there."""
+        ...
+
+    def rename(self, old: PurePath, new: PurePath) -> None:
+        """Give a file another name, in the place of what had it."""
+        ...
+
+    def unlink(self, path: PurePath) -> None:
+        """Take a file's name away."""
+        ...
+
+    def sync_folder(self, folder: PurePath) -> None:
+        """Make the folder's list of names durable."""
+        ...
+
+    def free_bytes(self, folder: PurePath) -> int:
+        """Room that this process may still fill."""
         ...
 
 

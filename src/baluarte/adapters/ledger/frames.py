@@ -11,8 +11,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from baluarte.adapters.disk import read_at
+from baluarte.adapters.disk import LOCAL
 from baluarte.errors import TrustError
+from baluarte.ports import Disk
 
 HEADER = struct.Struct("<II")
 MAX_RECORD_BYTES = 16 << 20
@@ -30,7 +31,7 @@ def frame(record: bytes) -> bytes:
     return HEADER.pack(len(record), zlib.crc32(record)) + record
 
 
-def scan(descriptor: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+def scan(descriptor: int, offset: int = 0, disk: Disk = LOCAL) -> Iterator[tuple[int, bytes]]:
     """(end offset, record) of each sound frame from ``offset`` on, until the first that is not."""
     buffer = memoryview(b"")
     at = 0  # of the next frame, in the buffer
@@ -38,7 +39,7 @@ def scan(descriptor: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     while True:
         if len(buffer) - at < HEADER.size:
             start, at = start + at, 0
-            buffer = memoryview(read_at(descriptor, _CHUNK, start))
+            buffer = memoryview(disk.read_at(descriptor, _CHUNK, start))
             if len(buffer) < HEADER.size:
                 return
         length, crc = HEADER.unpack_from(buffer, at)
@@ -48,7 +49,7 @@ def scan(descriptor: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
         if stop > len(buffer):
             start, at = start + at, 0
             stop = HEADER.size + length
-            buffer = memoryview(read_at(descriptor, max(_CHUNK, stop), start))
+            buffer = memoryview(disk.read_at(descriptor, max(_CHUNK, stop), start))
             if stop > len(buffer):
                 return
         record = bytes(buffer[at + HEADER.size : stop])
@@ -58,21 +59,21 @@ def scan(descriptor: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
         yield start + at, record
 
 
-def read_frame(descriptor: int, offset: int, *, where: str) -> bytes:
+def read_frame(descriptor: int, offset: int, *, where: str, disk: Disk = LOCAL) -> bytes:
     """The record whose frame starts at ``offset``.
 
     Raises:
         TrustError: there is no sound frame.
     """
-    for _, record in scan(descriptor, offset):
+    for _, record in scan(descriptor, offset, disk):
         return record
     raise TrustError(f"no sound record at byte {offset}", where=where)
 
 
-def tail(descriptor: int, offset: int) -> bytes:
+def tail(descriptor: int, offset: int, disk: Disk = LOCAL) -> bytes:
     """What follows ``offset`` up to the last byte that is not zero: empty after a clean end."""
     parts: list[bytes] = []
-    while part := read_at(descriptor, _CHUNK, offset):
+    while part := disk.read_at(descriptor, _CHUNK, offset):
         parts.append(part)
         offset += len(part)
     return b"".join(parts).rstrip(b"\x00")

@@ -1,23 +1,27 @@
-"""The head file: how far a shard is committed, in two slots written in turn.
+"""The head file: how far a shard is committed, in four slots.
 
 A slot holds the generation, the number of committed records, the segment and byte where they end,
-and the Merkle frontier, under a CRC. It is written after each commit, so it is never ahead of what
-is durable; two slots on different pages, so that one survives a torn write.
+and the Merkle frontier, under a CRC. The first two are written in turn after each commit, without
+waiting for the disk, so they are never ahead of what is durable; a power cut may tear both. The
+last two are written in turn and synced when a shard is opened, begins a segment or is closed: one
+of them always survives, and what was committed after it is found by reading the frames. A file of
+two slots is what version 0.1 wrote.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
-from baluarte.adapters.disk import open_existing, read_at, write_at
+from baluarte.adapters.disk import LOCAL
 from baluarte.core.merkle import HASH_BYTES, Frontier
 from baluarte.errors import TrustError
+from baluarte.ports import Disk
 
 _SLOT_BYTES = 4096
+_SLOTS = 4
 _MAGIC = b"BALUHEAD"
 _FIXED = struct.Struct("<8sQQQQ")  # magic, generation, size, segment's first index, byte offset
 _CRC = struct.Struct("<I")
@@ -60,34 +64,49 @@ def decode(slot: bytes) -> Head | None:
     return Head(generation=generation, size=size, segment=segment, offset=offset, peaks=peaks)
 
 
-def write(descriptor: int, head: Head) -> None:
-    """Write the slot that the other, older one doesn't need."""
-    write_at(descriptor, encode(head), head.generation % 2 * _SLOT_BYTES)
+def write(descriptor: int, head: Head, disk: Disk = LOCAL) -> None:
+    """Write the slot that the other, older one doesn't need; a power cut may tear it."""
+    disk.write_at(descriptor, encode(head), head.generation % 2 * _SLOT_BYTES)
 
 
-def read(path: Path) -> Head | None:
+def anchor(descriptor: int, head: Head, turn: int, disk: Disk = LOCAL) -> None:
+    """Write a slot that survives a power cut, in turn, and sync the file.
+
+    Args:
+        turn: counts the anchors of this file since it was opened.
+    """
+    disk.write_at(descriptor, encode(head), (2 + turn % 2) * _SLOT_BYTES)
+    disk.sync(descriptor)
+
+
+def first_file(head: Head) -> bytes:
+    """The bytes of a new head file: it must appear whole, so that it is never without a slot."""
+    return encode(head) * _SLOTS
+
+
+def read(path: PurePath, disk: Disk = LOCAL) -> Head | None:
     """The newest sound head, or None where nothing was ever committed.
 
     Raises:
         TrustError: the file has bytes but no sound slot.
     """
     try:
-        descriptor = open_existing(path)
+        descriptor = disk.open_existing(path)
     except FileNotFoundError:
         return None
     try:
-        for _ in range(3):  # a reader may meet a write half done; then the other slot is sound
-            data = read_at(descriptor, 2 * _SLOT_BYTES, 0)
-            slots = (decode(data[:_SLOT_BYTES]), decode(data[_SLOT_BYTES:]))
+        for _ in range(3):  # a reader may meet a write half done; then another slot is sound
+            data = disk.read_at(descriptor, _SLOTS * _SLOT_BYTES, 0)
+            slots = (decode(data[at : at + _SLOT_BYTES]) for at in range(0, len(data), _SLOT_BYTES))
             sound = [head for head in slots if head is not None]
             if sound:
                 return max(sound, key=lambda head: head.generation)
     finally:
-        os.close(descriptor)
+        disk.close(descriptor)
     if not data.strip(b"\x00"):
         return None
     raise TrustError(
-        "neither slot of the head is sound: how much was committed is unknown",
+        "no slot of the head is sound: how much was committed is unknown",
         where=str(path),
         hint="Restore the shard from a copy, or remove this file to accept the sound records.",
     )

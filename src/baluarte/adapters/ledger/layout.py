@@ -5,6 +5,7 @@
     ROOT/heads/00001700000000000000.note        signed checkpoints over all shards' heads, by time
     ROOT/3fa04c/lock                            held by the shard's one writer
     ROOT/3fa04c/head                            how far it is committed
+    ROOT/3fa04c/spare                           room reserved for the next segment
     ROOT/3fa04c/00000000000000000000.seg        records from this index on, framed
     ROOT/3fa04c/00000000000000000000.idx        offset and leaf hash of each, rebuilt where missing
     ROOT/3fa04c/00000000000000000000.8192.torn  bytes that no commit covers, kept aside
@@ -13,15 +14,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from baluarte.adapters.disk import open_existing, open_or_new, read_at, write_at
+from baluarte.adapters.disk import LOCAL
 from baluarte.core.ids import is_tag
 from baluarte.core.merkle import HASH_BYTES
+from baluarte.ports import Disk
 
 OFFSET = struct.Struct("<Q")
 ENTRY_BYTES = OFFSET.size + HASH_BYTES
@@ -29,17 +30,18 @@ _SEGMENT = re.compile(r"([0-9]{20})\.seg")
 _NOTE = re.compile(r"([0-9]{20})\.note")
 
 
-def tags(root: Path) -> list[str]:
+def tags(root: Path, disk: Disk = LOCAL) -> list[str]:
     """Tags of the shards under a ledger's root, sorted."""
-    if not root.is_dir():
+    try:
+        names = disk.names(root)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if is_tag(e.name) and e.is_dir(follow_symlinks=False))
+    return sorted(name for name in names if is_tag(name) and disk.is_folder(root / name))
 
 
-def segments(folder: Path) -> list[int]:
+def segments(folder: Path, disk: Disk = LOCAL) -> list[int]:
     """First indexes of a shard's segments, ascending."""
-    found = (_SEGMENT.fullmatch(name) for name in os.listdir(folder))
+    found = (_SEGMENT.fullmatch(name) for name in disk.names(folder))
     return sorted(int(match[1]) for match in found if match)
 
 
@@ -53,16 +55,21 @@ def index_path(folder: Path, first: int) -> Path:
     return folder / f"{first:020d}.idx"
 
 
+def spare_path(folder: Path) -> Path:
+    """The file whose room is reserved for the next segment."""
+    return folder / "spare"
+
+
 def note_path(folder: Path, number: int) -> Path:
     """A signed checkpoint, by its number (a size, or a time)."""
     return folder / f"{number:020d}.note"
 
 
-def notes(folder: Path) -> list[int]:
+def notes(folder: Path, disk: Disk = LOCAL) -> list[int]:
     """Numbers of the signed checkpoints in a folder, ascending."""
-    if not folder.is_dir():
+    if not disk.is_folder(folder):
         return []
-    found = (_NOTE.fullmatch(name) for name in os.listdir(folder))
+    found = (_NOTE.fullmatch(name) for name in disk.names(folder))
     return sorted(int(match[1]) for match in found if match)
 
 
@@ -71,29 +78,34 @@ def entry(offset: int, leaf: bytes) -> bytes:
     return OFFSET.pack(offset) + leaf
 
 
-def rewrite_index(folder: Path, first: int, entries: Iterable[bytes], *, keep: int = 0) -> None:
-    """Keep ``keep`` entries of a segment's index and write these after them."""
-    descriptor = open_or_new(index_path(folder, first))
+def rewrite_index(
+    folder: Path, first: int, entries: Iterable[bytes], *, keep: int = 0, disk: Disk = LOCAL
+) -> None:
+    """Keep ``keep`` entries of a segment's index and write these after them, durably."""
+    descriptor = disk.open_or_new(index_path(folder, first))
     try:
-        os.ftruncate(descriptor, keep * ENTRY_BYTES)
-        write_at(descriptor, b"".join(entries), keep * ENTRY_BYTES)
+        disk.truncate(descriptor, keep * ENTRY_BYTES)
+        disk.write_at(descriptor, b"".join(entries), keep * ENTRY_BYTES)
+        disk.sync(descriptor)
     finally:
-        os.close(descriptor)
+        disk.close(descriptor)
 
 
-def read_index(folder: Path, first: int, start: int, count: int) -> list[tuple[int, bytes]] | None:
+def read_index(
+    folder: Path, first: int, start: int, count: int, disk: Disk = LOCAL
+) -> list[tuple[int, bytes]] | None:
     """(offset, leaf hash) of ``count`` records from ``start`` (counted within the segment) on.
 
     None where the index doesn't hold them all.
     """
     try:
-        descriptor = open_existing(index_path(folder, first))
+        descriptor = disk.open_existing(index_path(folder, first))
     except FileNotFoundError:
         return None
     try:
-        data = read_at(descriptor, count * ENTRY_BYTES, start * ENTRY_BYTES)
+        data = disk.read_at(descriptor, count * ENTRY_BYTES, start * ENTRY_BYTES)
     finally:
-        os.close(descriptor)
+        disk.close(descriptor)
     if len(data) != count * ENTRY_BYTES:
         return None
     return [

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from baluarte.adapters.disk import open_existing, outside, read_at, sync_folder, write_aside
+from baluarte.adapters.disk import LOCAL, make_folders, outside, write_aside
 from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.frames import read_frame, scan
 from baluarte.adapters.ledger.layout import (
@@ -21,6 +20,7 @@ from baluarte.adapters.ledger.layout import (
 from baluarte.core.ids import is_tag
 from baluarte.core.merkle import leaf_hash
 from baluarte.errors import DataError, TrustError
+from baluarte.ports import Disk
 
 MAX_NOTE_BYTES = 1 << 20
 
@@ -28,16 +28,16 @@ MAX_NOTE_BYTES = 1 << 20
 class SegmentReader:
     """All shards under one root; opens files as it reads and holds none."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, disk: Disk = LOCAL) -> None:
+        self._root, self._disk = root, disk
 
     def shards(self) -> list[str]:
         """Tags of all shards, sorted."""
-        return tags(self._root)
+        return tags(self._root, self._disk)
 
     def size(self, tag: str) -> int:
         """Durable records of a shard."""
-        head = heads.read(self._folder(tag) / "head")
+        head = heads.read(self._folder(tag) / "head", self._disk)
         return 0 if head is None else head.size
 
     def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -49,7 +49,7 @@ class SegmentReader:
         folder = self._folder(tag)
         size = self.size(tag)
         stop = size if stop is None else min(stop, size)
-        firsts = segments(folder)
+        firsts = segments(folder, self._disk)
         while start < stop:
             number = bisect.bisect_right(firsts, start) - 1
             if number < 0:
@@ -69,18 +69,18 @@ class SegmentReader:
         folder = self._folder(tag)
         if not 0 <= index < self.size(tag):
             raise DataError(f"shard {tag} has no record {index}")
-        firsts = segments(folder)
+        firsts = segments(folder, self._disk)
         first = firsts[bisect.bisect_right(firsts, index) - 1] if firsts else 0
-        found = read_index(folder, first, index - first, 1)
+        found = read_index(folder, first, index - first, 1, self._disk)
         if found is None:
             return next(self.records(tag, index, index + 1))
         (offset, leaf), *_ = found
         with outside("the ledger can't be read", folder):
-            descriptor = open_existing(segment_path(folder, first))
+            descriptor = self._disk.open_existing(segment_path(folder, first))
         try:
-            record = read_frame(descriptor, offset, where=f"{tag}/{index}")
+            record = read_frame(descriptor, offset, where=f"{tag}/{index}", disk=self._disk)
         finally:
-            os.close(descriptor)
+            self._disk.close(descriptor)
         if leaf_hash(record) != leaf:
             raise TrustError("the record is not the one that was indexed", where=f"{tag}/{index}")
         return record
@@ -90,14 +90,14 @@ class SegmentReader:
         folder = self._folder(tag)
         size = self.size(tag)
         stop = size if stop is None else min(stop, size)
-        firsts = segments(folder)
+        firsts = segments(folder, self._disk)
         leaves: list[bytes] = []
         for number, first in enumerate(firsts):
             last = firsts[number + 1] if number + 1 < len(firsts) else stop
             count = min(last, stop) - first
             if count <= 0:
                 break
-            found = read_index(folder, first, 0, count)
+            found = read_index(folder, first, 0, count, self._disk)
             if found is None:
                 leaves.extend(leaf_hash(r) for r in self.records(tag, first, first + count))
             else:
@@ -108,21 +108,19 @@ class SegmentReader:
         """Signed checkpoints of a shard by size, or (None) over all heads by time; oldest first."""
         folder = self._notes_folder(tag)
         with outside("the checkpoints can't be read", folder):
-            return [_read_note(note_path(folder, number)) for number in notes(folder)]
+            return [self._read_note(note_path(folder, n)) for n in notes(folder, self._disk)]
 
     def put_note(self, tag: str | None, number: int, note: bytes) -> None:
         """Keep a signed checkpoint under its size (of a shard) or time (over all heads)."""
         folder = self._notes_folder(tag)
         with outside("the checkpoint can't be written", folder):
-            if not folder.is_dir():
-                folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-                sync_folder(folder.parent)
-            write_aside(note_path(folder, number), note)
+            make_folders(folder, self._disk)
+            write_aside(note_path(folder, number), note, self._disk)
 
     # --- within -----------------------------------------------------------------------------
 
     def _folder(self, tag: str) -> Path:
-        if not is_tag(tag) or not (self._root / tag).is_dir():
+        if not is_tag(tag) or not self._disk.is_folder(self._root / tag):
             raise DataError(f"the ledger has no shard {tag!r}", where=str(self._root))
         return self._root / tag
 
@@ -130,26 +128,25 @@ class SegmentReader:
         return self._root / "heads" if tag is None else self._folder(tag) / "checkpoints"
 
     def _of_segment(self, folder: Path, first: int, start: int, stop: int) -> Iterator[bytes]:
-        found = read_index(folder, first, start - first, 1)
+        found = read_index(folder, first, start - first, 1, self._disk)
         offset, at = (found[0][0], start) if found else (0, first)
         with outside("the ledger can't be read", folder):
-            descriptor = open_existing(segment_path(folder, first))
+            descriptor = self._disk.open_existing(segment_path(folder, first))
         try:
-            for _, record in scan(descriptor, offset):
+            for _, record in scan(descriptor, offset, self._disk):
                 if at >= stop:
                     return
                 if at >= start:
                     yield record
                 at += 1
         finally:
-            os.close(descriptor)
+            self._disk.close(descriptor)
         if at < stop:
             raise TrustError("a committed record is damaged", where=f"{folder.name}/{at}")
 
-
-def _read_note(path: Path) -> bytes:
-    descriptor = open_existing(path)
-    try:
-        return read_at(descriptor, MAX_NOTE_BYTES, 0)
-    finally:
-        os.close(descriptor)
+    def _read_note(self, path: Path) -> bytes:
+        descriptor = self._disk.open_existing(path)
+        try:
+            return self._disk.read_at(descriptor, MAX_NOTE_BYTES, 0)
+        finally:
+            self._disk.close(descriptor)

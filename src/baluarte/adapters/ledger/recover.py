@@ -10,17 +10,12 @@ refuses to open.
 
 from __future__ import annotations
 
-import os
+import contextlib
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
-from baluarte.adapters.disk import (
-    open_existing,
-    open_new,
-    sync_folder,
-    write_at,
-)
+from baluarte.adapters.disk import LOCAL
 from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.frames import scan, tail
 from baluarte.adapters.ledger.head import Head
@@ -35,6 +30,7 @@ from baluarte.adapters.ledger.layout import (
 )
 from baluarte.core.merkle import leaf_hash
 from baluarte.errors import TrustError
+from baluarte.ports import Disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,43 +42,49 @@ class Recovery:
     torn: tuple[str, ...]  #: names of the files they are in
 
 
-def recover(folder: Path) -> tuple[Head, Recovery]:
+def recover(folder: Path, disk: Disk = LOCAL) -> tuple[Head, Recovery]:
     """Where the writer goes on, and what was found; the caller holds the shard's lock.
 
     Raises:
         TrustError: committed records are missing.
     """
-    head = heads.read(folder / "head")
-    firsts = segments(folder)
+    head = heads.read(folder / "head", disk)
+    firsts = segments(folder, disk)
     if head is None:
         head = Head(generation=0, size=0, segment=0, offset=0, peaks=())
-    _check_committed(folder, head, firsts)
+    _check_committed(folder, head, firsts, disk)
     for first, stop in pairwise(firsts):
-        path = index_path(folder, first)
-        if first < head.segment and (
-            not path.exists() or path.stat().st_size != (stop - first) * ENTRY_BYTES
+        if (
+            first < head.segment
+            and _index_size(folder, first, disk) != (stop - first) * ENTRY_BYTES
         ):
-            _rebuild_index(folder, first, stop - first)
-    _rebuild_index(folder, head.segment, head.size - head.segment)
-    end, rest = _walk(folder, head, firsts)
-    signed = max(notes(folder / "checkpoints"), default=0)
+            _rebuild_index(folder, first, stop - first, disk)
+    _rebuild_index(folder, head.segment, head.size - head.segment, disk)
+    end, rest = _walk(folder, head, firsts, disk)
+    signed = max(notes(folder / "checkpoints", disk), default=0)
     if end.size < signed:
         raise TrustError(
             f"a signed checkpoint covers {signed} records, found {end.size}",
             where=str(folder),
             hint="Restore the shard from a copy.",
         )
-    torn, torn_bytes = _set_aside(folder, end, rest, [f for f in firsts if f > end.segment])
+    torn, torn_bytes = _set_aside(folder, end, rest, [f for f in firsts if f > end.segment], disk)
     return end, Recovery(kept=end.size - head.size, torn_bytes=torn_bytes, torn=torn)
 
 
-def _check_committed(folder: Path, head: Head, firsts: list[int]) -> None:
+def _index_size(folder: Path, first: int, disk: Disk) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return disk.size(index_path(folder, first))
+    return -1
+
+
+def _check_committed(folder: Path, head: Head, firsts: list[int], disk: Disk) -> None:
     missing = None
     if firsts[:1] != [0]:
         missing = "the first segment"
     elif head.segment not in firsts:
         missing = f"segment {head.segment:020d}"
-    elif segment_path(folder, head.segment).stat().st_size < head.offset:
+    elif disk.size(segment_path(folder, head.segment)) < head.offset:
         missing = f"bytes of segment {head.segment:020d} before {head.offset}"
     if missing:
         raise TrustError(
@@ -92,17 +94,17 @@ def _check_committed(folder: Path, head: Head, firsts: list[int]) -> None:
         )
 
 
-def _rebuild_index(folder: Path, first: int, count: int) -> None:
+def _rebuild_index(folder: Path, first: int, count: int, disk: Disk) -> None:
     """Write a segment's index again: one entry for each of its ``count`` committed records."""
     entries: list[bytes] = []
-    descriptor = open_existing(segment_path(folder, first))
+    descriptor = disk.open_existing(segment_path(folder, first))
     try:
         start = 0
-        for stop, record in islice(scan(descriptor), count):
+        for stop, record in islice(scan(descriptor, 0, disk), count):
             entries.append(entry(start, leaf_hash(record)))
             start = stop
     finally:
-        os.close(descriptor)
+        disk.close(descriptor)
     if len(entries) < count:
         raise TrustError(
             f"expected {count} committed records in segment {first:020d}, "
@@ -110,27 +112,27 @@ def _rebuild_index(folder: Path, first: int, count: int) -> None:
             where=str(folder),
             hint="Restore the shard from a copy; `baluarte ledger verify` names the damage.",
         )
-    rewrite_index(folder, first, entries)
+    rewrite_index(folder, first, entries, disk=disk)
 
 
-def _walk(folder: Path, head: Head, firsts: list[int]) -> tuple[Head, bytes]:
+def _walk(folder: Path, head: Head, firsts: list[int], disk: Disk) -> tuple[Head, bytes]:
     """The head after all sound frames, and the bytes that follow it in its segment."""
     frontier = head.frontier()
     segment, offset = head.segment, head.offset
     while True:
         keep = frontier.size - segment
         entries: list[bytes] = []
-        descriptor = open_existing(segment_path(folder, segment))
+        descriptor = disk.open_existing(segment_path(folder, segment))
         try:
-            for stop, record in scan(descriptor, offset):
+            for stop, record in scan(descriptor, offset, disk):
                 leaf = leaf_hash(record)
                 entries.append(entry(offset, leaf))
                 frontier.extend((leaf,))
                 offset = stop
-            rest = tail(descriptor, offset)
+            rest = tail(descriptor, offset, disk)
         finally:
-            os.close(descriptor)
-        rewrite_index(folder, segment, entries, keep=keep)
+            disk.close(descriptor)
+        rewrite_index(folder, segment, entries, keep=keep, disk=disk)
         if rest or frontier.size == segment or frontier.size not in firsts:
             break
         segment, offset = frontier.size, 0
@@ -145,39 +147,41 @@ def _walk(folder: Path, head: Head, firsts: list[int]) -> tuple[Head, bytes]:
 
 
 def _set_aside(
-    folder: Path, end: Head, rest: bytes, later: list[int]
+    folder: Path, end: Head, rest: bytes, later: list[int], disk: Disk
 ) -> tuple[tuple[str, ...], int]:
-    """Move what no commit covers to ``.torn`` files; the sound part of the segment stays."""
+    """Move what no commit covers to ``.torn`` files; the segment keeps its sound part and room."""
     torn: list[str] = []
     torn_bytes = len(rest)
     if rest:
-        name = _free_name(folder, f"{end.segment:020d}.{end.offset}")
-        descriptor = open_new(folder / name)
+        name = _free_name(folder, f"{end.segment:020d}.{end.offset}", disk)
+        descriptor = disk.open_new(folder / name)
         try:
-            write_at(descriptor, rest, 0)
-            os.fsync(descriptor)
+            disk.write_at(descriptor, rest, 0)
+            disk.sync(descriptor)
         finally:
-            os.close(descriptor)
+            disk.close(descriptor)
         torn.append(name)
     for first in later:
         path = segment_path(folder, first)
-        name = _free_name(folder, f"{first:020d}.0")
-        torn_bytes += path.stat().st_size
-        path.rename(folder / name)
-        index_path(folder, first).unlink(missing_ok=True)
+        name = _free_name(folder, f"{first:020d}.0", disk)
+        torn_bytes += disk.size(path)
+        disk.rename(path, folder / name)
+        with contextlib.suppress(FileNotFoundError):
+            disk.unlink(index_path(folder, first))
         torn.append(name)
-    sync_folder(folder)
-    descriptor = open_existing(segment_path(folder, end.segment), write=True)
+    disk.sync_folder(folder)
+    descriptor = disk.open_existing(segment_path(folder, end.segment), write=True)
     try:
-        os.ftruncate(descriptor, end.offset)
-        os.fsync(descriptor)
+        disk.write_at(descriptor, bytes(len(rest)), end.offset)
+        disk.sync(descriptor)
     finally:
-        os.close(descriptor)
+        disk.close(descriptor)
     return tuple(torn), torn_bytes
 
 
-def _free_name(folder: Path, stem: str) -> str:
+def _free_name(folder: Path, stem: str, disk: Disk) -> str:
+    taken = set(disk.names(folder))
     number = 0
-    while (folder / f"{stem}.{number}.torn").exists():
+    while f"{stem}.{number}.torn" in taken:
         number += 1
     return f"{stem}.{number}.torn"

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from baluarte.adapters.disk import (
-    open_existing,
-    open_new,
-    open_or_new,
-    outside,
-    reserve,
-    sync_folder,
-    write_at,
-)
+from baluarte.adapters.disk import LOCAL, outside
 from baluarte.adapters.ledger import head as heads
+from baluarte.adapters.ledger.files import ShardFiles
 from baluarte.adapters.ledger.frames import HEADER, MAX_RECORD_BYTES, frame
 from baluarte.adapters.ledger.head import Head
-from baluarte.adapters.ledger.layout import ENTRY_BYTES, entry, index_path, segment_path, segments
+from baluarte.adapters.ledger.layout import entry, segments
 from baluarte.adapters.ledger.recover import Recovery, recover
 from baluarte.core.merkle import leaf_hash
 from baluarte.errors import OutsideError
+from baluarte.ports import Disk
 
 SEGMENT_BYTES = 16 << 20  #: room that is reserved ahead, and where a segment ends
 
@@ -41,23 +33,32 @@ class SegmentShard:
         folder: the shard's folder; its name is the tag.
         lock: descriptor of the shard's lock file, locked; closed with the shard.
         segment_bytes: size at which a segment ends; a larger record has a segment of its own.
+        in_turn: prepare the next segment within the commit that needs it, not beside the next ones.
     """
 
-    def __init__(self, folder: Path, lock: int, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._folder, self._lock_file, self._segment_bytes = folder, lock, segment_bytes
+    def __init__(
+        self,
+        folder: Path,
+        lock: int,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        disk: Disk = LOCAL,
+        in_turn: bool = False,
+    ) -> None:
+        self._folder, self._segment_bytes = folder, segment_bytes
         self._queue: list[bytes] = []
         self._queueing = threading.Lock()
         self._writing = threading.Lock()
         self._failed: OutsideError | None = None
         self._closed = False
-        self._segment_file = self._index_file = self._head_file = -1
+        self._files = ShardFiles(folder, lock, disk, segment_bytes=segment_bytes, in_turn=in_turn)
         try:
             with outside("the ledger's shard can't be opened", folder):
-                self._head, self.recovered = self._recover()
+                self._head, self.recovered = self._recover(disk)
                 self._frontier = self._head.frontier()
                 self._queued = self._head.size
         except BaseException:
-            self._close_files()
+            self._files.close()
             raise
 
     @property
@@ -115,6 +116,14 @@ class SegmentShard:
                 )
                 raise
 
+    def has_room(self, spare_bytes: int = 0) -> bool:
+        """Whether a whole further segment is reserved, and so much room is left beside it.
+
+        Where the next segment couldn't be reserved, this tries again. Acts and gap records may be
+        appended all the same: what is reserved is for them.
+        """
+        return self._files.has_room(spare_bytes)
+
     def root(self) -> bytes:
         """32 bytes: the RFC 9162 tree head over all records, durable or not."""
         with self._writing, self._queueing:
@@ -130,12 +139,10 @@ class SegmentShard:
             if self._failed is None:
                 self.commit()
                 with outside("the ledger's shard can't be closed", self._folder):
-                    os.ftruncate(self._segment_file, self._head.offset)
-                    os.fsync(self._segment_file)
-                    os.fsync(self._head_file)
+                    self._files.finish(self._head)
         finally:
             self._closed = True
-            self._close_files()
+            self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,38 +155,21 @@ class SegmentShard:
     def _refuse_if_failed(self) -> None:
         if self._closed:
             raise OutsideError("the ledger's shard is closed", where=str(self._folder))
-        if self._failed is not None:
+        failed = self._failed or self._files.failed
+        if failed is not None:
             raise OutsideError(
                 "the ledger takes no records since a write failed",
                 where=str(self._folder),
                 hint="Make room or repair the disk, then start again: the shard recovers itself.",
-            ) from self._failed
+            ) from failed
 
-    def _recover(self) -> tuple[Head, Recovery]:
-        if not segments(self._folder) and heads.read(self._folder / "head") is None:
-            os.close(self._new_segment(0))
-        end, recovered = recover(self._folder)
-        self._segment_file = open_existing(segment_path(self._folder, end.segment), write=True)
-        reserve(self._segment_file, self._segment_bytes)
-        os.fsync(self._segment_file)
-        self._index_file = open_or_new(index_path(self._folder, end.segment))
-        self._head_file = open_or_new(self._folder / "head")
+    def _recover(self, disk: Disk) -> tuple[Head, Recovery]:
+        if not segments(self._folder, disk) and heads.read(self._folder / "head", disk) is None:
+            self._files.first_segment()
+        end, recovered = recover(self._folder, disk)
         end = replace(end, generation=end.generation + 1)
-        heads.write(self._head_file, end)
-        os.fsync(self._head_file)
-        sync_folder(self._folder)
+        self._files.begin(end)
         return end, recovered
-
-    def _new_segment(self, first: int) -> int:
-        descriptor = open_new(segment_path(self._folder, first))
-        try:
-            reserve(descriptor, self._segment_bytes)
-            os.fsync(descriptor)
-            sync_folder(self._folder)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
 
     def _write(self, batch: Sequence[bytes]) -> None:
         room = self._segment_bytes - self._head.offset
@@ -188,7 +178,8 @@ class SegmentShard:
             room -= HEADER.size + len(record)
             if room < 0 and self._head.offset + number - start > 0:
                 self._flush(batch[start:number])
-                self._rotate()
+                self._advance(segment=self._head.size, offset=0)
+                self._files.rotate(self._head)
                 start = number
                 room = self._segment_bytes - HEADER.size - len(record)
         self._flush(batch[start:])
@@ -204,25 +195,11 @@ class SegmentShard:
         for framed, leaf in zip(frames, leaves, strict=True):
             entries.append(entry(offset, leaf))
             offset += len(framed)
-        write_at(self._segment_file, b"".join(frames), begin)
-        os.fdatasync(self._segment_file)
-        at = (self._head.size - self._head.segment) * ENTRY_BYTES
-        write_at(self._index_file, b"".join(entries), at)
+        self._files.write(b"".join(frames), begin)
+        self._files.write_index(b"".join(entries), self._head.size - self._head.segment)
         self._frontier.extend(leaves)
         self._advance(segment=self._head.segment, offset=offset)
-
-    def _rotate(self) -> None:
-        first = self._head.size
-        os.ftruncate(self._segment_file, self._head.offset)
-        os.fsync(self._segment_file)
-        descriptor = self._new_segment(first)
-        os.close(self._segment_file)
-        self._segment_file = descriptor
-        os.fsync(self._index_file)
-        os.close(self._index_file)
-        self._index_file = open_or_new(index_path(self._folder, first))
-        self._advance(segment=first, offset=0)
-        os.fsync(self._head_file)
+        self._files.write_head(self._head)
 
     def _advance(self, *, segment: int, offset: int) -> None:
         self._head = Head(
@@ -232,11 +209,3 @@ class SegmentShard:
             offset=offset,
             peaks=self._frontier.peaks,
         )
-        heads.write(self._head_file, self._head)
-
-    def _close_files(self) -> None:
-        for descriptor in (self._segment_file, self._index_file, self._head_file):
-            if descriptor >= 0:
-                os.close(descriptor)
-        fcntl.flock(self._lock_file, fcntl.LOCK_UN)
-        os.close(self._lock_file)

@@ -6,16 +6,15 @@ holds, or makes a new one with a random tag. See ``docs/concepts/ledger.md``.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 from pathlib import Path
 from typing import ClassVar
 
-from baluarte.adapters.disk import open_or_new, outside, sync_folder
+from baluarte.adapters.disk import LOCAL, make_folders, outside
 from baluarte.adapters.ledger.layout import tags
 from baluarte.adapters.ledger.reader import SegmentReader
 from baluarte.adapters.ledger.shard import SEGMENT_BYTES, SegmentShard
+from baluarte.ports import Disk
 
 
 class Segments:
@@ -27,8 +26,10 @@ class Segments:
 
     name: ClassVar[str] = "segments"
 
-    def __init__(self, root: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._root, self._segment_bytes = root, segment_bytes
+    def __init__(
+        self, root: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL
+    ) -> None:
+        self._root, self._segment_bytes, self._disk = root, segment_bytes, disk
 
     def open_shard(self) -> SegmentShard:
         """Any free shard, recovered and locked for this process, or a new one.
@@ -37,42 +38,47 @@ class Segments:
             OutsideError: the folder can't be written or has no room.
             TrustError: a free shard has lost committed records.
         """
-        return open_shard(self._root, segment_bytes=self._segment_bytes)
+        return open_shard(self._root, segment_bytes=self._segment_bytes, disk=self._disk)
 
     def reader(self) -> SegmentReader:
         """Reads all shards, beside their writers."""
-        return SegmentReader(self._root)
+        return SegmentReader(self._root, disk=self._disk)
 
 
-def open_shard(root: Path, *, segment_bytes: int = SEGMENT_BYTES) -> SegmentShard:
-    """As :meth:`Segments.open_shard`."""
+def open_shard(
+    root: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL, in_turn: bool = False
+) -> SegmentShard:
+    """As :meth:`Segments.open_shard`; ``in_turn`` as :class:`SegmentShard` has it."""
+
+    def opened(folder: Path, lock: int) -> SegmentShard:
+        return SegmentShard(folder, lock, segment_bytes=segment_bytes, disk=disk, in_turn=in_turn)
+
     with outside("the ledger's folder can't be used", root):
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for tag in tags(root):
-            lock = _try_lock(root / tag)
+        make_folders(root, disk)
+        for tag in tags(root, disk):
+            lock = try_lock(root / tag, disk)
             if lock is not None:
-                return SegmentShard(root / tag, lock, segment_bytes=segment_bytes)
+                return opened(root / tag, lock)
         while True:
             folder = root / secrets.token_hex(3)
             try:
-                folder.mkdir(mode=0o700)
+                disk.make_folder(folder)
             except FileExistsError:
                 continue
-            lock = _try_lock(folder)  # None where another process was quicker
+            lock = try_lock(folder, disk)  # None where another process was quicker
             if lock is not None:
-                sync_folder(root)
-                return SegmentShard(folder, lock, segment_bytes=segment_bytes)
+                disk.sync_folder(root)
+                return opened(folder, lock)
 
 
-def _try_lock(folder: Path) -> int | None:
+def try_lock(folder: Path, disk: Disk) -> int | None:
     """Descriptor of the shard's lock file, locked; None where another writer holds it."""
-    descriptor = open_or_new(folder / "lock")
+    descriptor = disk.open_or_new(folder / "lock")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+        if disk.lock(descriptor):
+            return descriptor
     except BaseException:
-        os.close(descriptor)
+        disk.close(descriptor)
         raise
-    return descriptor
+    disk.close(descriptor)
+    return None
