@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.accounts import Account, ApiKey, Failures, Session
 from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.counterfactual import Answer, Question
@@ -838,4 +839,103 @@ class Registry(Protocol):
 
     def label_conflicts(self, detector: str) -> list[LabelRow]:
         """The newest word of each source about the events on which sources differ."""
+        ...
+
+
+# --- access ------------------------------------------------------------------------------------
+
+
+class Passwords(Protocol):
+    """Makes and checks what is kept of a password."""
+
+    def keep(self, password: str) -> str:
+        """The text to keep: salted, and costly to try."""
+        ...
+
+    def matches(self, password: str, kept: str | None) -> bool:
+        """Whether it is the one; without one that is kept it costs the same, and it isn't."""
+        ...
+
+
+class Accounts(Protocol):
+    """Accounts, their keys, passwords and sessions; every guard follows it."""
+
+    def generation(self) -> int:
+        """Rises by every change that a guard must know: cheap to poll."""
+        ...
+
+    def put(self, account: Account) -> None:
+        """Keep an account in the place of the one of its name, or as a new one."""
+        ...
+
+    def account(self, name: str) -> Account | None:
+        """The account of this name."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """All accounts, disabled ones too, by name."""
+        ...
+
+    def put_password(self, name: str, kept: str) -> None:
+        """Keep a person's password; sessions of theirs end, failures are forgotten.
+
+        Raises:
+            DataError: there is no such account.
+        """
+        ...
+
+    def password(self, name: str) -> str | None:
+        """What is kept of a person's password."""
+        ...
+
+    def failures(self, name: str) -> Failures:
+        """Failed sign-ins in a row, of any name that was tried."""
+        ...
+
+    def fail(self, name: str, *, at: int) -> Failures:
+        """Count one more; what there is then."""
+        ...
+
+    def forgive(self, name: str) -> None:
+        """Forget failures."""
+        ...
+
+    def add_key(self, key: ApiKey) -> None:
+        """Keep a new key.
+
+        Raises:
+            DataError: its id is known, or there is no such account.
+        """
+        ...
+
+    def api_keys(self) -> list[ApiKey]:
+        """All keys, revoked and expired ones too, oldest first."""
+        ...
+
+    def revoke_key(self, key: str, *, at: int) -> None:
+        """Take a key back, for good.
+
+        Raises:
+            DataError: there is no such key, or it was revoked before.
+        """
+        ...
+
+    def open_session(self, session: Session) -> None:
+        """Keep a new session; those that have ended go."""
+        ...
+
+    def session(self, mac: bytes) -> Session | None:
+        """The session, whether it still holds or not."""
+        ...
+
+    def end_session(self, mac: bytes) -> None:
+        """End one session."""
+        ...
+
+    def end_sessions(self, account: str) -> None:
+        """End every session of an account."""
+        ...
+
+    def use(self, tenant: str, *, day: int, n: int) -> int:
+        """Count ``n`` events of a tenant on a day (of UTC since 1970); all that it had by then."""
         ...

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from baluarte.adapters.stores.accounts import SqliteAccounts
 from baluarte.adapters.stores.folder import FolderBundles
 from baluarte.adapters.stores.segments import Segments
 from baluarte.adapters.stores.sqlite import SqliteRegistry
+from baluarte.testing.accounts import MemoryAccounts, check_accounts
 from baluarte.testing.stores import (
     MemoryBundles,
     MemoryLedger,
@@ -27,6 +29,7 @@ def memory(_: Path) -> None:
     check_ledger(ledger.open_shard, ledger.reader())
     check_bundle_store(MemoryBundles())
     check_registry(MemoryRegistry())
+    check_accounts(MemoryAccounts())
 
 
 def segments(place: Path) -> None:
@@ -43,8 +46,14 @@ def sqlite(place: Path) -> None:
         check_registry(registry)
 
 
+def accounts(place: Path) -> None:
+    with closing(SqliteAccounts(place / "accounts.db")) as store:
+        check_accounts(store)
+
+
 SUITES: dict[str, Callable[[Path], None]] = {
     "memory": memory,
+    "accounts": accounts,
     "segments": segments,
     "folder": folder,
     "sqlite": sqlite,

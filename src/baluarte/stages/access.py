@@ -1,0 +1,328 @@
+"""Who may ask: make accounts, grant, hand out keys, sign in. Each change is in the ledger first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from baluarte.core.accounts import (
+    KEY_ENTROPY,
+    SECRET_BYTES,
+    Account,
+    ApiKey,
+    Session,
+    check_grants,
+    check_name,
+    check_password,
+    eyes_behind,
+    format_grant,
+    key_text,
+    mac_of,
+)
+from baluarte.core.decision import ActRecord
+from baluarte.core.policy import Grant, Kind, Principal
+from baluarte.errors import DataError
+from baluarte.ports import Accounts, Clock, Entropy, LedgerShard, Passwords
+
+SESSION_US = 8 * 3_600_000_000  #: how long a session holds
+DAY_US = 86_400_000_000
+
+
+class Access:
+    """What changes accounts, on behalf of somebody.
+
+    Args:
+        actor: who changes; their hands are on what they make from then on.
+        pepper: under which keys and sessions are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        passwords: Passwords,
+        ledger: LedgerShard,
+        clock: Clock,
+        entropy: Entropy,
+        pepper: bytes,
+        actor: str,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._ledger = ledger
+        self._clock = clock
+        self._entropy = entropy
+        self._pepper = pepper
+        self._actor = actor
+
+    # --- accounts -----------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        *,
+        kind: Kind,
+        grants: Sequence[Grant],
+        owner: str | None = None,
+        subject: str | None = None,
+        reason: str = "",
+    ) -> Account:
+        """Make an account.
+
+        Args:
+            owner: of a service account: the person who answers for it (default: who makes it).
+            subject: ``issuer#subject`` of the provider that signs the person in: then who makes the
+                account never holds what opens it, and has no hand in it.
+
+        Raises:
+            DataError: the name is taken or none, or the grants can't stand together.
+        """
+        check_name(name)
+        if self._accounts.account(name) is not None:
+            raise DataError(f"there is an account {name} already", hint="`baluarte users list`.")
+        check_grants(kind, grants, where=name)
+        account = Account(
+            name=name,
+            kind=kind,
+            owner=name if kind == "person" else owner or self._actor,
+            grants=tuple(sorted(set(grants))),
+            hands=frozenset() if subject else self._eyes(),
+            made_at=self._clock.now_us(),
+            made_by=self._actor,
+            subject=subject,
+        )
+        self._record("account made", name, reason, kind=kind, grants=_said(account.grants))
+        self._accounts.put(account)
+        return account
+
+    def grant(self, name: str, grants: Sequence[Grant], *, reason: str = "") -> Account:
+        """Give an account these grants in the place of those that it has.
+
+        Raises:
+            DataError: there is no such account, or the grants can't stand together.
+        """
+        account = self._must(name)
+        check_grants(account.kind, grants, where=name)
+        changed = msgspec.structs.replace(account, grants=tuple(sorted(set(grants))))
+        self._record(
+            "grants changed", name, reason,
+            before=_said(account.grants), after=_said(changed.grants),
+        )  # fmt: skip
+        self._accounts.put(changed)
+        return changed
+
+    def disable(self, name: str, *, reason: str = "") -> Account:
+        """Let an account in no more; its keys and sessions hold no longer.
+
+        Raises:
+            DataError: there is no such account, it is disabled, or nobody else is an admin.
+        """
+        account = self._must(name)
+        if account.disabled_at is not None:
+            raise DataError(f"{name} was disabled before")
+        admins = [a.name for a in self._accounts.accounts() if _is_admin(a)]
+        if admins == [name]:
+            raise DataError(
+                f"{name} is the only admin", hint="Make another one first: `baluarte users add`."
+            )
+        changed = msgspec.structs.replace(account, disabled_at=self._clock.now_us())
+        self._record("account disabled", name, reason)
+        self._accounts.put(changed)
+        self._accounts.end_sessions(name)
+        return changed
+
+    def set_password(self, name: str, password: str, *, reason: str = "") -> None:
+        """Set a person's password; whoever sets another's has a hand in that account for good.
+
+        Raises:
+            DataError: there is no such person, or the password is too weak.
+        """
+        account = self._must(name)
+        if account.kind != "person":
+            raise DataError(f"{name} is a service account: it has keys and no password")
+        check_password(password, account=name)
+        kept = self._passwords.keep(password)
+        self._record("password set", name, reason)
+        touched = account.hands | self._eyes()
+        if touched != account.hands:
+            self._accounts.put(msgspec.structs.replace(account, hands=touched))
+        self._accounts.put_password(name, kept)
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def issue_key(
+        self,
+        name: str,
+        *,
+        note: str,
+        days: int,
+        rate_per_s: float | None = None,
+        burst: int | None = None,
+        reason: str = "",
+    ) -> tuple[ApiKey, str]:
+        """A new key for an account, and its text, which is shown once and kept nowhere.
+
+        Args:
+            days: how long it holds.
+            rate_per_s: requests a second that it may make, over all workers.
+
+        Raises:
+            DataError: there is no such account, or it is disabled.
+        """
+        account = self._must(name)
+        if account.disabled_at is not None:
+            raise DataError(f"{name} is disabled")
+        if days < 1:
+            raise DataError(f"expected a key to hold for a day at least, found {days}")
+        now = self._clock.now_us()
+        key_id, text = key_text(self._entropy.token(KEY_ENTROPY))
+        key = ApiKey(
+            id=key_id,
+            account=name,
+            note=note,
+            mac=mac_of(self._pepper, text.encode()),
+            made_at=now,
+            made_by=self._actor,
+            until=now + days * DAY_US,
+            rate_per_s=rate_per_s,
+            burst=burst,
+        )
+        self._record("key issued", name, reason, key=key_id, until=key.until)
+        touched = account.hands | self._eyes()
+        if touched != account.hands:
+            self._accounts.put(msgspec.structs.replace(account, hands=touched))
+        self._accounts.add_key(key)
+        return key, text
+
+    def withdraw_key(self, key: str, *, reason: str = "") -> None:
+        """Take a key back; no worker takes it a second later.
+
+        Raises:
+            DataError: there is no such key, or it was taken back before.
+        """
+        if key not in {known.id for known in self._accounts.api_keys()}:
+            raise DataError(f"there is no key {key[:80]!r}", hint="`baluarte keys issued`.")
+        self._record("key withdrawn", key, reason)
+        self._accounts.revoke_key(key, at=self._clock.now_us())
+
+    # --- within -------------------------------------------------------------------------------
+
+    def _must(self, name: str) -> Account:
+        account = self._accounts.account(name)
+        if account is None:
+            raise DataError(f"there is no account {name[:80]!r}", hint="`baluarte users list`.")
+        return account
+
+    def _eyes(self) -> frozenset[str]:
+        """Everyone behind the actor: what they set, all of these had a hand in."""
+        known = {account.name: account for account in self._accounts.accounts()}
+        return eyes_behind([self._actor], known)
+
+    def _record(self, what: str, subject: str, reason: str, **details: str | int) -> None:
+        act = ActRecord(
+            at=self._clock.now_us(),
+            act="access",
+            actor=self._actor,
+            detector="",
+            reason=reason,
+            details={"what": what, "subject": subject, **details},
+        )
+        self._ledger.append([msgspec.json.encode(act)])
+        self._ledger.commit()
+
+
+class Door:
+    """Lets persons in: by password, and by the session that follows.
+
+    Every answer to a wrong name, a wrong password, a locked and a disabled account is the same, and
+    takes as long.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        passwords: Passwords,
+        clock: Clock,
+        entropy: Entropy,
+        pepper: bytes,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._clock = clock
+        self._entropy = entropy
+        self._pepper = pepper
+
+    def sign_in(self, name: str, password: str) -> str | None:
+        """The secret of a new session; None where the two don't let anybody in."""
+        now = self._clock.now_us()
+        account = self._accounts.account(name)
+        holds = self._passwords.matches(password, self._accounts.password(name))
+        if self._accounts.failures(name).locked(now):
+            return None
+        if not holds or account is None or account.disabled_at is not None:
+            self._accounts.fail(name, at=now)
+            return None
+        self._accounts.forgive(name)
+        return self.open(account, how="password")
+
+    def open(self, account: Account, *, how: str) -> str:
+        """The secret of a new session for an account that was let in."""
+        now = self._clock.now_us()
+        secret = self._entropy.token(SECRET_BYTES)
+        self._accounts.open_session(
+            Session(
+                mac=mac_of(self._pepper, secret),
+                account=account.name,
+                made_at=now,
+                until=now + SESSION_US,
+                how=how,
+            )
+        )
+        return secret.hex()
+
+    def of_session(self, secret: str) -> Principal | None:
+        """Who a session's secret stands for; None where it holds no longer."""
+        mac = self._mac(secret)
+        session = self._accounts.session(mac) if mac is not None else None
+        if session is None or session.until <= self._clock.now_us():
+            return None
+        account = self._accounts.account(session.account)
+        if account is None or account.disabled_at is not None:
+            return None
+        return principal_of(account)
+
+    def sign_out(self, secret: str) -> None:
+        """End the session."""
+        mac = self._mac(secret)
+        if mac is not None:
+            self._accounts.end_session(mac)
+
+    def _mac(self, secret: str) -> bytes | None:
+        try:
+            raw = bytes.fromhex(secret)
+        except ValueError:
+            return None
+        return mac_of(self._pepper, raw)
+
+
+def principal_of(account: Account, key: ApiKey | None = None) -> Principal:
+    """Who asks, in a session of an account or by a key of it."""
+    hands = account.hands | {account.owner}
+    return Principal(
+        name=account.name,
+        kind=account.kind,
+        via="session" if key is None else "key",
+        grants=account.grants,
+        hands=hands if key is None else hands | {key.made_by},
+        key="" if key is None else key.id,
+    )
+
+
+def _is_admin(account: Account) -> bool:
+    return account.disabled_at is None and any(g.role == "admin" for g in account.grants)
+
+
+def _said(grants: Sequence[Grant]) -> str:
+    return " ".join(format_grant(grant) for grant in sorted(grants)) or "none"
