@@ -152,10 +152,10 @@ class Workplace:
 class Server:
     """A server in a process of its own."""
 
-    def __init__(self, workplace: Workplace, **changes: Any) -> None:
+    def __init__(self, workplace: Workplace, *, code: str = _RUN, **changes: Any) -> None:
         self.token = workplace.token.text
         script = workplace.root / "run_server.py"
-        script.write_text(_RUN)
+        script.write_text(code)
         self.process = subprocess.Popen(
             [sys.executable, str(script), msgspec.json.encode(workplace.settings(**changes))],
             stdout=subprocess.PIPE,

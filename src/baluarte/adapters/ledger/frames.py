@@ -7,17 +7,18 @@ flipped bits; that nobody changed a record on purpose is what the Merkle leaves 
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Iterator
 
 from baluarte.adapters.disk import LOCAL
+from baluarte.core.leaves import FRAME
 from baluarte.errors import TrustError
 from baluarte.ports import Disk
 
-HEADER = struct.Struct("<II")
+HEADER = FRAME
 MAX_RECORD_BYTES = 16 << 20
 _CHUNK = 4 << 20
+_ZEROS = bytes(_CHUNK)
 
 
 def frame(record: bytes) -> bytes:
@@ -73,7 +74,11 @@ def read_frame(descriptor: int, offset: int, *, where: str, disk: Disk = LOCAL) 
 def tail(descriptor: int, offset: int, disk: Disk = LOCAL) -> bytes:
     """What follows ``offset`` up to the last byte that is not zero: empty after a clean end."""
     parts: list[bytes] = []
+    n_bytes = n_kept = 0
     while part := disk.read_at(descriptor, _CHUNK, offset):
         parts.append(part)
         offset += len(part)
-    return b"".join(parts).rstrip(b"\x00")
+        n_bytes += len(part)
+        if part != _ZEROS[: len(part)]:  # quick: most of what follows is room
+            n_kept = n_bytes
+    return b"".join(parts)[:n_kept].rstrip(b"\x00")

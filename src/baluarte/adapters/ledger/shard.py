@@ -11,11 +11,12 @@ from typing import Self
 from baluarte.adapters.disk import LOCAL, outside
 from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.files import ShardFiles
-from baluarte.adapters.ledger.frames import HEADER, MAX_RECORD_BYTES, frame
+from baluarte.adapters.ledger.frames import HEADER, MAX_RECORD_BYTES
 from baluarte.adapters.ledger.head import Head
-from baluarte.adapters.ledger.layout import entry, segments
+from baluarte.adapters.ledger.layout import segments
 from baluarte.adapters.ledger.recover import Recovery, recover
-from baluarte.core.merkle import leaf_hash
+from baluarte.core.leaves import seal
+from baluarte.core.merkle import leaf_hashes
 from baluarte.errors import OutsideError
 from baluarte.ports import Disk
 
@@ -128,7 +129,7 @@ class SegmentShard:
         """32 bytes: the RFC 9162 tree head over all records, durable or not."""
         with self._writing, self._queueing:
             frontier = self._frontier.copy()
-            frontier.extend(map(leaf_hash, self._queue))
+            frontier.extend(leaf_hashes(self._queue))
         return frontier.root()
 
     def close(self) -> None:
@@ -188,17 +189,11 @@ class SegmentShard:
         """Write, fdatasync, then the index and the head: the order that recovery relies on."""
         if not records:
             return
-        frames = [frame(record) for record in records]
-        leaves = [leaf_hash(record) for record in records]
-        begin = offset = self._head.offset
-        entries: list[bytes] = []
-        for framed, leaf in zip(frames, leaves, strict=True):
-            entries.append(entry(offset, leaf))
-            offset += len(framed)
-        self._files.write(b"".join(frames), begin)
-        self._files.write_index(b"".join(entries), self._head.size - self._head.segment)
-        self._frontier.extend(leaves)
-        self._advance(segment=self._head.segment, offset=offset)
+        begin = self._head.offset
+        sealed = seal(records, offset=begin, frontier=self._frontier)
+        self._files.write(sealed.frames, begin)
+        self._files.write_index(sealed.entries, self._head.size - self._head.segment)
+        self._advance(segment=self._head.segment, offset=begin + len(sealed.frames))
         self._files.write_head(self._head)
 
     def _advance(self, *, segment: int, offset: int) -> None:

@@ -92,7 +92,8 @@ class Recorder:
             done(None)
         else:
             self._waiting.append((shard, shard.size, done))
-        self._called.set()
+        if not self._called.is_set():  # far cheaper than to set it again
+            self._called.set()
 
     def after_commit(self, done: Done) -> None:
         """``done`` is called in the loop when all that is queued now is durable, or has failed."""
