@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.program.draft import seal
 from baluarte.core.program.evaluate import Evaluator
-from baluarte.methods.models.lightgbm import draft_of_text
+from baluarte.methods.lightgbm_text import draft_of_text
 
 N_COLUMNS = 41
 N_BATCH = 20_000

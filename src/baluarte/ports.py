@@ -35,6 +35,8 @@ from baluarte.core.windows import Seen, Told, WindowCounts
 Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
 Target = NDArray[np.int8]  #: (n,) 1 attack, 0 not
 Params = Mapping[str, int | float | str | bool]
+#: asked with the folds judged so far and the value over their rows: whether to break a trial off
+Behind = Callable[[int, float], bool]
 
 
 # --- time, entropy, progress -------------------------------------------------------------------
@@ -104,10 +106,21 @@ class Fitted(Protocol):
 
 
 class Model(Protocol):
-    """A learner: one file in ``methods/models``."""
+    """A learner: one file in ``methods/models``.
 
-    name: ClassVar[str]
-    needs_labels: ClassVar[bool]
+    One that fits on some of the rows gives what it fitted a ``sample``: (m,) their numbers. One
+    that refuses parameters of its library has them in ``refuses``, each with the reason.
+    """
+
+    @property
+    def name(self) -> str:
+        """As contracts call it."""
+        ...
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it learns from labels."""
+        ...
 
     def defaults(self) -> Params:
         """Parameters of trial 0: sound without any search."""
@@ -125,6 +138,14 @@ class Model(Protocol):
 class Search(Protocol):
     """A resumable, deterministic search over a model's space; one trial at a time."""
 
+    def size(self, models: Sequence[Model], *, budget: SearchBudget) -> int:
+        """How many trials it runs, unless the clock stops it.
+
+        Raises:
+            ContractError: fewer than it needs are allowed.
+        """
+        ...
+
     def run(
         self, models: Sequence[Model], *, budget: SearchBudget, evaluate: Evaluate, key: str
     ) -> list[Trial]:
@@ -140,9 +161,14 @@ class Evaluate(Protocol):
     """Scores one parameter set of one model."""
 
     def __call__(
-        self, model: Model, params: Params, *, seed: int
+        self, model: Model, params: Params, *, seed: int, behind: Behind | None = None
     ) -> tuple[float, dict[str, float]]:
-        """The value to maximise and the figures to record."""
+        """The value to maximise and the figures to record.
+
+        Args:
+            behind: asked after each fold but the last; where it says yes the trial ends, and value
+                and figures are those of the folds that were judged.
+        """
         ...
 
 

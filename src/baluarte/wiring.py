@@ -48,6 +48,10 @@ def plugin(group: str, name: str, *, where: str) -> Any:
     Raises:
         ContractError: no installed package registers it; names the nearest one.
     """
+    return _point(group, name, where).load()()
+
+
+def _point(group: str, name: str, where: str) -> EntryPoint:
     point = _points(group).get(name)
     if point is None:
         raise ContractError(
@@ -55,12 +59,18 @@ def plugin(group: str, name: str, *, where: str) -> Any:
             where=where,
             hint=did_you_mean(name, plugin_names(group)),
         )
-    return point.load()()
+    return point
 
 
-def open_search(name: str, *, journal: Path | None, progress: Progress | None) -> Search:
-    """The search plug-in with this name, keeping its trials in a journal file."""
-    kind = _points("searches")[name].load()
+def open_search(
+    name: str, *, journal: Path | None, progress: Progress | None, where: str
+) -> Search:
+    """The search plug-in with this name, keeping its trials in a journal file.
+
+    Raises:
+        ContractError: no installed package registers it; names the nearest one.
+    """
+    kind = _point("searches", name, where).load()
     search: Search = kind(journal=None if journal is None else str(journal), progress=progress)
     return search
 

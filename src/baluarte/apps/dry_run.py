@@ -23,6 +23,8 @@ from baluarte.core.search import FitTask
 from baluarte.core.survey import Survey
 from baluarte.errors import OutsideError
 from baluarte.ports import Fitted, Matrix, Model, Params
+from baluarte.stages.fit import fit_task
+from baluarte.stages.told import told
 from baluarte.stages.train import trained_families
 from baluarte.stages.trials import FINAL_ROWS, TRIAL_ROWS
 
@@ -72,19 +74,15 @@ def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | Non
 
 def _timed(contract: Contract, encoder: Encoder, X: Matrix, y: NDArray[np.int8]) -> DryRun:
     """Two fits of each family at its defaults, and the scoring of one event by the slowest."""
-    task = FitTask(
-        categorical=tuple(column.categorical for column in encoder.columns),
-        monotone=(0,) * len(encoder.columns),
-        seed=contract.learner.seed,
-        threads=contract.learner.threads,
-        class_weight=contract.learner.class_weight,
-    )
+    task = fit_task(contract, encoder)
+    where = f"{contract.name}: learner.families"
+    names = trained_families(contract)
+    models = told(contract, [wiring.plugin("models", name, where=where) for name in names])
     families: dict[str, tuple[float, float]] = {}
     drawn: dict[str, tuple[float, float]] = {}
     latencies = []
     every = np.linspace(0, len(X) - 1, SMALL).astype(np.int64)
-    for name in trained_families(contract):
-        model: Model = wiring.plugin("models", name, where=f"{contract.name}: learner.families")
+    for name, model in zip(names, models, strict=True):
         _seconds(model, X[every], y[every], task, model.defaults())  # imports and warms
         small, _ = _seconds(model, X[every], y[every], task, model.defaults())
         large, fitted = _seconds(model, X, y, task, model.defaults())

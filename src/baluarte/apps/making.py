@@ -46,7 +46,9 @@ from baluarte.stages.seal import seal
 from baluarte.stages.train import ArmDrift, Provenance, TrainingTools, train, trained_families
 
 _TIMED_EVENTS = 2_000
-_LIBRARIES = ("lightgbm", "msgspec", "numpy", "optuna", "scikit-learn", "scipy")
+_LIBRARIES = (
+    "lightgbm", "msgspec", "numpy", "optuna", "scikit-learn", "scipy", "xgboost", "xgboost-cpu",
+)  # fmt: skip
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +133,12 @@ def training_tools(
     where = f"{contract.name}: learner.families"
     return TrainingTools(
         models=[wiring.plugin("models", name, where=where) for name in trained_families(contract)],
-        search=wiring.open_search("optuna", journal=journal, progress=progress),
+        search=wiring.open_search(
+            contract.learner.search or "optuna",
+            journal=journal,
+            progress=progress,
+            where=f"{contract.name}: learner.search",
+        ),
         gates=gates_of(contract),
         arm=drift_arm(place.workspace.watch.arl),
         time_events=time_events,

@@ -36,8 +36,8 @@ class Bands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         knot_scores: where the probability is known, strictly ascending.
         knot_probabilities: strictly ascending with them, in (0, 1).
         point_cuts: 999 scores, ascending; points are how many of them a score reaches.
-        calibration: ``isotonic`` on labelled rows, or ``quantile``: without labels the probability
-            is only the share of calibration rows at or below the score.
+        calibration: how the table was made of labelled rows, or ``quantile``: without labels the
+            probability is only the share of calibration rows at or below the score.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Bands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     knot_scores: tuple[int, ...]
     knot_probabilities: tuple[float, ...]
     point_cuts: tuple[int, ...]
-    calibration: Literal["isotonic", "quantile"]
+    calibration: Literal["isotonic", "platt", "beta", "quantile"]
     format: Literal["baluarte-bands/1"] = "baluarte-bands/1"
 
     @cached_property

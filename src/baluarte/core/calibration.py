@@ -75,7 +75,7 @@ def calibrate(scores: NDArray[np.int64], labels: NDArray[np.int8]) -> Knots:
     p, again = isotonic((block_hits + 0.5) / (block_n + 1), block_n)
     sizes = np.add.reduceat(block_n, again)
     centers = np.add.reduceat(block_scores * block_n, again) / sizes
-    return _table(centers, np.log(p / (1 - p)), int(unique[0]), int(unique[-1]))
+    return table(centers, np.log(p / (1 - p)), int(unique[0]), int(unique[-1]))
 
 
 def rank_table(scores: NDArray[np.int64]) -> Knots:
@@ -88,13 +88,19 @@ def rank_table(scores: NDArray[np.int64]) -> Knots:
     share = (np.cumsum(counts) - 0.5 * counts) / len(scores)  # mid-ranks, in (0, 1)
     log_odds = np.log(share / (1 - share))
     _, kept = np.unique(np.floor(log_odds / STEP), return_index=True)
-    return _table(unique[kept].astype(np.float64), log_odds[kept], int(unique[0]), int(unique[-1]))
+    return table(unique[kept].astype(np.float64), log_odds[kept], int(unique[0]), int(unique[-1]))
 
 
-def _table(
+def table(
     centers: NDArray[np.float64], log_odds: NDArray[np.float64], lowest: int, highest: int
 ) -> Knots:
-    """Knots through the centres, stretched to the outermost scores by the mean slope."""
+    """Knots through the centres, stretched to the outermost scores by the mean slope.
+
+    Args:
+        centers: (k,) scores, strictly ascending.
+        log_odds: (k,) at the centres, never falling.
+        lowest: score that the table reaches down to; ``highest`` up to.
+    """
     if len(centers) > 1:
         slope = (log_odds[-1] - log_odds[0]) / (centers[-1] - centers[0])
         below = min(MAX_STRETCH, slope * (centers[0] - lowest))

@@ -31,7 +31,7 @@ Param = int | float | str | bool
 
 
 class TrialRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One trial of the search, as evidence."""
+    """One trial of the search, as evidence: see :class:`~baluarte.core.search.Trial`."""
 
     number: int
     model: str
@@ -39,14 +39,26 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     value: float
     seconds: float
     figures: dict[str, float] = {}
+    pruned: bool = False
+    folds: tuple[float, ...] = ()
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One family in the sealed sum: its trial's parameters and its weight on the margin."""
+    """One family in the sealed sum: its trial's parameters and its weight on the margin.
+
+    Attributes:
+        slope: in a vote the margin goes through the logistic function of slope * margin + offset.
+        rows: how many rows it was fitted on, where they are a sample of the fit rows.
+        sample: digest of that sample's contents.
+    """
 
     model: str
     weight: float
     params: dict[str, Param]
+    slope: float | msgspec.UnsetType = msgspec.UNSET
+    offset: float | msgspec.UnsetType = msgspec.UNSET
+    rows: int | msgspec.UnsetType = msgspec.UNSET
+    sample: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

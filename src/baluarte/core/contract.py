@@ -14,6 +14,9 @@ BudgetKind = Literal["max_fpr", "max_alerts_per_day", "min_precision", "max_cost
 WindowOp = Literal[
     "flag", "count", "share", "rate", "sum", "mean", "min", "max", "distinct", "since_last", "ratio"
 ]
+Combine = Literal["sum", "vote", "stack"]
+Calibration = Literal["isotonic", "platt", "beta"]
+Param = bool | int | float | str  #: of a learner
 BUDGETS: tuple[BudgetKind, ...] = ("max_fpr", "max_alerts_per_day", "min_precision", "max_cost")
 
 
@@ -69,17 +72,50 @@ class Points(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     double_odds: float = 50.0  #: points that double the odds
 
 
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows a family is fitted on, where attacks are rare.
+
+    ``under`` leaves other events out, ``over`` repeats attacks, until attacks are ``share`` of the
+    rows. All that is measured and promised keeps the natural mix.
+    """
+
+    how: Literal["under", "over"]
+    share: float = 0.5
+
+
 class Learner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How candidates are trained; every choice here is part of the seal."""
+    """How candidates are trained; every choice here is part of the seal.
+
+    What is not said is left out of the sealed bytes, so that old ones stay equal.
+
+    Attributes:
+        class_weight: what one attack weighs against the rest: 1, as much as makes both classes
+            weigh the same, or a stated number.
+        blend: also try the weighted sum of the best of each family.
+        threads: fixed, since some learners' sums depend on it.
+        max_minutes: wall-clock stop of the search; when it acts, that is recorded.
+        combine: how the best of each family become one score; a sum where not said. ``vote`` is the
+            mean of their calibrated probabilities, ``stack`` a logistic regression over them.
+        calibration: how scores become probabilities; isotonic where not said.
+        search: the search plug-in; Optuna where not said.
+        prune: whether trials that fall behind after their first folds are broken off.
+        params: parameters of families that are not searched: one value, or those to try.
+    """
 
     families: tuple[str, ...] = ("lightgbm", "random_forest", "logistic")
     trials: int = 24
     folds: int = 3
     seed: int = 0
-    class_weight: Literal["none", "balanced"] = "none"
-    blend: bool = True  #: also try the weighted sum of the best of each family
-    threads: int = 2  #: fixed: some learners' sums depend on it
-    max_minutes: float | None = None  #: wall-clock stop; when it acts, that is recorded
+    class_weight: Literal["none", "balanced"] | float = "none"
+    blend: bool = True
+    threads: int = 2
+    max_minutes: float | None = None
+    combine: Combine | UnsetType = UNSET
+    calibration: Calibration | UnsetType = UNSET
+    search: str | UnsetType = UNSET
+    prune: Literal[True] | UnsetType = UNSET
+    sampling: Sampling | UnsetType = UNSET
+    params: dict[str, dict[str, Param | tuple[Param, ...]]] | UnsetType = UNSET
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

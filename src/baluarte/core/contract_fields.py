@@ -28,6 +28,7 @@ ROLE_TYPES: dict[Role, tuple[FieldType, ...]] = {
     "entity": ("text", "category", "integer", "ip"),
 }
 PSEUDONYM_TYPES: tuple[FieldType, ...] = ("category", "text")
+ORDERED_TYPES: tuple[FieldType, ...] = ("number", "integer", "boolean")
 PSEUDONYM_ROLES: tuple[Role, ...] = ("feature", "id", "entity")
 
 
@@ -191,6 +192,11 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
     if table.allow_infinite and kind != "number":
         message = f"only for fields of type number; {name} is {kind}"
         report.fault(("fields", name, "allow_infinite"), message)
+    if table.monotone is not UNSET and (
+        kind not in ORDERED_TYPES or role != "feature" or table.available != "at_decision"
+    ):
+        message = f"only for features of type {', '.join(ORDERED_TYPES)}; {name} is {kind}, {role}"
+        report.fault(("fields", name, "monotone"), message)
     if table.pseudonym:
         report.fault(("fields", name, "pseudonym"), "pseudonyms are not made by this release")
     if table.pseudonym and (kind not in PSEUDONYM_TYPES or role not in PSEUDONYM_ROLES):
@@ -215,6 +221,7 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
         unit="s" if isinstance(table.unit, UnsetType) else table.unit,
         clean=_steps(name, kind, role, table, report) or UNSET,
         pseudonym=True if table.pseudonym else UNSET,
+        monotone=table.monotone,
     )
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from baluarte.core.contract import WindowOp
-from baluarte.core.schema import FieldType, GivenRole, Mutable, TimeUnit
+from baluarte.core.contract import Calibration, Combine, Param, WindowOp
+from baluarte.core.schema import FieldType, GivenRole, Monotone, Mutable, TimeUnit
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,62}$"  #: detectors, bands, windows: safe in addresses and files
 FIELD_PATTERN = r"^[^\x00-\x1f\x7f]{1,256}$"
@@ -44,6 +44,7 @@ Rate = Annotated[float, Meta(gt=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Value = str | int | bool  #: of a label; brought to canonical text
 Cost = Positive | FieldName
+Told = Param | Annotated[tuple[Param, ...], Meta(min_length=1)]
 
 
 class EventsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +128,10 @@ class FieldTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mutable: Annotated[
         Mutable, Meta(description="what an attacker can do to the value: no, up, down, any")
     ] = "any"
+    monotone: (
+        Annotated[Monotone, Meta(description="a higher value never lowers, or raises, the score")]
+        | UnsetType
+    ) = UNSET
     required: bool = False
     allow_infinite: bool = False
     unit: Annotated[TimeUnit, Meta(description="of numeric times")] | UnsetType = UNSET
@@ -251,6 +256,16 @@ class PointsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     double_odds: Positive = 50.0
 
 
+class SamplingTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows a family is fitted on, where attacks are rare."""
+
+    how: Annotated[
+        Literal["under", "over"],
+        Meta(description="leave other events out, or repeat attacks"),
+    ]
+    share: Annotated[Rate, Meta(description="of attacks among the rows then")] = 0.5
+
+
 class LearnerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How candidates are trained."""
 
@@ -258,8 +273,27 @@ class LearnerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     trials: Annotated[int, Meta(ge=1, le=100_000)] = 24
     folds: Annotated[int, Meta(ge=2, le=20)] = 3
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: Annotated[
+        Literal["none", "balanced"] | Positive,
+        Meta(description="what an attack weighs: none, balanced, or how many times more"),
+    ] = "none"
+    sampling: SamplingTable | UnsetType = UNSET
     blend: bool = True
+    combine: Annotated[
+        Combine,
+        Meta(description="a weighted sum, the mean of probabilities, or a regression over them"),
+    ] = "sum"
+    calibration: Annotated[Calibration, Meta(description="how scores become probabilities")] = (
+        "isotonic"
+    )
+    search: Annotated[Said, Meta(description="optuna, or grid")] = "optuna"
+    prune: Annotated[bool, Meta(description="whether trials that fall behind are broken off")] = (
+        False
+    )
+    params: Annotated[
+        dict[Name, dict[Said, Told]],
+        Meta(description="by family: a parameter's value, or the list of those to try"),
+    ] = {}
     threads: Annotated[int, Meta(ge=1, le=256)] = 2
     max_minutes: Positive | UnsetType = UNSET
 

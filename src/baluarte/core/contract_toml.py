@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from baluarte.core.contract import Accept, Contract, Learner, Points
+from baluarte.core.contract import Accept, Contract, Learner, Points, Sampling
 from baluarte.core.contract_fields import build_label, build_schema, hide_family
 from baluarte.core.contract_promises import build_bands, build_gates, build_objective
 from baluarte.core.contract_surface import DetectorFile
@@ -21,6 +21,8 @@ from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_str
 from baluarte.errors import ContractError
 
 UNLABELLED_FAMILIES = ("isolation_forest",)  #: what can be learnt where no label is named
+#: the default where a field is monotone
+MONOTONE_FAMILIES = ("lightgbm", "hist_gradient_boosting", "random_forest")
 
 
 def parse_contract(
@@ -29,6 +31,7 @@ def parse_contract(
     where: str,
     known_families: Collection[str] | None = None,
     known_gates: Collection[str] | None = None,
+    known_searches: Collection[str] | None = None,
     beside: Callable[[str], str] | None = None,
 ) -> Contract:
     """The contract that a ``detector.toml`` declares, complete and in normal form.
@@ -37,6 +40,7 @@ def parse_contract(
         where: the file's name, as faults name it.
         known_families: names of the learners at hand; None leaves them unchecked.
         known_gates: names of the gates at hand; None leaves them unchecked.
+        known_searches: names of the searches at hand; None leaves them unchecked.
         beside: the text of a file that this one names, relative to it; None leaves such files
             unread.
 
@@ -59,7 +63,7 @@ def parse_contract(
         objective=objective,
         bands=bands,
         points=Points(**msgspec.structs.asdict(surface.points)),
-        learner=_learner(surface, labelled=label is not None),
+        learner=_learner(surface, schema, labelled=label is not None),
         gates=build_gates(surface, objective, bands, schema, report),
         accept=tuple(Accept(finding=f, reason=r) for f, r in surface.plan.accept.items()),
         windows=windows,
@@ -69,6 +73,7 @@ def parse_contract(
     catalogue = _reasons(surface, schema, beside, report)
     contract = msgspec.structs.replace(contract, reasons=catalogue)
     _check_known(contract, known_families, known_gates, report)
+    _check_learner(contract.learner, known_searches, label is not None, report)
     report.stop_if_faulty()
     return contract
 
@@ -78,9 +83,12 @@ def contract_json_schema() -> dict[str, Any]:
     return editor_schema(DetectorFile)
 
 
-def _learner(surface: DetectorFile, *, labelled: bool) -> Learner:
+def _learner(surface: DetectorFile, schema: Schema, *, labelled: bool) -> Learner:
     table = surface.learner
     default = Learner().families if labelled else UNLABELLED_FAMILIES
+    if labelled and schema.is_monotone:
+        default = MONOTONE_FAMILIES
+    sampling = table.sampling
     return Learner(
         families=default if isinstance(table.families, UnsetType) else table.families,
         trials=table.trials,
@@ -90,6 +98,14 @@ def _learner(surface: DetectorFile, *, labelled: bool) -> Learner:
         blend=table.blend,
         threads=table.threads,
         max_minutes=None if isinstance(table.max_minutes, UnsetType) else table.max_minutes,
+        combine=UNSET if table.combine == "sum" else table.combine,
+        calibration=UNSET if table.calibration == "isotonic" else table.calibration,
+        search=UNSET if table.search == "optuna" else table.search,
+        prune=True if table.prune else UNSET,
+        sampling=UNSET
+        if isinstance(sampling, UnsetType)
+        else Sampling(how=sampling.how, share=sampling.share),
+        params=table.params or UNSET,
     )
 
 
@@ -125,3 +141,22 @@ def _check_known(
         if gates is not None and gate.name not in gates:
             hint = did_you_mean(gate.name, sorted(gates))
             report.fault(("gates", gate.name), f"no gate {gate.name}.", hint)
+
+
+def _check_learner(
+    learner: Learner, searches: Collection[str] | None, labelled: bool, report: Report
+) -> None:
+    named = learner.search
+    if searches is not None and not isinstance(named, UnsetType) and named not in searches:
+        hint = did_you_mean(named, sorted(searches))
+        report.fault(("learner", "search"), f"no search {named}.", hint)
+    told = {} if isinstance(learner.params, UnsetType) else learner.params
+    for family in told:
+        if family not in learner.families:
+            message = f"{family} is not one of the families: {', '.join(learner.families)}."
+            report.fault(
+                ("learner", "params", family), message, did_you_mean(family, learner.families)
+            )
+    for key in ("sampling", "combine", "calibration"):
+        if not labelled and getattr(learner, key) is not UNSET:
+            report.fault(("learner", key), "can only be done with labels")

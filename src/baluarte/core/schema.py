@@ -13,6 +13,7 @@ GivenRole = Literal[
 ]
 Role = GivenRole | Literal["derived"]
 Mutable = Literal["no", "up", "down", "any"]
+Monotone = Literal["up", "down"]
 TimeUnit = Literal["s", "ms", "us"]
 Operation = Literal["trim", "lower", "upper", "unit", "clip", "log", "impute", "scale"]
 Learnt = Literal["median", "mean", "most_frequent", "standard", "robust", "range"]
@@ -45,13 +46,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``path`` reaches into nested objects by dots (``flow.bytes_toserver``); it is the name itself
     when not given. ``available`` says whether the value is known when the decision is made; a field
-    that is
-    only known after is never a feature. ``mutable`` says what an attacker can do to it: nothing,
-    push it up, push it down, or set it freely. ``pseudonym`` says that the value is personal, and
-    that a keyed pseudonym stands for it from the reader on; where it isn't given it is left out of
-    the sealed bytes. ``personal`` says that it is about a person: a record keeps it sealed under
-    the key of the schema's subject (:mod:`baluarte.core.envelope`). A field of the role ``derived``
-    is not in an event as it comes: it is computed over a window (:mod:`baluarte.core.windows`).
+    that is only known after is never a feature. ``mutable`` says what an attacker can do to it:
+    nothing, push it up, push it down, or set it freely. ``monotone`` promises that a higher value,
+    all else equal, never lowers (``up``) or never raises (``down``) the score; a missing value is
+    neither. ``pseudonym`` says that the value is personal, and that a keyed pseudonym stands for it
+    from the reader on. ``personal`` says that it is about a person: a record keeps it sealed under
+    the key of the schema's subject (:mod:`baluarte.core.envelope`). What isn't given of these three
+    is left out of the sealed bytes. A field of the role ``derived`` is not in an event as it comes:
+    it is computed over a window (:mod:`baluarte.core.windows`).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clean: tuple[Cleaning, ...] | UnsetType = UNSET  #: absent without steps: old bytes stay equal
     pseudonym: bool | UnsetType = UNSET
     personal: bool | UnsetType = UNSET  #: a record keeps it sealed under its subject's key
+    monotone: Monotone | UnsetType = UNSET
 
     @property
     def steps(self) -> tuple[Cleaning, ...]:
@@ -129,6 +132,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def features(self) -> tuple[Field, ...]:
         """The fields that a learner may see, in order."""
         return tuple(field for field in self.fields if field.is_feature)
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether some field is promised to be monotone."""
+        return any(field.monotone in ("up", "down") for field in self.fields)
 
     @property
     def given_names(self) -> list[str]:

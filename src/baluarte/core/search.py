@@ -13,10 +13,15 @@ class SearchBudget(msgspec.Struct, frozen=True, kw_only=True):
     trials: int
     seed: int
     max_minutes: float | None = None
+    prune: bool = False  #: whether trials that fall behind are broken off
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One completed trial."""
+    """One trial: completed, or broken off because it fell behind.
+
+    ``value`` is then over the folds that were judged; ``folds`` are the values after each fold but
+    the last, where somebody asked.
+    """
 
     number: int
     model: str
@@ -24,6 +29,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     value: float  #: higher is better
     seconds: float
     figures: dict[str, float] = {}
+    pruned: bool = False
+    folds: tuple[float, ...] = ()
 
 
 class FitTask(msgspec.Struct, frozen=True, kw_only=True):

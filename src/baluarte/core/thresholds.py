@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from baluarte.core.bands import Bands, point_cuts
 from baluarte.core.bounds import look_alpha
-from baluarte.core.calibration import calibrate, rank_table
-from baluarte.core.contract import BudgetKind, Contract
+from baluarte.core.calibration import Knots, calibrate, rank_table
+from baluarte.core.calibration_curves import beta, platt
+from baluarte.core.contract import BudgetKind, Calibration, Contract
 from baluarte.core.evidence import Figure
 from baluarte.core.threshold_cost import by_cost
 from baluarte.core.threshold_precision import by_precision
@@ -34,6 +35,13 @@ _SEARCHES: dict[BudgetKind, Callable[[Search], Found]] = {
     "max_alerts_per_day": by_alerts_per_day,
     "min_precision": by_precision,
     "max_cost": by_cost,
+}
+
+
+_CURVES: dict[Calibration, Callable[[NDArray[np.int64], NDArray[np.int8]], Knots]] = {
+    "isotonic": calibrate,
+    "platt": platt,
+    "beta": beta,
 }
 
 
@@ -59,17 +67,18 @@ def fit_bands(
     thresholds, figures = fit_thresholds(
         contract, threshold=threshold, grid=calibration.scores, proof=proof
     )
+    how: Calibration = contract.learner.calibration or "isotonic"
     if calibration.labels is None:
         knots = rank_table(calibration.scores)
     else:
-        knots = calibrate(calibration.scores, calibration.labels)
+        knots = _CURVES[how](calibration.scores, calibration.labels)
     bands = Bands(
         names=tuple(band.name for band in contract.bands),
         thresholds=thresholds,
         knot_scores=tuple(knots.scores.tolist()),
         knot_probabilities=tuple(knots.probabilities.tolist()),
         point_cuts=point_cuts(knots, contract.points),
-        calibration="quantile" if calibration.labels is None else "isotonic",
+        calibration="quantile" if calibration.labels is None else how,
     )
     return bands, figures
 

@@ -41,6 +41,7 @@ class FittedKernelSvm:
     form: KernelForm
     gamma: float
     background: NDArray[np.float64]
+    sample: NDArray[np.int64] | None = None  #: (m,) the rows it was fitted on; None for all
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
         """(n,) signed distances, as ``decision_function`` says."""
@@ -108,6 +109,7 @@ def fit_kernel_svm(
         form=form,
         gamma=gamma,
         background=background_of(X[rows], _N_BACKGROUND),
+        sample=rows if len(rows) < len(X) else None,
     )
 
 

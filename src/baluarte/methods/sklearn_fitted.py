@@ -23,6 +23,7 @@ class FittedEnsemble:
     output: Literal["decision_function", "predict_proba"]
     draft: Callable[..., Draft]  #: of :mod:`baluarte.methods.sklearn_trees`
     missing_is_lowest: bool = False  #: whether the library was given the lowest number for missing
+    sample: NDArray[np.int64] | None = None  #: (m,) the rows it was fitted on; None for all
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
         """(n,) what the library says; the attack's probability where it has no other scale."""

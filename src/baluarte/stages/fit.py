@@ -8,19 +8,22 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from baluarte.core.beyond_chance import within_errors
 from baluarte.core.candidate import Member, TrialRow
 from baluarte.core.contract import Contract
 from baluarte.core.encode import Encoder
-from baluarte.core.program.draft import add, seal
+from baluarte.core.program.draft import Draft, add, seal, stack
+from baluarte.core.program.draft import Member as StackMember
+from baluarte.core.program.draft_dense import background_of
 from baluarte.core.program.model import Program
 from baluarte.core.promise_value import TuningRows
-from baluarte.core.row_keys import Keys
+from baluarte.core.row_keys import Keys, digest
 from baluarte.core.search import FitTask, SearchBudget, Trial
 from baluarte.ports import Fitted, Matrix, Model, Params, Search
-from baluarte.stages.blend import best_weights
+from baluarte.stages.combine import Combined, Curve, Share, combine
 from baluarte.stages.trials import FINAL_ROWS, TRIAL_ROWS, Trials, sample_rows
 
 _ERRORS = 1.0  #: standard errors by which a trial must be better than the defaults
@@ -33,13 +36,15 @@ class FitRows:
     X: Matrix  #: (n, d)
     tuning: TuningRows
     keys: Keys
+    contents: Keys  #: (n,) of each row's content: which rows they were
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """The fitted families, their weighted sum as a program, and how they were found."""
+    """The fitted families, what became of them as a program, and how they were found."""
 
-    members: tuple[tuple[Member, Fitted], ...]
+    members: tuple[tuple[Member, Fitted, Share], ...]
+    base: float
     program: Program
     value: float
     trials: tuple[TrialRow, ...]
@@ -47,35 +52,33 @@ class Learned:
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
         """(n,) the libraries' own output: what the program must reproduce."""
-        parts = [member.weight * fitted.margin(X) for member, fitted in self.members]
-        return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+        parts = [share(fitted.margin(X)) for _, fitted, share in self.members]
+        return np.asarray(np.sum(parts, axis=0) + self.base, dtype=np.float64)
 
 
 def learn(
     contract: Contract, rows: FitRows, encoder: Encoder, *, models: Sequence[Model], search: Search
 ) -> Learned:
-    """Search, blend and fit with labels.
+    """Search, combine and fit with labels.
 
     Args:
         models: in the contract's order of families; at least one.
     """
     learner = contract.learner
-    task = _task(contract, encoder)
+    budget = SearchBudget(
+        trials=max(learner.trials, len(models)),
+        seed=learner.seed,
+        max_minutes=learner.max_minutes,
+        prune=learner.prune is True,
+    )
+    planned = search.size(models, budget=budget)
+    task = fit_task(contract, encoder)
     evaluate, last = (
         _evaluator(contract, rows, task, max_rows=n) for n in (TRIAL_ROWS, FINAL_ROWS)
     )
     if len(rows.X) <= TRIAL_ROWS:
         last = evaluate
-    trials = search.run(
-        models,
-        budget=SearchBudget(
-            trials=max(learner.trials, len(models)),
-            seed=learner.seed,
-            max_minutes=learner.max_minutes,
-        ),
-        evaluate=evaluate,
-        key=_search_key(contract, rows),
-    )
+    trials = search.run(models, budget=budget, evaluate=evaluate, key=_search_key(contract, rows))
     by_name = {model.name: model for model in models}
     best = {
         model.name: _best_params(model, [t for t in trials if t.model == model.name], last)
@@ -83,14 +86,14 @@ def learn(
         if any(trial.model == model.name for trial in trials)
     }
     margins = {name: last.margins(by_name[name], params) for name, params in best.items()}
-    weights, value = best_weights(contract, last.rows.tuning, margins, blend=learner.blend)
+    combined = combine(contract, last.rows.tuning, margins)
     return _fitted(
-        [(by_name[name], best[name], weight) for name, weight in weights.items()],
+        [(by_name[name], best[name], share) for name, share in combined.shares.items()],
         rows,
         task,
-        value=value,
+        combined=combined,
         trials=tuple(TrialRow(**msgspec.structs.asdict(trial)) for trial in trials),
-        stopped_early=len(trials) < learner.trials,
+        stopped_early=len(trials) < planned,
     )
 
 
@@ -111,7 +114,8 @@ def _best_params(model: Model, own: Sequence[Trial], evaluate: Trials) -> Params
 
     The more trials there are, the more the best of them owes to chance.
     """
-    first, best = own[0], max(own, key=lambda trial: trial.value)
+    whole = [trial for trial in own if not trial.pruned]
+    first, best = own[0], max(whole, key=lambda trial: trial.value)
     as_good = within_errors(
         evaluate.contract,
         evaluate.rows.tuning,
@@ -126,43 +130,87 @@ def learn_without_labels(
     contract: Contract, rows: FitRows, encoder: Encoder, *, models: Sequence[Model]
 ) -> Learned:
     """The first model that needs no labels, at its defaults: nothing says which would be better."""
-    model = models[0]
+    model, alone = models[0], Share(weight=1.0)
     return _fitted(
-        [(model, model.defaults(), 1.0)],
+        [(model, model.defaults(), alone)],
         rows,
-        _task(contract, encoder),
-        value=0.0,
+        fit_task(contract, encoder),
+        combined=Combined(shares={model.name: alone}, base=0.0, value=0.0),
         trials=(),
         stopped_early=False,
     )
 
 
 def _fitted(
-    chosen: Sequence[tuple[Model, Params, float]],
+    chosen: Sequence[tuple[Model, Params, Share]],
     rows: FitRows,
     task: FitTask,
     *,
-    value: float,
+    combined: Combined,
     trials: tuple[TrialRow, ...],
     stopped_early: bool,
 ) -> Learned:
-    members = tuple(
-        (
-            Member(model=model.name, weight=weight, params=dict(params)),
-            model.fit(rows.X, rows.tuning.labels, params=params, task=task),
-        )
-        for model, params, weight in chosen
-    )
-    program = seal(add([(member.weight, fitted.compile()) for member, fitted in members]))
+    members = []
+    for model, params, share in chosen:
+        fitted = model.fit(rows.X, rows.tuning.labels, params=params, task=task)
+        members.append((_member(model, params, share, fitted, rows), fitted, share))
     return Learned(
-        members=members, program=program, value=value, trials=trials, stopped_early=stopped_early
+        members=tuple(members),
+        base=combined.base,
+        program=seal(_draft([(f, share) for _, f, share in members], combined.base, rows.X)),
+        value=combined.value,
+        trials=trials,
+        stopped_early=stopped_early,
     )
 
 
-def _task(contract: Contract, encoder: Encoder) -> FitTask:
+def _member(model: Model, params: Params, share: Share, fitted: Fitted, rows: FitRows) -> Member:
+    sample = getattr(fitted, "sample", None)  # of a learner that fits on some of the rows only
+    curve = share.curve
+    return Member(
+        model=model.name,
+        weight=share.weight,
+        params=dict(params),
+        slope=UNSET if curve is None else curve.slope,
+        offset=UNSET if curve is None else curve.offset,
+        rows=UNSET if sample is None else len(sample),
+        sample=UNSET if sample is None else digest(rows.contents[sample]),
+    )
+
+
+def _draft(members: Sequence[tuple[Fitted, Share]], base: float, X: Matrix) -> Draft:
+    """The sum of the members' shares, before its one rounding."""
+    plain = [(share.weight, fitted.compile()) for fitted, share in members if not share.curve]
+    voting = [
+        StackMember(
+            draft=_bent(fitted.compile(), share.curve), weight=share.weight, link="logistic"
+        )
+        for fitted, share in members
+        if share.curve
+    ]
+    if not voting:
+        return add([*plain, (1.0, Draft(n_features=X.shape[1], base=base, parts=()))])
+    return stack(
+        [
+            *voting,
+            *(StackMember(draft=draft, weight=w, link="identity") for w, draft in plain),
+        ],
+        base=base,
+        background=background_of(X),
+    )
+
+
+def _bent(draft: Draft, curve: Curve) -> Draft:
+    constant = Draft(n_features=draft.n_features, base=curve.offset, parts=())
+    return add([(curve.slope, draft), (1.0, constant)])
+
+
+def fit_task(contract: Contract, encoder: Encoder) -> FitTask:
+    """What every family is fitted with, beside the rows."""
+    schema, signs = contract.events, {"up": 1, "down": -1}
     return FitTask(
         categorical=tuple(column.categorical for column in encoder.columns),
-        monotone=(0,) * len(encoder.columns),
+        monotone=tuple(signs.get(str(schema[c.field].monotone), 0) for c in encoder.columns),
         seed=contract.learner.seed,
         threads=contract.learner.threads,
         class_weight=contract.learner.class_weight,

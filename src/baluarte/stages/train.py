@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -31,6 +31,7 @@ from baluarte.errors import BaluarteError, ContractError
 from baluarte.ports import GatePlugin, Matrix, Model, Search
 from baluarte.stages.fit import FitRows, Learned, learn, learn_without_labels
 from baluarte.stages.legacy import against_legacy
+from baluarte.stages.monotone import hold_monotone
 from baluarte.stages.rehearse import (
     TimeEvents,
     faithfulness,
@@ -38,6 +39,7 @@ from baluarte.stages.rehearse import (
     judge,
     judged_rows,
 )
+from baluarte.stages.told import told
 
 _UNFAITHFUL = 1e-6  #: of the largest margin: far above any rounding, so a compiler's error
 
@@ -93,6 +95,7 @@ def train(
         ContractError: no family can be trained as the contract stands.
         DataError: too few rows, or no threshold keeps a budget.
     """
+    tools = replace(tools, models=told(contract, tools.models))
     labels = attacks(contract, events)
     split = split_rows(contract, events, labels, n_old=n_old)
     encoder = fit_encoder(contract.events, events.take(split.rows(Part.FIT)))
@@ -107,7 +110,7 @@ def train(
     learned = _learned(rows, tools, n_old)
     made = Made(
         program=learned.program,
-        members=tuple(member for member, _ in learned.members),
+        members=tuple(member for member, *_ in learned.members),
         margin=learned.margin(rows.X[split.rows(Part.PROOF)]),
         value=learned.value,
         trials=learned.trials,
@@ -118,6 +121,10 @@ def train(
         "stopped_early": learned.stopped_early,
         "chosen": " + ".join(member.model for member in made.members),
     }
+    for member in made.members:
+        if not isinstance(member.rows, UnsetType) and not isinstance(member.sample, UnsetType):
+            trials[f"{member.model}_sample_rows"] = member.rows
+            trials[f"{member.model}_sample"] = member.sample
     return candidate_of(rows, made, tools, lineage_of(rows, provenance, trials=trials))
 
 
@@ -154,7 +161,9 @@ def _learned(rows: TrainingRows, tools: TrainingTools, n_old: int) -> Learned:
         cost_false_alarm=false_alarm,
     )
     keys = fold_keys(contract, rows.events.take(fit), rows.labels[fit] == 1, rows.split.keys[fit])
-    fit_rows = FitRows(X=rows.X[fit], tuning=tuning.take(fit), keys=keys)
+    fit_rows = FitRows(
+        X=rows.X[fit], tuning=tuning.take(fit), keys=keys, contents=rows.split.contents[fit]
+    )
     if contract.label is not None and tools.models:
         return learn(contract, fit_rows, rows.encoder, models=tools.models, search=tools.search)
     usable = [model for model in tools.models if not model.needs_labels]
@@ -193,6 +202,9 @@ def candidate_of(
         bands=bands,
     )
     _refuse_unfaithful(faithful)
+    shown = hold_monotone(rows.contract, rows.encoder, made.program)
+    if shown:
+        faithful = {**faithful, "monotone": shown}
     figures, gates = _rehearsal(rows, evaluator, bands, tools)
     training = Training(
         members=made.members,

@@ -14,7 +14,7 @@ from baluarte.core.row_keys import Keys, mixed
 from baluarte.core.search import FitTask
 from baluarte.core.split import folds_of
 from baluarte.errors import DataError
-from baluarte.ports import Matrix, Model, Params
+from baluarte.ports import Behind, Matrix, Model, Params
 
 TRIAL_ROWS = 5_000  #: enough to rank parameters by, few enough for dozens of trials
 FINAL_ROWS = 16_000  #: for the last choices: what wins on few rows need not win on many
@@ -93,22 +93,45 @@ class Trials:
         params: Params,
         *,
         seed: int,  # noqa: ARG002 - the port's; the task has the same
+        behind: Behind | None = None,
     ) -> tuple[float, dict[str, float]]:
         """The promise's value out of fold, as :class:`baluarte.ports.Evaluate` asks."""
-        return promise_value(self.contract, self.rows.tuning, self.margins(model, params))
-
-    def margins(self, model: Model, params: Params) -> NDArray[np.float64]:
-        """(n,) out-of-fold margins; computed once, and again after a search was resumed."""
-        key = msgspec.json.encode((model.name, dict(params)), order="sorted")
-        if key not in self._margins:
-            self._margins[key] = self._out_of_fold(model, params)
-        return self._margins[key]
-
-    def _out_of_fold(self, model: Model, params: Params) -> NDArray[np.float64]:
+        key = _key(model, params)
+        if key in self._margins:
+            return promise_value(self.contract, self.rows.tuning, self._margins[key])
         X, y, folds = self.rows.X, self.rows.tuning.labels, self.rows.folds
-        margins = np.zeros(len(X))
-        for fold in np.unique(folds):
+        margins, judged = np.zeros(len(X)), np.zeros(len(X), dtype=np.bool_)
+        each = np.unique(folds)
+        for number, fold in enumerate(each, start=1):
             out = folds == fold
             fitted = model.fit(X[~out], y[~out], params=params, task=self.task)
             margins[out] = fitted.margin(X[out])
-        return margins
+            judged |= out
+            if behind is None or number == len(each):
+                continue
+            so_far = self._value(margins, judged)
+            if so_far is not None and behind(number, so_far[0]):
+                return so_far
+        self._margins[key] = margins
+        return promise_value(self.contract, self.rows.tuning, margins)
+
+    def margins(self, model: Model, params: Params) -> NDArray[np.float64]:
+        """(n,) out-of-fold margins; computed once, and again after a search was resumed."""
+        key = _key(model, params)
+        if key not in self._margins:
+            self(model, params, seed=self.task.seed)
+        return self._margins[key]
+
+    def _value(
+        self, margins: NDArray[np.float64], judged: NDArray[np.bool_]
+    ) -> tuple[float, dict[str, float]] | None:
+        """The value over the rows judged so far; None where they are of one class."""
+        tuning = self.rows.tuning.take(judged)
+        counted = tuning.labels[tuning.weights > 0]
+        if len(np.unique(counted)) < 2:
+            return None
+        return promise_value(self.contract, tuning, margins[judged])
+
+
+def _key(model: Model, params: Params) -> bytes:
+    return msgspec.json.encode((model.name, dict(params)), order="sorted")

@@ -66,5 +66,9 @@ class AdaBoost:
                 hint="Leave it out of learner.families.",
             ) from error
         return FittedEnsemble(
-            model=model, output="decision_function", draft=draft_of_adaboost, missing_is_lowest=True
+            model=model,
+            output="decision_function",
+            draft=draft_of_adaboost,
+            missing_is_lowest=True,
+            sample=rows if len(rows) < len(X) else None,
         )

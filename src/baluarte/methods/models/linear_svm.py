@@ -68,7 +68,8 @@ class LinearSvm:
             warnings.simplefilter("ignore", library("sklearn.exceptions").ConvergenceWarning)
             model.fit(seen, y[rows])
         means = np.asarray(seen.mean(axis=0), dtype=np.float64).ravel()
-        return FittedLinearSvm(model=model, terms=terms, means=means)
+        some = rows if len(rows) < len(X) else None
+        return FittedLinearSvm(model=model, terms=terms, means=means, sample=some)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class FittedLinearSvm:
     model: Any
     terms: Terms
     means: NDArray[np.float64]  #: (weights,) mean of each column of the design over the fit rows
+    sample: NDArray[np.int64] | None = None  #: (m,) the rows it was fitted on; None for all
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
         """(n,) signed distances, as ``decision_function`` says on the treated columns."""

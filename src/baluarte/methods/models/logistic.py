@@ -69,7 +69,8 @@ class Logistic:
             warnings.simplefilter("ignore", library("sklearn.exceptions").ConvergenceWarning)
             model.fit(design, y[step])
         means = np.asarray(design.mean(axis=0), dtype=np.float64).ravel()
-        return FittedLogistic(model=model, terms=terms, means=means)
+        some = step if len(step) < len(X) else None
+        return FittedLogistic(model=model, terms=terms, means=means, sample=some)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class FittedLogistic:
     model: Any
     terms: Terms
     means: NDArray[np.float64]  #: (weights,) mean of each column of the design over the fit rows
+    sample: NDArray[np.int64] | None = None  #: (m,) the rows it was fitted on; None for all
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
         """(n,) log-odds, as ``decision_function`` says on the treated columns."""

@@ -73,7 +73,12 @@ class Mlp:
             # Stopping at the passes' end is part of the model, the same every time.
             warnings.simplefilter("ignore", library("sklearn.exceptions").ConvergenceWarning)
             model.fit(design(inputs, X[rows]), target, sample_weight=row_weights(target, task))
-        return FittedMlp(model=model, inputs=inputs, background=background_of(X[rows]))
+        return FittedMlp(
+            model=model,
+            inputs=inputs,
+            background=background_of(X[rows]),
+            sample=rows if len(rows) < len(X) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,7 @@ class FittedMlp:
     model: Any
     inputs: Inputs
     background: NDArray[np.float64]
+    sample: NDArray[np.int64] | None = None  #: (m,) the rows it was fitted on; None for all
 
     def margin(self, X: Matrix) -> NDArray[np.float64]:
         """(n,) log-odds: the library's forward pass, without its last function."""

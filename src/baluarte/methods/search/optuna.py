@@ -3,7 +3,8 @@
 Which family a trial belongs to and what it tries are a function of the completed trials, the seed
 and the trial's number, and of nothing else: a sampler is made anew for each trial. Only completed
 trials are kept, in Optuna's journal file, so a search that was killed tries the unfinished one
-again under the same number. The journal is Optuna's own: its dashboard can read it.
+again under the same number. Where the contract says ``prune``, a trial ends after a fold at which
+its family's median trial was better.
 
 Source: Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011.
 """
@@ -14,14 +15,13 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import msgspec
-
 from baluarte.core.search import SearchBudget, Trial
-from baluarte.errors import OutsideError
 from baluarte.methods.libraries import library
-from baluarte.ports import Evaluate, Model, Params, Progress, Suggest
+from baluarte.methods.trial_journal import TrialJournal, frozen, judged
+from baluarte.ports import Behind, Evaluate, Model, Params, Progress, Suggest
 
 _STARTUP = 4  #: trials of a family that are drawn at random before the estimator has a say
 
@@ -40,6 +40,10 @@ class Optuna:
         self._journal = journal
         self._progress = progress
 
+    def size(self, models: Sequence[Model], *, budget: SearchBudget) -> int:
+        """As many as the budget has, one a family at least."""
+        return max(budget.trials, len(models))
+
     def run(
         self, models: Sequence[Model], *, budget: SearchBudget, evaluate: Evaluate, key: str
     ) -> list[Trial]:
@@ -48,8 +52,8 @@ class Optuna:
         Raises:
             OutsideError: the journal can't be read.
         """
-        storage = self._storage()
-        done = _completed(storage, key)[: budget.trials]
+        journal = TrialJournal(self._journal)
+        done = journal.completed(key)[: budget.trials]
         started = time.monotonic()
         while len(done) < budget.trials:
             number = len(done)
@@ -58,38 +62,16 @@ class Optuna:
                 break
             model = _next_family(models, done, budget.trials)
             own = [trial for trial in done if trial.model == model.name]
-            params, space = _proposal(model, own, seed=trial_seed(budget.seed, number))
-            began = time.monotonic()
-            value, figures = evaluate(model, params, seed=budget.seed)
-            trial = Trial(
-                number=number,
-                model=model.name,
-                params=dict(params),
-                value=value,
-                seconds=time.monotonic() - began,
-                figures=figures,
+            asked = _proposal(model, own, seed=trial_seed(budget.seed, number))
+            trial = judged(
+                evaluate, model, asked.params, number=number, budget=budget, behind=asked.behind
             )
-            _keep(storage, key, trial, space)
+            journal.keep(key, trial, asked.space)
             done.append(trial)
             if self._progress is not None:
                 best = max(done, key=lambda trial: trial.value)
                 self._progress.step(len(done), budget.trials, f"best: {best.model}")
         return done
-
-    def _storage(self) -> Any:
-        optuna = library("optuna")
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if self._journal is None:
-            return optuna.storages.InMemoryStorage()
-        journal = library("optuna.storages.journal")
-        try:
-            return optuna.storages.JournalStorage(journal.JournalFileBackend(self._journal))
-        except (OSError, ValueError) as error:  # JSON that doesn't decode is a ValueError
-            raise OutsideError(
-                f"expected a journal of trials, found: {error}",
-                where=self._journal,
-                hint="Delete it to begin the search again.",
-            ) from error
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -110,51 +92,35 @@ def _next_family(models: Sequence[Model], done: Sequence[Trial], trials: int) ->
     return ranked[len(done) % 2]
 
 
-def _proposal(model: Model, own: Sequence[Trial], *, seed: int) -> tuple[Params, dict[str, Any]]:
-    """What a family's next trial tries, and its space: the defaults first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proposal:
+    """What a trial tries, the space it was drawn from, and whether it falls behind its family."""
+
+    params: Params
+    space: Mapping[str, Any]
+    behind: Behind
+
+
+def _proposal(model: Model, own: Sequence[Trial], *, seed: int) -> _Proposal:
+    """A family's next trial: the defaults first."""
     optuna = library("optuna")
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=0),
     )
     space = _Space(model.defaults())
     model.suggest(space)
     for trial in own:
-        study.add_trial(_frozen(trial, space.distributions))
-    if not own:
-        return model.defaults(), space.distributions
-    return model.suggest(_Asked(study.ask())), space.distributions
+        study.add_trial(frozen(trial, space.distributions))
+    asked = study.ask()
 
+    def behind(folds: int, value: float) -> bool:
+        asked.report(value, folds)
+        return bool(asked.should_prune())
 
-def _frozen(trial: Trial, space: Mapping[str, Any]) -> Any:
-    return library("optuna").trial.create_trial(
-        params={name: trial.params[name] for name in space},
-        distributions=dict(space),
-        value=trial.value,
-        user_attrs={"trial": msgspec.json.encode(trial).decode()},
-    )
-
-
-def _keep(storage: Any, key: str, trial: Trial, space: Mapping[str, Any]) -> None:
-    """One append to the journal: the trial is there whole or not at all."""
-    study = library("optuna").create_study(
-        storage=storage,
-        study_name=f"{key}/{trial.model}",
-        direction="maximize",
-        load_if_exists=True,
-    )
-    study.add_trial(_frozen(trial, space))
-
-
-def _completed(storage: Any, key: str) -> list[Trial]:
-    """The trials kept under this key, in the order of their numbers."""
-    trials = [
-        msgspec.json.decode(frozen.user_attrs["trial"], type=Trial)
-        for study in storage.get_all_studies()
-        if study.study_name.startswith(f"{key}/")
-        for frozen in storage.get_all_trials(study._study_id)  # noqa: SLF001 - Optuna's storage asks for it
-    ]
-    return sorted(trials, key=lambda trial: trial.number)
+    params = model.suggest(_Asked(asked)) if own else model.defaults()
+    return _Proposal(params=params, space=space.distributions, behind=behind)
 
 
 class _Asked(Suggest):
