@@ -170,10 +170,7 @@ class Scorer:
         scores = self._evaluator.score(X, threads=threads)
         bands, points, probability = self._read_tables(scores)
         rows = _rows_to_explain(bands, reasons)
-        base, phi = 0, self._no_reasons
-        if len(rows):
-            base, columns = self._evaluator.reasons(X[rows], threads=threads)
-            phi = np.add.reduceat(columns, self._first_column, axis=1)
+        base, phi = self.explain(X[rows], threads=threads)
         return Decisions(
             n=len(X),
             features=X,
@@ -187,6 +184,15 @@ class Scorer:
             explained=rows,
             phi=phi,
         )
+
+    def explain(
+        self, X: NDArray[np.float64], *, threads: int = 1
+    ) -> tuple[int, NDArray[np.int64]]:
+        """The base and (k, f) reasons of k encoded rows, in score units; 0 where there is none."""
+        if not len(X):
+            return 0, self._no_reasons
+        base, columns = self._evaluator.reasons(X, threads=threads)
+        return base, np.add.reduceat(columns, self._first_column, axis=1)
 
     def _read_tables(
         self, scores: NDArray[np.int64]
