@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_ground import PostgresServer, initdb
 
 ROOT = Path(__file__).parents[1]
 _PURE = ("tests/core/", "tests/stages/")
@@ -52,34 +49,20 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a real PostgreSQL server of this session's own; skips where there is none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = shutil.which("initdb") or (str(found[-1]) if found else None)
-    if initdb is None:
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server of this session's own; skips where there is none."""
+    program = initdb()
+    if program is None:
         pytest.skip("PostgreSQL is not here: apt-get install postgresql")
-    as_owner: dict[str, str] = {"user": "nobody"} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="baluarte-pg-"))
-    if as_owner:
-        shutil.chown(folder, "nobody")
-    home = {**os.environ, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
-    subprocess.run(
-        [initdb, "-D", folder / "data", "-U", "baluarte", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=True, capture_output=True, env=home, cwd=folder, **as_owner,  # type: ignore[call-overload]
-    )  # fmt: skip
-    server = subprocess.Popen(
-        [Path(initdb).with_name("postgres"), "-D", folder / "data", "-k", folder, "-F",
-         "-c", "listen_addresses="],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=home, cwd=folder, **as_owner,  # type: ignore[call-overload]
-    )  # fmt: skip
+    server = PostgresServer(program)
     try:
-        said = folder / "data" / "postmaster.pid"  # its last line is the server's own state
-        for _ in range(600):
-            if said.exists() and said.read_text().rstrip().endswith("ready"):
-                break
-            time.sleep(0.1)
-        yield f"postgresql://baluarte@/postgres?host={folder}"
+        server.start()
+        yield server
     finally:
-        server.send_signal(2)  # fast shutdown
-        server.wait(timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of that server."""
+    return postgres_server.over_socket

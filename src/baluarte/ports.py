@@ -863,6 +863,10 @@ class Registry(Protocol):
         """The label of each event: what was said last (by its time) counts."""
         ...
 
+    def labels_of(self, detector: str, event_ids: Sequence[str]) -> dict[str, LabelRow]:
+        """The labels of these events, where they have any; as :meth:`labels`."""
+        ...
+
     def label_conflicts(self, detector: str) -> list[LabelRow]:
         """The newest word of each source about the events on which sources differ."""
         ...

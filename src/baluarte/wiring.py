@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
-    from baluarte.adapters.stores.sqlite import SqliteRegistry
+    from baluarte.adapters.sql_registry import SqlRegistry
     from baluarte.core.window_plan import WindowPlan
     from baluarte.ports import ModelReader, Progress, Search, WindowState
 
@@ -166,17 +166,27 @@ def open_state(
 # --- stores and keys ---------------------------------------------------------------------------
 
 
-def open_registry(address: str) -> SqliteRegistry:
-    """The registry at an address such as ``sqlite:PATH``; made where there is none.
+def open_registry(address: str, *, password: Password | None = None) -> SqlRegistry:
+    """The registry at ``sqlite:PATH`` or ``postgresql://…``; made where there is none.
+
+    Args:
+        password: of the database server, asked for when it is connected.
 
     Raises:
         ContractError: another scheme.
     """
+    scheme, _, path = address.partition(":")
+    if scheme in ("postgresql", "postgres"):
+        from baluarte.adapters.stores.postgresql import PostgresqlRegistry  # noqa: PLC0415 - so named
+
+        return PostgresqlRegistry(address, password=password)
+    if scheme != "sqlite" or not path:
+        raise ContractError(
+            f"expected sqlite:PATH or postgresql://USER@HOST/DATABASE; found {address!r}",
+            where="stores.registry",
+        )
     from baluarte.adapters.stores.sqlite import SqliteRegistry  # noqa: PLC0415 - named by address
 
-    scheme, _, path = address.partition(":")
-    if scheme != "sqlite" or not path:
-        raise ContractError(f"expected sqlite:PATH; found {address!r}", where="stores.registry")
     Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqliteRegistry(Path(path))
 

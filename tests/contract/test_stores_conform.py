@@ -8,9 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from postgres_ground import PASSWORD, PostgresServer
 
 from baluarte.adapters.stores.accounts import SqliteAccounts
 from baluarte.adapters.stores.folder import FolderBundles
+from baluarte.adapters.stores.postgresql import PostgresqlRegistry
 from baluarte.adapters.stores.segments import Segments
 from baluarte.adapters.stores.sqlite import SqliteRegistry
 from baluarte.testing.accounts import MemoryAccounts, check_accounts
@@ -60,12 +62,26 @@ SUITES: dict[str, Callable[[Path], None]] = {
 }
 
 
+def postgresql(server: PostgresServer) -> None:
+    address = server.over_tcp("conformance")
+    with closing(PostgresqlRegistry(address, password=lambda: PASSWORD)) as registry:
+        check_registry(registry)
+
+
+SERVED: dict[str, Callable[[PostgresServer], None]] = {"postgresql": postgresql}
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_the_store_does_what_its_port_says(name: str, tmp_path: Path) -> None:
     SUITES[name](tmp_path)
 
 
+@pytest.mark.parametrize("name", SERVED)
+def test_so_does_the_store_on_a_server(name: str, postgres_server: PostgresServer) -> None:
+    SERVED[name](postgres_server)
+
+
 def test_every_registered_store_is_tried_here() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     registered = set(project["project"]["entry-points"]["baluarte.stores"])
-    assert registered == SUITES.keys() - {"memory"}
+    assert registered == (SUITES.keys() | SERVED.keys()) - {"memory"}

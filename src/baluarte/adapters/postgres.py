@@ -1,7 +1,7 @@
 """One PostgreSQL session, opened with care. Extra ``sql``.
 
 TLS with a verified certificate is used for every host but this machine, unless ``tls=off`` stands
-in the address.
+in the address; ``ca=FILE`` names the authorities that are believed instead of the system's.
 """
 
 from __future__ import annotations
@@ -29,29 +29,45 @@ def session(address: SqlAddress, shown: str, password: Password | None) -> Itera
         DataError: the database refused what it was asked.
         OutsideError: it can't be reached, refused the password, or pg8000 isn't installed.
     """
+    driver = driver_of_postgres(shown)
     try:
-        import pg8000.native  # noqa: PLC0415 - only who reads PostgreSQL pays
+        with closing(connected(driver, address, password)) as opened:
+            yield opened
+    except driver.DatabaseError as error:
+        raise DataError(f"the database refused: {reason(error)}", where=shown) from error
+    except (driver.InterfaceError, OSError) as error:
+        raise away(error, shown) from error
+
+
+def driver_of_postgres(shown: str) -> Any:
+    """The library that speaks to PostgreSQL.
+
+    Raises:
+        OutsideError: pg8000 isn't installed.
+    """
+    try:
+        import pg8000.native  # noqa: PLC0415 - only who uses PostgreSQL pays
     except ImportError as error:
         raise OutsideError(
             "PostgreSQL needs pg8000, which isn't installed",
             where=shown,
             hint="pip install 'baluarte[sql]'",
         ) from error
-    try:
-        with closing(_connected(pg8000.native, address, password)) as opened:
-            yield opened
-    except pg8000.native.DatabaseError as error:
-        raise DataError(f"the database refused: {_reason(error)}", where=shown) from error
-    except (pg8000.native.InterfaceError, OSError) as error:
-        raise OutsideError(
-            f"the database can't be reached: {error}",
-            where=shown,
-            hint="Check its address, its password and whether it runs.",
-            retryable=True,
-        ) from error
+    return pg8000.native
 
 
-def _connected(driver: Any, address: SqlAddress, password: Password | None) -> Any:
+def away(error: Exception, shown: str) -> OutsideError:
+    """What to say of a database that does not answer."""
+    return OutsideError(
+        f"the database can't be reached: {error}",
+        where=shown,
+        hint="Check its address, its password and whether it runs.",
+        retryable=True,
+    )
+
+
+def connected(driver: Any, address: SqlAddress, password: Password | None) -> Any:
+    """An open connection, which the caller closes."""
     try:
         parts = urlsplit(address.place)
         host, port = unquote(parts.hostname or ""), parts.port or 5432
@@ -68,13 +84,23 @@ def _connected(driver: Any, address: SqlAddress, password: Password | None) -> A
         database=unquote(parts.path.lstrip("/")) or None,
         password=said or os.environ.get("PGPASSWORD"),
         unix_sock=f"{folder}/.s.PGSQL.{port}" if folder else None,
-        ssl_context=ssl.create_default_context() if encrypted else None,
+        ssl_context=_tls(address) if encrypted else None,
         timeout=_TIMEOUT_S,
         application_name="baluarte",
     )
 
 
-def _reason(error: Exception) -> str:
+def _tls(address: SqlAddress) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=address.options.get("ca"))
+    except (OSError, ssl.SSLError) as error:
+        raise ContractError(
+            f"expected a file of certificates at ca=: {error}", where=address.place
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """What PostgreSQL said of a refusal."""
     told = error.args[0] if error.args else {}
     return str(told.get("M", told)) if isinstance(told, dict) else str(told)
 

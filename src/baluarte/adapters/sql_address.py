@@ -17,6 +17,7 @@ from baluarte.errors import ContractError, DataError
 
 _IDENTIFIER = re.compile(r'[^"\x00.]{1,63}')
 _KEY = re.compile(r"[A-Za-z_]\w{0,62}")
+_OPTIONS = ("tls", "ca", "host")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class SqlAddress:
     table: str = ""  #: quoted
     statement: str  #: the SELECT
     parameters: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)  #: tls, host (of a socket)
+    #: tls, ca (a file of authorities), host (of a socket); of a store also schema
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def sql_address(address: str) -> SqlAddress:
@@ -37,17 +39,9 @@ def sql_address(address: str) -> SqlAddress:
         ContractError: it names no table and no query, or holds a password.
         DataError: there is no such file of a query.
     """
-    place, _, asked = address.partition("?")
-    user = place.partition("://")[2].rpartition("@")[0]
-    if ":" in user:
-        raise ContractError(
-            "expected no password in an address",
-            where=place.partition("://")[0] + "://…",
-            hint='Write password = { env = "NAME" } at the detector in workspace.toml.',
-        )
-    keys = dict(parse_qsl(asked, keep_blank_values=True))
+    place, keys = _parted(address, hint="at the detector")
     table, query = keys.pop("table", ""), keys.pop("query", "")
-    options: dict[str, str] = {key: keys.pop(key) for key in ("tls", "host") if key in keys}
+    options: dict[str, str] = {key: keys.pop(key) for key in _OPTIONS if key in keys}
     if bool(table) == bool(query):
         raise ContractError(
             "expected ?table=NAME or ?query=FILE.sql", where=address, hint="One of the two."
@@ -66,6 +60,35 @@ def sql_address(address: str) -> SqlAddress:
     return SqlAddress(
         place=place, statement=_statement(query, address), parameters=keys, options=options
     )
+
+
+def server_address(address: str) -> SqlAddress:
+    """The parts of the address of a database that is a store of ours, which names no table.
+
+    Raises:
+        ContractError: it holds a password, or a key that is no option.
+    """
+    place, options = _parted(address, hint="under [stores]")
+    known = {*_OPTIONS, "schema"}
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise ContractError(
+            f"expected one of {', '.join(sorted(known))}; found {unknown[0]!r}", where=address
+        )
+    return SqlAddress(place=place, statement="", options=options)
+
+
+def _parted(address: str, *, hint: str) -> tuple[str, dict[str, str]]:
+    """What stands before the question mark, and the keys after it."""
+    place, _, asked = address.partition("?")
+    user = place.partition("://")[2].rpartition("@")[0]
+    if ":" in user:
+        raise ContractError(
+            "expected no password in an address",
+            where=place.partition("://")[0] + "://…",
+            hint=f'Write password = {{ env = "NAME" }} {hint} in workspace.toml.',
+        )
+    return place, dict(parse_qsl(asked, keep_blank_values=True))
 
 
 def _quoted(name: str, address: str) -> str:

@@ -83,6 +83,10 @@ class SqliteFile:
         """All rows of a statement, within :meth:`transaction`."""
         return self._db.execute(sql, values).fetchall()
 
+    def many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """One statement for each of many rows, within :meth:`transaction`."""
+        self._db.executemany(sql, rows)
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block or nothing.

@@ -33,14 +33,30 @@ class Place:
     @property
     def registry(self) -> str:
         """The registry's address with its path made absolute."""
-        scheme, _, path = self.workspace.stores.registry.partition(":")
-        return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else self.workspace.stores.registry
+        return self._database(self.workspace.stores.registry)
+
+    @property
+    def index(self) -> str:
+        """The index's address, likewise."""
+        return self._database(self.workspace.stores.index)
+
+    def _database(self, address: str) -> str:
+        scheme, _, path = address.partition(":")
+        return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else address
+
+    def stores_password(self) -> str | None:
+        """The password of the database server, if it has one.
+
+        Raises:
+            ContractError: it is given by a variable or file that is not there.
+        """
+        secret = self.workspace.stores.password
+        return None if secret is None else self.secret(secret, where="stores.password")
 
     @property
     def people(self) -> str:
         """The address of the store of subjects' keys with its path made absolute."""
-        scheme, _, path = self.workspace.stores.people.partition(":")
-        return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else self.workspace.stores.people
+        return self._database(self.workspace.stores.people)
 
     @property
     def has_people(self) -> bool:

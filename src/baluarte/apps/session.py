@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
-    from baluarte.adapters.stores.sqlite import SqliteRegistry
+    from baluarte.adapters.sql_registry import SqlRegistry
 
 
 class Session:
@@ -51,9 +51,11 @@ class Session:
         self._opened.close()
 
     @cached_property
-    def registry(self) -> SqliteRegistry:
+    def registry(self) -> SqlRegistry:
         """Versions, champions, looks, labels."""
-        return self._opened.enter_context(wiring.open_registry(self.place.registry))
+        return self._opened.enter_context(
+            wiring.open_registry(self.place.registry, password=self.place.stores_password)
+        )
 
     @cached_property
     def bundles(self) -> FolderBundles:

@@ -57,9 +57,15 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where state is kept."""
 
-    registry: Annotated[Said, Meta(description="versions, champions, looks")] = (
-        "sqlite:.baluarte/registry.sqlite"
-    )
+    registry: Annotated[
+        Said,
+        Meta(description="versions, champions, looks, labels: sqlite:PATH or postgresql://…"),
+    ] = "sqlite:.baluarte/registry.sqlite"
+    index: Annotated[
+        Said,
+        Meta(description="which decisions an event has, and when: sqlite:PATH or postgresql://…"),
+    ] = "sqlite:.baluarte/index.sqlite"
+    password: Annotated[Secret, Meta(description="of the database server")] | None = None
     bundles: Annotated[Said, Meta(description="sealed bundles by digest")] = ".baluarte/bundles"
     ledger: Annotated[Said, Meta(description="decisions and acts")] = ".baluarte/ledger"
     people: Annotated[Said, Meta(description="keys of personal values, for erasing them")] = (
@@ -284,6 +290,8 @@ def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "people"), workspace.keys.people
     if workspace.serve.token is not None:
         yield ("serve", "token"), workspace.serve.token
+    if workspace.stores.password is not None:
+        yield ("stores", "password"), workspace.stores.password
     if workspace.state.password is not None:
         yield ("state", "password"), workspace.state.password
     for name, entry in workspace.detectors.items():

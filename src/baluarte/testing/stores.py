@@ -247,6 +247,11 @@ class MemoryRegistry:
         events = self._labels.get(detector, {})
         return {event_id: _rows(said)[-1] for event_id, said in events.items()}
 
+    def labels_of(self, detector: str, event_ids: Sequence[str]) -> dict[str, LabelRow]:
+        """The labels of these events, where they have any."""
+        known = self.labels(detector)
+        return {event: known[event] for event in event_ids if event in known}
+
     def label_conflicts(self, detector: str) -> list[LabelRow]:
         """The newest word of each source about the events on which sources differ."""
         rows: list[LabelRow] = []
@@ -394,6 +399,12 @@ def _check_labels(registry: Registry) -> None:
     same(then, LabelIntake(new=0, corrections=2, conflicts=1))
     newest = {e: r.label for e, r in registry.labels("flows").items()}
     same(newest, {"e1": 0, "e2": 1})
+    some = registry.labels_of("flows", ["e2", "e3", *(f"x{i}" for i in range(1_100))])
+    same({e: r.label for e, r in some.items()}, {"e2": 1})
+    same(registry.labels_of("flows", []), {})
+    late = registry.add_labels("flows", [row("e2", 0, 0, "bank"), row("e2", 1, 3, "bank")])
+    same(late, LabelIntake(new=0, corrections=1, conflicts=0))
+    same(registry.labels("flows")["e2"].label, 1)
     differing = registry.label_conflicts("flows")
     words = [(r.event_id, r.source, r.label) for r in differing]
     same(words, [("e1", "bank", 1), ("e1", "desk", 0)])

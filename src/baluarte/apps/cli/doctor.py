@@ -120,7 +120,7 @@ def _workspace(args: argparse.Namespace) -> Iterator[Finding]:
     try:
         from baluarte.wiring import open_registry  # noqa: PLC0415 - loads sqlite3
 
-        with open_registry(place.registry) as registry:
+        with open_registry(place.registry, password=place.stores_password) as registry:
             yield Finding("Registry", f"{len(registry.detectors())} detectors sealed", "kept")
     except BaluarteError as error:
         yield Finding("Registry", str(error), "broken")

@@ -69,6 +69,7 @@ def serve_settings(
     host, _, written = serving.address.rpartition(":")
     return ServeSettings(
         registry=place.registry,
+        registry_password=place.stores_password(),
         bundles=str(place.bundles),
         ledger=str(place.ledger),
         trusted=str(place.trusted),

@@ -45,6 +45,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 2
     durability: Durability = "commit"
     interval_ms: int = 50
+    registry_password: str | None = None
     state: str = "memory:"  #: address of the state of window features
     state_folder: str = ""  #: of snapshots of state in memory; nothing keeps none
     state_password: str | None = None

@@ -49,7 +49,9 @@ class Worker:
         self._settings = settings
         self._clock = SystemClock()
         self._counts = _counts(settings.metrics_dir)
-        self._registry = wiring.open_registry(settings.registry)
+        self._registry = wiring.open_registry(
+            settings.registry, password=lambda: settings.registry_password
+        )
         self._people = People(
             functools.partial(wiring.open_people, settings.people, settings.people_master)
         )
