@@ -17,6 +17,7 @@ from baluarte.core.accounts import Account, ApiKey, Failures, Session
 from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
 from baluarte.core.contract import Contract, Gate
 from baluarte.core.counterfactual import Answer, Question
+from baluarte.core.decision_index import IndexedDecision, IndexMark
 from baluarte.core.drift import Alarm, ViewValue
 from baluarte.core.envelope import Subject
 from baluarte.core.erasure import Erasure
@@ -787,6 +788,49 @@ class SubjectKeys(Protocol):
 
     def close(self) -> None:
         """Let go of the store and of all keys in memory."""
+        ...
+
+
+class DecisionIndex(Protocol):
+    """Finds decisions by event and by time; made from the ledger, and can be made again."""
+
+    def marks(self) -> dict[str, IndexMark]:
+        """How far each shard was read."""
+        ...
+
+    def add(
+        self, tag: str, *, start: int, mark: IndexMark, decisions: Sequence[IndexedDecision]
+    ) -> bool:
+        """Take in what a shard holds from ``start`` to the mark: all of it or nothing.
+
+        False where another process was quicker, and nothing was done.
+        """
+        ...
+
+    def forget(self, tag: str) -> None:
+        """Drop all that is known of a shard."""
+        ...
+
+    def of_events(
+        self, event_ids: Sequence[str], *, detector: str | None = None
+    ) -> dict[str, list[IndexedDecision]]:
+        """The decisions of each of these events that has any, oldest first."""
+        ...
+
+    def spans(
+        self, since: int | None, until: int | None, *, detector: str | None = None
+    ) -> dict[str, tuple[int, int]]:
+        """Of each shard with decisions made in [since, until): the first, and one after the last."""
+        ...
+
+    def outcomes(
+        self, since: int | None, until: int | None, *, detector: str
+    ) -> dict[tuple[int, str], int]:
+        """How many events a champion decided in [since, until), by band and outcome."""
+        ...
+
+    def count(self) -> int:
+        """Decisions that are known."""
         ...
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
+    from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
     from baluarte.core.window_plan import WindowPlan
     from baluarte.ports import ModelReader, Progress, Search, WindowState
@@ -189,6 +190,27 @@ def open_registry(address: str, *, password: Password | None = None) -> SqlRegis
 
     Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqliteRegistry(Path(path))
+
+
+def open_index(address: str, *, password: Password | None = None) -> SqlIndex:
+    """The index over the ledger, at an address like the registry's; made where there is none.
+
+    Raises:
+        ContractError: another scheme.
+    """
+    scheme, _, path = address.partition(":")
+    if scheme in ("postgresql", "postgres"):
+        from baluarte.adapters.stores.postgresql_index import PostgresqlIndex  # noqa: PLC0415
+
+        return PostgresqlIndex(address, password=password)
+    if scheme != "sqlite" or not path:
+        raise ContractError(
+            f"expected sqlite:PATH or postgresql://USER@HOST/DATABASE; found {address!r}",
+            where="stores.index",
+        )
+    from baluarte.adapters.stores.sqlite_index import SqliteIndex  # noqa: PLC0415 - so named
+
+    return SqliteIndex(Path(path))
 
 
 def open_bundles(folder: str | Path) -> FolderBundles:

@@ -13,9 +13,12 @@ from postgres_ground import PASSWORD, PostgresServer
 from baluarte.adapters.stores.accounts import SqliteAccounts
 from baluarte.adapters.stores.folder import FolderBundles
 from baluarte.adapters.stores.postgresql import PostgresqlRegistry
+from baluarte.adapters.stores.postgresql_index import PostgresqlIndex
 from baluarte.adapters.stores.segments import Segments
 from baluarte.adapters.stores.sqlite import SqliteRegistry
 from baluarte.testing.accounts import MemoryAccounts, check_accounts
+from baluarte.adapters.stores.sqlite_index import SqliteIndex
+from baluarte.testing.index import check_index
 from baluarte.testing.stores import (
     MemoryBundles,
     MemoryLedger,
@@ -53,12 +56,18 @@ def accounts(place: Path) -> None:
         check_accounts(store)
 
 
+def sqlite_index(place: Path) -> None:
+    with closing(SqliteIndex(place / "index.db")) as index:
+        check_index(index)
+
+
 SUITES: dict[str, Callable[[Path], None]] = {
     "memory": memory,
     "accounts": accounts,
     "segments": segments,
     "folder": folder,
     "sqlite": sqlite,
+    "sqlite_index": sqlite_index,
 }
 
 
@@ -68,7 +77,16 @@ def postgresql(server: PostgresServer) -> None:
         check_registry(registry)
 
 
-SERVED: dict[str, Callable[[PostgresServer], None]] = {"postgresql": postgresql}
+def postgresql_index(server: PostgresServer) -> None:
+    address = server.over_tcp("conformance")
+    with closing(PostgresqlIndex(address, password=lambda: PASSWORD)) as index:
+        check_index(index)
+
+
+SERVED: dict[str, Callable[[PostgresServer], None]] = {
+    "postgresql": postgresql,
+    "postgresql_index": postgresql_index,
+}
 
 
 @pytest.mark.parametrize("name", SUITES)

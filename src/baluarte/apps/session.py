@@ -19,8 +19,11 @@ from baluarte.apps.place import Place
 from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.ids import parse_id
+from baluarte.core.keys import only_key
 from baluarte.errors import DataError
 from baluarte.stages.unseal import Unsealer
+from baluarte.ports import Progress
+from baluarte.stages.index import refresh
 
 if TYPE_CHECKING:
     from baluarte.adapters.keystores.sqlite import SqliteKeys
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.stores.folder import FolderBundles
+    from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
 
 
@@ -42,7 +46,7 @@ class Session:
         self.place, self.actor = place, actor
         self.clock = SystemClock()
         self._opened = ExitStack()
-        self._bundles: dict[tuple[str, int], SealedBundle] = {}
+        self._bundles: dict[str, SealedBundle] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +59,13 @@ class Session:
         """Versions, champions, looks, labels."""
         return self._opened.enter_context(
             wiring.open_registry(self.place.registry, password=self.place.stores_password)
+        )
+
+    @cached_property
+    def index(self) -> SqlIndex:
+        """The index over the ledger, as far as it was read; :meth:`indexed` reads on."""
+        return self._opened.enter_context(
+            wiring.open_index(self.place.index, password=self.place.stores_password)
         )
 
     @cached_property
@@ -105,16 +116,15 @@ class Session:
 
     def bundle(self, digest: str, at_us: int | None = None) -> SealedBundle:
         """A checked bundle by digest, as of a time (now by default); kept once opened."""
-        known = self._bundles.get((digest, 0))
-        if known is not None:
+        at_us = self.clock.now_us() if at_us is None else at_us
+        known = self._bundles.get(digest)
+        if known is not None:  # all of it was checked; whether the key was valid then was not
+            only_key(self.verifier.public_keys(), known.key_id).check_valid(at_us)
             return known
         opened = open_bundle(
-            self.bundles.get(digest),
-            self.verifier,
-            at_us=self.clock.now_us() if at_us is None else at_us,
-            expect_digest=digest,
+            self.bundles.get(digest), self.verifier, at_us=at_us, expect_digest=digest
         )
-        self._bundles[digest, 0] = opened
+        self._bundles[digest] = opened
         return opened
 
     def decision(self, decision_id: str) -> DecisionRecord:
@@ -128,6 +138,29 @@ class Session:
         if not isinstance(record, DecisionRecord) or record.id != decision_id:
             raise DataError(f"there is no decision {decision_id}", where=str(self.place.ledger))
         return self.unsealer.one(record)
+
+    def decisions_named(self, text: str) -> list[DecisionRecord]:
+        """The decisions that an id means, oldest first: its own, or all of an event.
+
+        Raises:
+            DataError: there is none.
+        """
+        try:
+            return [self.decision(text)]
+        except DataError as error:
+            found = self.indexed().of_events([text]).get(text)
+            if not found:
+                raise DataError(
+                    f"there is no decision {text}, and no event of that id was decided",
+                    where=str(self.place.ledger),
+                    hint=error.faults[0].hint,
+                ) from None
+        return [self.decision(one.id) for one in found]
+
+    def indexed(self, progress: Progress | None = None) -> SqlIndex:
+        """The index over the ledger, with all that the ledger holds now."""
+        refresh(self.index, self.reader, progress=progress)
+        return self.index
 
     def decisions(
         self, detector: str | None = None, *, newest_first: bool = False

@@ -138,18 +138,13 @@ class Replayer:
             pass
         else:
             return {}
-        said: dict[int, BaluarteError | None] = {}
+        said: dict[int, Difference] = {}
         for at in {at for _, at in members}:
             try:
                 self._hold(digest, at)
-                said[at] = None
             except BaluarteError as error:
-                said[at] = error
-        return {
-            i: differs("bundle", None, digest, error)
-            for i, at in members
-            if (error := said[at]) is not None
-        }
+                said[at] = differs("bundle", None, digest, error)
+        return {i: said[at] for i, at in members if at in said}
 
     def _hold(self, digest: str, at: int) -> None:
         """Open the bundle as of a time, unless it held before and after that time already."""
