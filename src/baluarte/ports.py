@@ -820,7 +820,7 @@ class DecisionIndex(Protocol):
     def spans(
         self, since: int | None, until: int | None, *, detector: str | None = None
     ) -> dict[str, tuple[int, int]]:
-        """Of each shard with decisions made in [since, until): the first, and one after the last."""
+        """Of each shard with decisions made in [since, until): the first, and the one after."""
         ...
 
     def outcomes(

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pg8000.native
 import pytest
-from postgres_ground import PASSWORD, PostgresServer
 
 from baluarte.adapters.stores.postgresql import PostgresqlRegistry
 from baluarte.core.registry import LabelRow, Promotion, Version
 from baluarte.errors import ContractError, DataError, OutsideError
+from postgres_ground import PASSWORD, PostgresServer
 
 
 def version(number: int, *, epoch: int = 0) -> Version:
@@ -155,10 +155,15 @@ def test_a_transaction_that_is_cut_is_given_up_whole(
 ) -> None:
     registry.add(version(1))
     store = registry._store
-    with pytest.raises(OutsideError) as caught, store.transaction():
-        store.rows("DELETE FROM versions")
-        cut_all(postgres_server)
-        store.rows("SELECT 1")
+
+    def cut_in_the_middle() -> None:
+        with store.transaction():
+            store.rows("DELETE FROM versions")
+            cut_all(postgres_server)
+            store.rows("SELECT 1")
+
+    with pytest.raises(OutsideError) as caught:
+        cut_in_the_middle()
     assert caught.value.retryable
     assert registry.versions("flows") == [version(1)]
 

@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from postgres_ground import PASSWORD, PostgresServer
 
 from baluarte.adapters.stores.accounts import SqliteAccounts
 from baluarte.adapters.stores.folder import FolderBundles
@@ -27,6 +26,7 @@ from baluarte.testing.stores import (
     check_ledger,
     check_registry,
 )
+from postgres_ground import PASSWORD, PostgresServer
 
 
 def memory(_: Path) -> None:

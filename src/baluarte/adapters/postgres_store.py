@@ -178,15 +178,7 @@ class PostgresStore:
                 "CREATE TABLE IF NOT EXISTS schema_versions "
                 "(store text PRIMARY KEY, version bigint NOT NULL)"
             )
-            done = self._version()
-            if done > len(self._migrations):
-                raise OutsideError(
-                    f"the {self._what} has schema {done}, this program knows "
-                    f"{len(self._migrations)}",
-                    where=self._shown,
-                    hint="Use the newer version of baluarte that wrote it.",
-                )
-            for script in self._migrations[done:]:
+            for script in self._migrations[self._known_version() :]:
                 for statement in script.split(";"):
                     if statement.strip():
                         self._db.run(statement)
@@ -201,6 +193,16 @@ class PostgresStore:
                 self._db.run("ROLLBACK")
             raise
         self._db.run("COMMIT")
+
+    def _known_version(self) -> int:
+        done = self._version()
+        if done > len(self._migrations):
+            raise OutsideError(
+                f"the {self._what} has schema {done}, this program knows {len(self._migrations)}",
+                where=self._shown,
+                hint="Use the newer version of baluarte that wrote it.",
+            )
+        return done
 
     def _version(self) -> int:
         rows = self.rows("SELECT version FROM schema_versions WHERE store = ?", self._what)

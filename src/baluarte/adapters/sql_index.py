@@ -96,7 +96,7 @@ class SqlIndex:
     def spans(
         self, since: int | None, until: int | None, *, detector: str | None = None
     ) -> dict[str, tuple[int, int]]:
-        """Of each shard with decisions made in [since, until): the first, and one after the last."""
+        """Of each shard with decisions made in [since, until): the first, and the one after."""
         condition, values = _condition(since, until, detector)
         rows = self._store.read(
             f"SELECT shard, min(place), max(place) FROM decisions{condition} "  # noqa: S608

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
-    from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
+    from baluarte.adapters.stores.folder import FolderBundles
 
 
 class Session:

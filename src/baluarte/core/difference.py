@@ -55,7 +55,7 @@ def unlike_rows(
     >>> unlike_rows([[1.0, None], [0.0, 2.0]], np.array([[1.0, math.nan], [-0.0, 2.0]]))
     array([False,  True])
     """
-    n, d = computed.shape
+    d = computed.shape[1]
     unlike = np.array([len(row) != d for row in said], dtype=np.bool_)
     rows = np.flatnonzero(~unlike)
     if d and len(rows):

@@ -72,9 +72,12 @@ def refresh(
         start = known[tag].size if tag in known else 0
         while start < size:
             stop = min(start + _PART, size)
-            if not _take_in(index, reader, tag, start, stop, done):
+            found, mark = _part(reader, tag, start, stop)
+            if not index.add(tag, start=start, mark=mark, decisions=found):
                 start = index.marks()[tag].size  # another process was quicker
                 continue
+            done.records += stop - start
+            done.decisions += len(found)
             start = stop
             if progress is not None:
                 progress.step(done.records, total)
@@ -90,12 +93,13 @@ def rebuild(
     return refresh(index, reader, progress=progress)
 
 
-def _take_in(
-    index: DecisionIndex, reader: LedgerReader, tag: str, start: int, stop: int, done: Refreshed
-) -> bool:
+def _part(
+    reader: LedgerReader, tag: str, start: int, stop: int
+) -> tuple[list[IndexedDecision], IndexMark]:
+    """The decisions among some records of a shard, and the mark after them."""
     found: list[IndexedDecision] = []
     last = b""
-    for place, last in enumerate(reader.records(tag, start, stop), start):  # noqa: B007
+    for place, last in enumerate(reader.records(tag, start, stop), start):
         if last.startswith(_DECISION):
             one = _decode(last)
             found.append(
@@ -114,12 +118,7 @@ def _take_in(
                     points=one.points,
                 )
             )
-    mark = IndexMark(size=stop, leaf=leaf_hash(last))
-    if not index.add(tag, start=start, mark=mark, decisions=found):
-        return False
-    done.records += stop - start
-    done.decisions += len(found)
-    return True
+    return found, IndexMark(size=stop, leaf=leaf_hash(last))
 
 
 def _is_same(reader: LedgerReader, tag: str, mark: IndexMark, size: int) -> bool:

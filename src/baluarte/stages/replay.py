@@ -13,14 +13,13 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import DecisionRecord
-from baluarte.core.difference import Difference, differs, same_float, unlike_rows
-from baluarte.core.event import Values, event_digest
+from baluarte.core.difference import Component, Difference, differs, same_float, unlike_rows
+from baluarte.core.event import Value, Values, event_digest
 from baluarte.core.event_rows import TEXTUAL, from_records
 from baluarte.core.ids import parse_id
 from baluarte.core.schema import Field, Role
@@ -197,9 +196,7 @@ def _replayed(
 # --- the event -----------------------------------------------------------------------------------
 
 
-def _event_differences(
-    scorer: Scorer, records: Sequence[DecisionRecord]
-) -> dict[int, Difference]:
+def _event_differences(scorer: Scorer, records: Sequence[DecisionRecord]) -> dict[int, Difference]:
     """Where identity, time or event are not what they should be; these are not scored."""
     out: dict[int, Difference] = {}
     for i, record in enumerate(records):
@@ -296,10 +293,10 @@ def _wrong_kinds(field: Field, events: Sequence[Values]) -> list[int]:
 def _are_small(values: Sequence[float | int | str | None]) -> bool:
     """Whether all integers are within 64 bits, so that each has a float64 near it."""
     numbers = [value for value in values if type(value) is int]
-    return -(2**63) <= min(numbers) and max(numbers) < 2**63
+    return min(numbers) >= -(2**63) and max(numbers) < 2**63
 
 
-def _fits(field: Field, value: float | int | str) -> bool:
+def _fits(field: Field, value: Value) -> bool:
     if isinstance(value, str):
         if field.type not in TEXTUAL:
             return field.allow_infinite and value in ("Infinity", "-Infinity")
@@ -346,16 +343,16 @@ def _compare(
         if not same_float(said, computed):
             return differs("features", info.name, said, computed)
     band = int(decisions.bands[row])
-    if record.score != decisions.scores[row]:
-        return differs("score", None, record.score, decisions.scores[row])
-    if record.points != decisions.points[row]:
-        return differs("points", None, record.points, decisions.points[row])
-    if record.band != band:
-        return differs("band", None, record.band, band)
-    if record.outcome != decisions.outcomes[band]:
-        return differs("outcome", None, record.outcome, decisions.outcomes[band])
-    if record.threshold != scorer.thresholds[band]:
-        return differs("threshold", None, record.threshold, scorer.thresholds[band])
+    pairs: tuple[tuple[Component, object, object], ...] = (
+        ("score", record.score, int(decisions.scores[row])),
+        ("points", record.points, int(decisions.points[row])),
+        ("band", record.band, band),
+        ("outcome", record.outcome, decisions.outcomes[band]),
+        ("threshold", record.threshold, scorer.thresholds[band]),
+    )
+    for component, said_value, computed_value in pairs:
+        if said_value != computed_value:
+            return differs(component, None, said_value, computed_value)
     return None
 
 
@@ -366,8 +363,7 @@ def _reasons(
     rows = [
         i
         for i, record in enumerate(records)
-        if not (record.reasons is None and record.base is None)
-        or record.reasons_deferred is True
+        if not (record.reasons is None and record.base is None) or record.reasons_deferred is True
     ]
     base, phi = scorer.explain(decisions.features[rows])
     return {row: (base, tuple(one)) for row, one in zip(rows, phi.tolist(), strict=True)}

@@ -185,9 +185,7 @@ class Scorer:
             phi=phi,
         )
 
-    def explain(
-        self, X: NDArray[np.float64], *, threads: int = 1
-    ) -> tuple[int, NDArray[np.int64]]:
+    def explain(self, X: NDArray[np.float64], *, threads: int = 1) -> tuple[int, NDArray[np.int64]]:
         """The base and (k, f) reasons of k encoded rows, in score units; 0 where there is none."""
         if not len(X):
             return 0, self._no_reasons

@@ -18,20 +18,20 @@ def check_index(index: DecisionIndex) -> None:
     same((index.marks(), index.count(), index.spans(None, None)), ({}, 0, {}))
     first = [_decision("00000a", i, f"e{i % 3}", at=100 + i, band=i % 2) for i in range(5)]
     mark = IndexMark(size=6, leaf=b"\1" * 32)  # one of the records was no decision
-    same(index.add("00000a", start=0, mark=mark, decisions=first), True)
+    _took(index.add("00000a", start=0, mark=mark, decisions=first))
     same(index.marks(), {"00000a": mark})
-    same(index.add("00000a", start=0, mark=mark, decisions=first), False)
+    _was_late(index.add("00000a", start=0, mark=mark, decisions=first))
     same(index.count(), 5)
     _check_questions(index, first)
     more = IndexMark(size=9, leaf=b"\2" * 32)
-    same(index.add("00000a", start=6, mark=more, decisions=[]), True)
+    _took(index.add("00000a", start=6, mark=more, decisions=[]))
     same(index.marks()["00000a"], more)
     index.forget("00000a")
     index.forget("00000c")
     same(index.marks().keys(), {"00000b"})
     same([d.tag for d in index.of_events(["e0"])["e0"]], ["00000b"])
     many = [_decision("00000d", i, f"m{i}", at=i, band=0) for i in range(3_000)]
-    same(index.add("00000d", start=0, mark=mark, decisions=many), True)
+    _took(index.add("00000d", start=0, mark=mark, decisions=many))
     same(len(index.of_events([f"m{i}" for i in range(2_000)])), 2_000)
 
 
@@ -41,7 +41,7 @@ def _check_questions(index: DecisionIndex, first: list[IndexedDecision]) -> None
         _decision("00000b", 9, "e9", at=250, band=0, detector="cards"),
     ]
     mark = IndexMark(size=10, leaf=b"\0" * 32)
-    same(index.add("00000b", start=0, mark=mark, decisions=other), True)
+    _took(index.add("00000b", start=0, mark=mark, decisions=other))
     found = index.of_events(["e0", "e2", "none"])
     same(found, {"e0": [first[0], other[0], first[3]], "e2": [first[2]]})
     same(index.of_events(["e9"], detector="flows"), {})
@@ -52,6 +52,14 @@ def _check_questions(index: DecisionIndex, first: list[IndexedDecision]) -> None
     same(index.spans(300, None), {})
     same(index.outcomes(None, 104, detector="flows"), {(0, "pass"): 2, (1, "alert"): 2})
     same(index.outcomes(103, None, detector="flows"), {(0, "pass"): 1, (1, "alert"): 1})
+
+
+def _took(taken: bool) -> None:
+    same(taken, expected=True)
+
+
+def _was_late(taken: bool) -> None:
+    same(taken, expected=False)
 
 
 def _decision(
