@@ -21,9 +21,9 @@ from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.ids import parse_id
 from baluarte.core.keys import only_key
 from baluarte.errors import DataError
-from baluarte.stages.unseal import Unsealer
 from baluarte.ports import Progress
 from baluarte.stages.index import refresh
+from baluarte.stages.unseal import Unsealer
 
 if TYPE_CHECKING:
     from baluarte.adapters.keystores.sqlite import SqliteKeys
@@ -128,7 +128,16 @@ class Session:
         return opened
 
     def decision(self, decision_id: str) -> DecisionRecord:
-        """The record of a decision.
+        """The record of a decision, personal values in their places.
+
+        Raises:
+            DataError: it is no id, or there is no such decision.
+            TrustError: its personal values can't be opened.
+        """
+        return self.unsealer.one(self.sealed_decision(decision_id))
+
+    def sealed_decision(self, decision_id: str) -> DecisionRecord:
+        """The record of a decision as the ledger holds it.
 
         Raises:
             DataError: it is no id, or there is no such decision.
@@ -137,16 +146,19 @@ class Session:
         record = msgspec.json.decode(self.reader.record(place.tag, place.index), type=Record)
         if not isinstance(record, DecisionRecord) or record.id != decision_id:
             raise DataError(f"there is no decision {decision_id}", where=str(self.place.ledger))
-        return self.unsealer.one(record)
+        return record
 
     def decisions_named(self, text: str) -> list[DecisionRecord]:
-        """The decisions that an id means, oldest first: its own, or all of an event.
+        """The decisions that an id means, oldest first, as the ledger holds them.
+
+        Args:
+            text: a decision's own id, or an event's.
 
         Raises:
             DataError: there is none.
         """
         try:
-            return [self.decision(text)]
+            return [self.sealed_decision(text)]
         except DataError as error:
             found = self.indexed().of_events([text]).get(text)
             if not found:
@@ -155,7 +167,7 @@ class Session:
                     where=str(self.place.ledger),
                     hint=error.faults[0].hint,
                 ) from None
-        return [self.decision(one.id) for one in found]
+        return [self.sealed_decision(one.id) for one in found]
 
     def indexed(self, progress: Progress | None = None) -> SqlIndex:
         """The index over the ledger, with all that the ledger holds now."""

@@ -46,12 +46,13 @@ def whatif_page(found: WhatIf, texts: Texts) -> Html:
 
 
 def _gaps(found: WhatIf, texts: Texts) -> Html | None:
-    if not found.gaps:
+    if not found.gaps and not found.erased:
         return None
     lines = [gap_line(texts, gap) for gap in found.gaps]
+    told = notice("unsure", texts.get("whatif.gaps_text"), listing(lines)) if lines else None
+    erased = texts.get("whatif.erased", n=found.erased)
     return section(
-        texts.get("whatif.gaps"),
-        notice("unsure", texts.get("whatif.gaps_text"), listing(lines)),
+        texts.get("whatif.gaps"), told, notice("unsure", erased) if found.erased else None
     )
 
 

@@ -85,6 +85,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         n: distinct events; a repeat of an event counts once, as it was decided first.
+        erased: events whose personal values are gone for good; they count nowhere.
         since, until: of the decisions that were read, microseconds of UTC.
         moves: (recorded outcome, the version's outcome, events), all pairs that occur.
         raised: the version alerts, what was recorded does not; ``lowered`` the other way.
@@ -95,6 +96,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     n: int
     repeats: int
+    erased: int
     decided_by: dict[str, int]
     since: int
     until: int

@@ -19,6 +19,7 @@ import numpy as np
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.difference import Component, Difference, differs, same_float, unlike_rows
+from baluarte.core.envelope import KEYED_DIGEST
 from baluarte.core.event import Value, Values, event_digest
 from baluarte.core.event_rows import TEXTUAL, from_records
 from baluarte.core.ids import parse_id
@@ -213,6 +214,8 @@ def _event_differences(scorer: Scorer, records: Sequence[DecisionRecord]) -> dic
 
 
 def _digest_difference(scorer: Scorer, record: DecisionRecord) -> Difference | None:
+    if record.event_digest.startswith(KEYED_DIGEST):
+        return None  # that one held when the record was opened
     digest = event_digest(record.event)
     if digest == record.event_digest:
         return None
@@ -268,6 +271,8 @@ def _identity_difference(scorer: Scorer, record: DecisionRecord) -> Difference |
 
 
 def _is_derived(record: DecisionRecord) -> bool:
+    if record.event_digest.startswith(KEYED_DIGEST):
+        return True  # it may be the name by which the event's own key is found
     head, _, ordinal = record.event_id.rpartition("-")
     return head == record.event_digest[7:39] and ordinal.isdecimal()
 

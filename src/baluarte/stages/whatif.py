@@ -26,6 +26,7 @@ from baluarte.core.schema import Field
 from baluarte.core.whatif import Both, Gap, Sums, WhatIf
 from baluarte.errors import BaluarteError, TrustError
 from baluarte.stages.score import Kernel, Scorer
+from baluarte.stages.unseal import Unsealer
 
 LabelsOf = Callable[[Sequence[str]], Mapping[str, LabelRow]]  #: of these events, where known
 OpenAt = Callable[[str, int], SealedBundle]  #: (digest, decided at) to a checked bundle
@@ -38,6 +39,7 @@ def what_if(
     *,
     labels_of: LabelsOf,
     open_bundle: OpenAt,
+    unsealer: Unsealer | None = None,
     fields: Sequence[str] = (),
     kernel: Kernel = "auto",
 ) -> WhatIf:
@@ -47,6 +49,7 @@ def what_if(
         batches: decisions of the version's detector; a challenger's are passed over.
         labels_of: what is known of events by now.
         open_bundle: the versions that decided, to know what their records hold.
+        unsealer: opens records that are still sealed; without it these count as erased.
         fields: to tell events apart by.
     """
     asked = _Asked(bundle, open_bundle=open_bundle, kernel=kernel)
@@ -57,7 +60,7 @@ def what_if(
         fields=fields,
     )
     seen, decided_by = FirstSeen(), Counter[str]()
-    decisions, first, last = 0, 2**63, 0
+    decisions, erased, first, last = 0, 0, 2**63, 0
     for batch in batches:
         champions = [record for record in batch if record.role == "champion"]
         if not champions:
@@ -66,7 +69,10 @@ def what_if(
         first = min(first, *(record.decided_at for record in champions))
         last = max(last, *(record.decided_at for record in champions))
         new = seen.mask([record.event_id for record in champions])
-        records = [champions[i] for i in np.flatnonzero(new).tolist()]
+        fresh = [champions[i] for i in np.flatnonzero(new).tolist()]
+        opened = fresh if unsealer is None else unsealer.all(fresh)
+        records = [record for record in opened if not record.is_sealed]
+        erased += len(fresh) - len(records)
         if records:
             decided_by.update(f"{record.detector}@{record.version}" for record in records)
             sums.add(asked.decide(records, labels_of([record.event_id for record in records])))
@@ -75,7 +81,8 @@ def what_if(
     return WhatIf(
         version=f"{bundle.manifest.name}@{bundle.manifest.version}",
         n=sums.n,
-        repeats=decisions - sums.n,
+        repeats=decisions - len(seen),
+        erased=erased,
         decided_by=dict(sorted(decided_by.items())),
         since=first if decisions else 0,
         until=last,

@@ -56,6 +56,7 @@ class Tally:
     n: int = 0
     n_reasons: int = 0
     n_differ: int = 0
+    n_erased: int = 0
     differ: list[Replayed] = field(default_factory=list)  #: the first of them
     supplied: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     n_supplied: int = 0
@@ -65,6 +66,7 @@ class Tally:
         for one in found:
             self.n += 1
             self.n_reasons += one.n_reasons
+            self.n_erased += one.erased
             if one.difference is not None:
                 self.n_differ += 1
                 if len(self.differ) < _KEPT:
@@ -88,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     tally = Tally()
     with session_of(args, place) as session, screen.progress("Replay") as bar:
         kernels = _kernels(args.kernel)
-        replayers = [Replayer(session.bundle, kernel=kernel) for kernel in kernels]
+        replayers = [
+            Replayer(session.bundle, kernel=kernel, unsealer=session.unsealer) for kernel in kernels
+        ]
         started = time.monotonic()
         for batch in _chosen(args, session, bar):
             tally.add([*batch.damaged, *_agreed([r.replay(batch.records) for r in replayers])])
@@ -143,11 +147,12 @@ def _tell(screen: Screen, texts: Texts, tally: Tally, kernels: list[Kernel], too
         screen.item(one.id, difference_text(texts, one.difference), "broken")
     if tally.n_differ > _SHOWN:
         screen.item("", texts.get("diff.more", n=tally.n_differ - _SHOWN), "dim")
-    identical = tally.n - tally.n_differ
+    identical = tally.n - tally.n_differ - tally.n_erased
     screen.data(
         replayed=tally.n,
         identical=identical,
         different=tally.n_differ,
+        erased=tally.n_erased,
         reasons=tally.n_reasons,
         kernels=kernels,
         seconds=round(took, 3),
@@ -170,6 +175,8 @@ def _tell(screen: Screen, texts: Texts, tally: Tally, kernels: list[Kernel], too
     said = texts.get("replay.identical", identical=identical, n=tally.n, reasons=tally.n_reasons)
     label = texts.get("replay.label")
     screen.item(label, f"{said} ({took:.1f} s)", "broken" if tally.n_differ else "kept")
+    if tally.n_erased:
+        screen.item("", texts.get("replay.erased", n=tally.n_erased), "unsure")
     if tally.n_supplied:
         screen.item("", texts.get("replay.supplied", n=tally.n_supplied), "dim")
     screen.next("baluarte explain ID", "baluarte ledger verify")

@@ -63,6 +63,7 @@ def run_with(args: argparse.Namespace, session: Session, screen: Screen, texts: 
             bundle,
             labels_of=lambda events: session.registry.labels_of(name, events),
             open_bundle=session.bundle,
+            unsealer=session.unsealer,
             fields=segment_fields(bundle.contract.events, args.by),
             kernel=_kernel(args.kernel),
         )
@@ -105,6 +106,8 @@ def _sound(records: list[DecisionRecord], damaged: list[str]) -> list[DecisionRe
 def _tell(screen: Screen, texts: Texts, found: WhatIf) -> None:
     screen.item(texts.get("whatif.label"), lead(texts, found))
     screen.item("", read_line(texts, found), "dim")
+    if found.erased:
+        screen.item("", texts.get("whatif.erased", n=found.erased), "unsure")
     for gap in found.gaps:
         screen.item("", gap_line(texts, gap), "unsure")
     _group(screen, texts.get("whatif.label_changes"), move_lines(texts, found))
