@@ -80,7 +80,7 @@ def test_what_was_deferred_is_explained_with_the_same_bits(tmp_path: Path) -> No
 
 def test_records_with_nothing_deferred_keep_their_bytes() -> None:
     fields = [field.name for field in msgspec.structs.fields(DecisionRecord)]
-    assert fields[-1] == "reasons_deferred"
+    assert fields[-2:] == ["reasons_deferred", "personal"]
     sample = msgspec.json.decode(
         b'{"kind":"decision","v":1,"id":"a","event_id":"e","event_at":1,"decided_at":2,'
         b'"detector":"d","version":1,"bundle":"b","role":"champion","event_digest":"x",'

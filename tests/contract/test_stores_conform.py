@@ -15,8 +15,8 @@ from baluarte.adapters.stores.postgresql import PostgresqlRegistry
 from baluarte.adapters.stores.postgresql_index import PostgresqlIndex
 from baluarte.adapters.stores.segments import Segments
 from baluarte.adapters.stores.sqlite import SqliteRegistry
-from baluarte.testing.accounts import MemoryAccounts, check_accounts
 from baluarte.adapters.stores.sqlite_index import SqliteIndex
+from baluarte.testing.accounts import MemoryAccounts, check_accounts
 from baluarte.testing.index import check_index
 from baluarte.testing.stores import (
     MemoryBundles,
