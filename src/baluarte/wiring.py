@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
+    from baluarte.adapters.stores.accounts import SqliteAccounts
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.core.window_plan import WindowPlan
     from baluarte.ports import ModelReader, Progress, Search, WindowState
@@ -211,6 +212,20 @@ def open_index(address: str, *, password: Password | None = None) -> SqlIndex:
     from baluarte.adapters.stores.sqlite_index import SqliteIndex  # noqa: PLC0415 - so named
 
     return SqliteIndex(Path(path))
+
+
+def open_accounts(address: str) -> SqliteAccounts:
+    """The accounts at an address such as ``sqlite:PATH``; made where there are none.
+
+    Raises:
+        ContractError: another scheme.
+    """
+    from baluarte.adapters.stores.accounts import SqliteAccounts  # noqa: PLC0415 - named by address
+
+    scheme, _, path = address.partition(":")
+    if scheme != "sqlite" or not path:
+        raise ContractError(f"expected sqlite:PATH; found {address!r}", where="stores.accounts")
+    return SqliteAccounts(Path(path))
 
 
 def open_bundles(folder: str | Path) -> FolderBundles:

@@ -139,7 +139,7 @@ class Workplace:
             ledger=str(self.root / "ledger"),
             trusted=str(self.root / "trusted"),
             token_hash=token.token_hash,
-            pepper=token.pepper,
+            token_pepper=token.pepper,
             token_until_us=token.until_us,
             port=0,
             workers=1,

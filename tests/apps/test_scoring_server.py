@@ -531,7 +531,7 @@ def test_a_detector_without_champion_is_503_and_not_ready(tmp_path: Path) -> Non
 
 def test_another_address_than_loopback_is_refused(tmp_path: Path) -> None:
     place = Workplace(tmp_path)
-    with pytest.raises(ContractError, match="guard"):
+    with pytest.raises(ContractError, match="certificate"):
         serve(place.settings(host="0.0.0.0"), ready=lambda _: None)
 
 

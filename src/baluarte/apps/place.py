@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from baluarte.adapters.disk import open_new, outside, sync_folder, write_at
+from baluarte.adapters.disk import open_new, outside, sync_folder, write_aside, write_at
+from baluarte.core.accounts import SECRET_BYTES, read_pepper
 from baluarte.core.contract import Contract
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.workspace import Secret, Workspace, parse_overrides, parse_workspace
@@ -110,6 +112,39 @@ class Place:
         """
         secret = self.workspace.state.password
         return None if secret is None else self.secret(secret, where="state.password")
+
+    @property
+    def accounts(self) -> str:
+        """The address of the store of accounts, its path made absolute."""
+        address = self.workspace.stores.accounts
+        scheme, _, path = address.partition(":")
+        return f"{scheme}:{self.at(path)}" if scheme == "sqlite" else address
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether anybody made an account here."""
+        scheme, _, path = self.accounts.partition(":")
+        return scheme != "sqlite" or Path(path).exists()
+
+    def pepper(self) -> bytes:
+        """What keys and sessions are kept under.
+
+        Raises:
+            ContractError: there is none, or it is too short.
+        """
+        where = "keys.pepper"
+        text = self.secret(self.workspace.keys.pepper, where=where)
+        return read_pepper(text, where=f"{WORKSPACE_FILE}: {where}")
+
+    def make_pepper(self) -> None:
+        """Make the pepper's file where it is to be a file and there is none."""
+        named = self.workspace.keys.pepper.file
+        if named is None or self.at(named).exists():
+            return
+        path = self.at(named)
+        with outside("the pepper can't be written", path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_aside(path, secrets.token_hex(SECRET_BYTES).encode() + b"\n")
 
     @property
     def trusted(self) -> Path:

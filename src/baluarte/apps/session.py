@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from baluarte import wiring
-from baluarte.adapters.system import SystemClock
+from baluarte.adapters.system import SystemClock, SystemEntropy
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.place import Place
 from baluarte.core.bundle import SealedBundle, open_bundle
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
+    from baluarte.adapters.stores.accounts import SqliteAccounts
     from baluarte.adapters.stores.folder import FolderBundles
+    from baluarte.stages.access import Access
 
 
 class Session:
@@ -66,6 +68,33 @@ class Session:
         """The index over the ledger, as far as it was read; :meth:`indexed` reads on."""
         return self._opened.enter_context(
             wiring.open_index(self.place.index, password=self.place.stores_password)
+        )
+
+    @cached_property
+    def accounts(self) -> SqliteAccounts:
+        """Who may ask."""
+        return self._opened.enter_context(wiring.open_accounts(self.place.accounts))
+
+    @cached_property
+    def access(self) -> Access:
+        """What changes who may ask; with the first account comes the pepper, if it is missing.
+
+        Raises:
+            ContractError: there are accounts, and the pepper that keeps them is gone.
+        """
+        from baluarte.adapters.passwords import Argon2Passwords  # noqa: PLC0415 - loads cryptography
+        from baluarte.stages.access import Access  # noqa: PLC0415 - likewise
+
+        if not self.place.has_accounts:
+            self.place.make_pepper()
+        return Access(
+            accounts=self.accounts,
+            passwords=Argon2Passwords(),
+            ledger=self.shard,
+            clock=self.clock,
+            entropy=SystemEntropy(),
+            pepper=self.place.pepper(),
+            actor=self.actor,
         )
 
     @cached_property

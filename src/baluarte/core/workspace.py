@@ -43,6 +43,9 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One detector of the workspace; addresses are relative to the workspace's folder."""
 
     path: Annotated[Said, Meta(description="its detector.toml, or the folder of it")]
+    tenant: Annotated[Name, Meta(description="whose it is; grants are given in a tenant")] = (
+        "default"
+    )
     events: Annotated[Said, Meta(description="address of the labelled events")] | None = None
     holdout: Annotated[Said, Meta(description="address of proof events of their own")] | None = None
     labels: Annotated[Said, Meta(description="address of labels that came later")] | None = None
@@ -68,6 +71,9 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     password: Annotated[Secret, Meta(description="of the database server")] | None = None
     bundles: Annotated[Said, Meta(description="sealed bundles by digest")] = ".baluarte/bundles"
     ledger: Annotated[Said, Meta(description="decisions and acts")] = ".baluarte/ledger"
+    accounts: Annotated[Said, Meta(description="who may ask: accounts, keys, sessions")] = (
+        "sqlite:.baluarte/accounts.sqlite"
+    )
     people: Annotated[Said, Meta(description="keys of personal values, for erasing them")] = (
         "sqlite:.baluarte/people.sqlite"
     )
@@ -86,9 +92,31 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trusted: Annotated[Said, Meta(description="folder of the public keys believed")] = (
         ".baluarte/keys/trusted"
     )
+    pepper: Annotated[
+        Secret, Meta(description="what API keys and sessions are kept under, 32 bytes in hex")
+    ] = Secret(file=".baluarte/keys/pepper")
     people: Annotated[
         Secret, Meta(description="the master key of personal values; a file is made if need be")
     ] = Secret(file=".baluarte/keys/people.key")
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """TLS 1.3, and nothing below; files in PEM. A changed file is taken up without a restart."""
+
+    certificate: Annotated[Said, Meta(description="the certificate and its chain")]
+    key: Annotated[Said, Meta(description="its private key")]
+    client_ca: (
+        Annotated[Said, Meta(description="only clients with a certificate of this authority")]
+        | None
+    ) = None
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who shares this workspace with others."""
+
+    events_per_day: (
+        Annotated[Count, Meta(description="more are refused until midnight UTC")] | None
+    ) = None
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +129,10 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             extra={"expected": 'host and port, such as "127.0.0.1:8317"'},
         ),
     ] = "127.0.0.1:8317"
+    hosts: Annotated[
+        tuple[Said, ...], Meta(description="names that clients call it by, beside loopback's")
+    ] = ()
+    tls: Annotated[Tls, Meta(description="needed on an address that others reach")] | None = None
     workers: Annotated[int, Meta(ge=1, le=1024)] = 1
     token: (
         Annotated[Secret, Meta(description="the bearer token; else one for a day is printed")]
@@ -158,6 +190,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Everything about where and with what; any number of detectors."""
 
     detectors: dict[Name, DetectorEntry] = {}
+    tenants: dict[Name, Tenant] = {}
     stores: Stores = Stores()
     keys: Keys = Keys()
     serve: Serve = Serve()
@@ -288,6 +321,7 @@ def _plain(shape: inspect.Type) -> inspect.Type:
 def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "signing"), workspace.keys.signing
     yield ("keys", "people"), workspace.keys.people
+    yield ("keys", "pepper"), workspace.keys.pepper
     if workspace.serve.token is not None:
         yield ("serve", "token"), workspace.serve.token
     if workspace.stores.password is not None:

@@ -66,9 +66,10 @@ class Access:
         grants: Sequence[Grant],
         owner: str | None = None,
         subject: str | None = None,
+        password: str | None = None,
         reason: str = "",
     ) -> Account:
-        """Make an account.
+        """Make an account: whole, with its password if it gets one, or not at all.
 
         Args:
             owner: of a service account: the person who answers for it (default: who makes it).
@@ -82,6 +83,7 @@ class Access:
         if self._accounts.account(name) is not None:
             raise DataError(f"there is an account {name} already", hint="`baluarte users list`.")
         check_grants(kind, grants, where=name)
+        kept = self._keep(name, kind, password) if password is not None else None
         account = Account(
             name=name,
             kind=kind,
@@ -94,6 +96,8 @@ class Access:
         )
         self._record("account made", name, reason, kind=kind, grants=_said(account.grants))
         self._accounts.put(account)
+        if kept is not None:
+            self._accounts.put_password(name, kept)
         return account
 
     def grant(self, name: str, grants: Sequence[Grant], *, reason: str = "") -> Account:
@@ -139,10 +143,7 @@ class Access:
             DataError: there is no such person, or the password is too weak.
         """
         account = self._must(name)
-        if account.kind != "person":
-            raise DataError(f"{name} is a service account: it has keys and no password")
-        check_password(password, account=name)
-        kept = self._passwords.keep(password)
+        kept = self._keep(name, account.kind, password)
         self._record("password set", name, reason)
         touched = account.hands | self._eyes()
         if touched != account.hands:
@@ -207,6 +208,12 @@ class Access:
         self._accounts.revoke_key(key, at=self._clock.now_us())
 
     # --- within -------------------------------------------------------------------------------
+
+    def _keep(self, name: str, kind: Kind, password: str) -> str:
+        if kind != "person":
+            raise DataError(f"{name} is a service account: it has keys and no password")
+        check_password(password, account=name)
+        return self._passwords.keep(password)
 
     def _must(self, name: str) -> Account:
         account = self._accounts.account(name)

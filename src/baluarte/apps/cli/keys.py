@@ -1,4 +1,4 @@
-"""Signing keys: make one, list those that are trusted, trust another's, revoke."""
+"""Keys that sign: make, list, trust, revoke. API keys of accounts: issue, list, withdraw."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import Place, find_workspace
+from baluarte.apps.session import add_actor, session_of
+from baluarte.errors import DataError
 
 _DAY_US = 86_400_000_000
 
@@ -23,15 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trust.add_argument("file", help="a public record, as in the folder of trusted keys")
     revoke = verbs.add_parser("revoke", help="take trust back, for good")
     revoke.add_argument("name", help="as keys list shows it")
+    issue = verbs.add_parser("issue", help="an API key for an account; it is shown once")
+    issue.add_argument("account", help="as users list shows it")
+    issue.add_argument("--note", default="", help="what it is for")
+    issue.add_argument("--days", type=int, default=365, help="how long it holds (default: 365)")
+    issue.add_argument("--rate", type=float, help="requests a second that it may make")
+    issue.add_argument("--burst", type=int, help="requests at once (default: a second's worth)")
+    add_actor(issue)
+    verbs.add_parser("issued", help="the API keys, and whether they hold")
+    withdraw = verbs.add_parser("withdraw", help="take an API key back; it holds no second longer")
+    withdraw.add_argument("id", help="as keys issued shows it")
+    add_actor(withdraw)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one verb."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    {"create": _create, "list": _list, "trust": _trust, "revoke": _revoke}[args.verb](
-        args, place, screen
-    )
+    verbs = {
+        "create": _create, "list": _list, "trust": _trust, "revoke": _revoke,
+        "issue": _issue, "issued": _issued, "withdraw": _withdraw,
+    }  # fmt: skip
+    verbs[args.verb](args, place, screen)
     return screen.end()
 
 
@@ -65,7 +80,7 @@ def _list(_: argparse.Namespace, place: Place, screen: Screen) -> None:
     now = SystemClock().now_us()
     rows = []
     for key in TrustedKeys(place.trusted).public_keys():
-        ends = datetime.fromtimestamp(key.not_after / 1e6, UTC).date().isoformat()
+        ends = _day(key.not_after)
         revoked = key.revoked_at is not None
         state = "revoked" if revoked else "expired" if key.not_after < now else "trusted"
         rows.append({"name": key.name, "key_id": key.key_id, "state": state, "until": ends})
@@ -98,3 +113,56 @@ def _revoke(args: argparse.Namespace, place: Place, screen: Screen) -> None:
     screen.data(name=key.name, key_id=key.key_id)
     screen.item("Revoked", f"{key.name}  {key.key_id[:16]}…  from now on", "broken")
     screen.next("baluarte keys create NEW_NAME")
+
+
+def _issue(args: argparse.Namespace, place: Place, screen: Screen) -> None:
+    if args.rate is not None and args.rate <= 0:
+        raise DataError(f"expected a rate above 0; found {args.rate:g}")
+    if args.burst is not None and (args.burst < 1 or args.rate is None):
+        raise DataError("expected a burst of 1 or more, together with a rate")
+    with session_of(args, place) as session:
+        key, text = session.access.issue_key(
+            args.account,
+            note=args.note,
+            days=args.days,
+            rate_per_s=args.rate,
+            burst=args.burst,
+            reason=args.reason,
+        )
+    screen.data(id=key.id, account=key.account, key=text, until=_day(key.until))
+    screen.item("Key", f"{key.id} of {key.account}, until {_day(key.until)}")
+    screen.line(f"{text}")
+    screen.line("It is shown this once; only its HMAC is kept.", "dim")
+    screen.next(f"baluarte keys withdraw {key.id}")
+
+
+def _issued(args: argparse.Namespace, place: Place, screen: Screen) -> None:
+    rows = []
+    with session_of(args, place) as session:
+        now = session.clock.now_us()
+        for key in session.accounts.api_keys() if place.has_accounts else []:
+            gone = key.revoked_at is not None
+            state = "withdrawn" if gone else "expired" if key.until <= now else "holds"
+            rate = f"{key.rate_per_s:g}/s" if key.rate_per_s is not None else ""
+            rows.append({"id": key.id, "account": key.account, "state": state, "note": key.note})
+            screen.line(
+                f"{key.id}  {key.account:<20} {state:<10} until {_day(key.until)}  "
+                f"{rate:<8} {key.note}",
+                "kept" if state == "holds" else "dim",
+            )
+    if not rows:
+        screen.line("No API key was issued.")
+    screen.data(keys=rows)
+    screen.next("baluarte keys issue ACCOUNT")
+
+
+def _withdraw(args: argparse.Namespace, place: Place, screen: Screen) -> None:
+    with session_of(args, place) as session:
+        session.access.withdraw_key(args.id, reason=args.reason)
+    screen.data(id=args.id, state="withdrawn")
+    screen.item("Key", f"{args.id} is withdrawn; within a second no worker takes it")
+    screen.next("baluarte keys issued")
+
+
+def _day(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).date().isoformat()

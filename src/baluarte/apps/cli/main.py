@@ -56,7 +56,8 @@ COMMANDS = (
     Command("verify", "Prove to others", "check a bundle: signature, digests, --bits"),
     Command("ledger", "Prove to others", "verify, prove, show or export the ledger"),
     Command("report", "Prove to others", "evidence and guarantees as a page"),
-    Command("keys", "Run", "signing keys: make, list, trust, revoke"),
+    Command("keys", "Run", "keys that sign: make, trust, revoke; API keys: issue, withdraw"),
+    Command("users", "Run", "who may ask: accounts, their roles in tenants, passwords"),
     Command("doctor", "Run", "is this machine fit to run Baluarte?"),
     Command("demo", "Run", "the whole life of a detector in two minutes"),
 )

@@ -67,6 +67,7 @@ def serve_settings(
     """The data plane's settings as the workspace says."""
     serving, limits = place.workspace.serve, place.workspace.limits
     host, _, written = serving.address.rpartition(":")
+    known, tls = place.has_accounts, serving.tls
     return ServeSettings(
         registry=place.registry,
         registry_password=place.stores_password(),
@@ -74,10 +75,22 @@ def serve_settings(
         ledger=str(place.ledger),
         trusted=str(place.trusted),
         token_hash=token.token_hash,
-        pepper=token.pepper,
+        token_pepper=token.pepper,
         token_until_us=token.until_us,
         host=host.strip("[]"),
         port=int(written) if port is None else port,
+        hosts=serving.hosts,
+        tls_cert=str(place.at(tls.certificate)) if tls else "",
+        tls_key=str(place.at(tls.key)) if tls else "",
+        tls_client_ca=str(place.at(tls.client_ca)) if tls and tls.client_ca else "",
+        accounts=place.accounts if known else "",
+        pepper=place.pepper() if known else b"",
+        tenants={name: entry.tenant for name, entry in place.workspace.detectors.items()},
+        quotas={
+            name: tenant.events_per_day
+            for name, tenant in place.workspace.tenants.items()
+            if tenant.events_per_day is not None
+        },
         workers=serving.workers if workers is None else workers,
         state=place.workspace.state.url,
         state_folder=str(place.state_folder),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -22,9 +22,11 @@ from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.openapi import DetectorInfo, Readiness, openapi_bytes
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
+from baluarte.apps.scoring.routes import ROUTES, Route, find
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import Limits
 from baluarte.core.ids import parse_id
+from baluarte.core.policy import Principal
 from baluarte.errors import BaluarteError, DataError
 from baluarte.ports import Clock, LedgerReader
 from baluarte.stages.score import Reasons
@@ -34,6 +36,25 @@ LOG = logging.getLogger("baluarte.scoring")
 _JSON = [("content-type", "application/json")]
 _Reply = tuple[int, list[tuple[str, str]], bytes]
 _REASONS: frozenset[str] = frozenset(get_args(Reasons))
+
+
+class _OfDetector(msgspec.Struct):
+    """Of a record, whose it is."""
+
+    detector: str
+
+
+_DETECTOR_OF = msgspec.json.Decoder(_OfDetector)
+
+
+class _Asked(NamedTuple):
+    """One request that was let in."""
+
+    route: Route
+    name: str  #: in its path
+    caller: Principal | None  #: None where anyone may ask
+    scope: Scope
+    protocol: HTTPProtocol
 
 
 class Door:
@@ -63,12 +84,19 @@ class Door:
         self._reader = reader
         self._n_open = 0  # requests for decisions that are being answered
         self._openapi = openapi_bytes()
-        self._open_routes: dict[str, Callable[[], _Reply]] = {
-            "/healthz": lambda: (200, _JSON, b'{"status":"alive"}'),
-            "/readyz": self._readyz,
-            "/metrics": self._metrics,
-            "/openapi.json": lambda: (200, _JSON, self._openapi),
+        self._routes: dict[str, Callable[[_Asked], _Reply | Awaitable[_Reply]]] = {
+            "healthz": lambda _: (200, _JSON, b'{"status":"alive"}'),
+            "readyz": lambda _: self._readyz(),
+            "metrics": lambda _: self._metrics(),
+            "openapi": lambda _: (200, _JSON, self._openapi),
+            "decide": lambda asked: self._counted(self._decide(asked)),
+            "label": self._label,
+            "detectors": lambda asked: (200, _JSON, msgspec.json.encode(self._detectors(asked))),
+            "detector": lambda asked: (200, _JSON, msgspec.json.encode(self._detector(asked.name))),
+            "decision": self._record,
         }
+        if self._routes.keys() != {route.name for route in ROUTES}:
+            raise ValueError("the inventory of routes and what the door answers differ")
 
     async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request; whatever happens, it gets exactly one answer."""
@@ -87,28 +115,14 @@ class Door:
     async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> _Reply:
         headers = scope.headers
         self._guard.check_host(headers.get_all("host"), scope.authority)
-        path, method = scope.path, scope.method
-        if path in self._open_routes:
-            _require(method, "GET")
-            return self._open_routes[path]()
-        self._guard.check_token(headers.get("authorization"), now_us=self._clock.now_us())
-        match path.split("/")[1:]:
-            case ["v1", "detectors", name, "decisions"]:
-                _require(method, "POST")
-                return await self._counted(self._decide(name, scope, protocol))
-            case ["v1", "detectors", name, "labels"]:
-                _require(method, "POST")
-                return await self._label(name, scope, protocol)
-            case ["v1", "detectors"]:
-                _require(method, "GET")
-                return 200, _JSON, msgspec.json.encode(self._detectors())
-            case ["v1", "detectors", name]:
-                _require(method, "GET")
-                return 200, _JSON, msgspec.json.encode(self._detector(name))
-            case ["v1", "decisions", decision_id]:
-                _require(method, "GET")
-                return 200, _JSON, self._record(decision_id)
-        raise Refusal("not_found")
+        route, name = find(scope.method, scope.path)
+        caller = None
+        if route.action is not None and not (route.loopback_open and self._guard.is_local):
+            caller = self._guard.admit(headers.get("authorization"), now_us=self._clock.now_us())
+            if route.scope != "decision":  # of a decision: once it is known whose it is
+                self._guard.check(caller, route, name or None)
+        reply = self._routes[route.name](_Asked(route, name, caller, scope, protocol))
+        return await reply if isinstance(reply, Awaitable) else reply
 
     # --- decisions --------------------------------------------------------------------------
 
@@ -122,15 +136,17 @@ class Door:
         self._counts.answered(time.perf_counter() - started)
         return answered
 
-    async def _decide(self, name: str, scope: Scope, protocol: HTTPProtocol) -> _Reply:
+    async def _decide(self, asked: _Asked) -> _Reply:
+        name, scope = asked.name, asked.scope
         if self._n_open > self._limits.max_inflight:
             raise Refusal("overloaded", "try again", retry_after_s=1)
         reasons = _reasons_of(scope.query_string)
         form = form_of(scope.headers.get("content-type"))
         self._plane.champion(name)
-        body = await self._body(scope, protocol)
+        body = await self._body(scope, asked.protocol)
         try:
             rows, shape = parse_body(body, form, self._limits)
+            self._guard.spend(name, len(rows))
             answers = await self._plane.decide(name, rows, reasons)
         except Refusal as refusal:
             refusal.body_read = True
@@ -138,13 +154,14 @@ class Door:
         content, content_type = encode_answers(answers, shape)
         return 200, [("content-type", content_type)], content
 
-    async def _label(self, name: str, scope: Scope, protocol: HTTPProtocol) -> _Reply:
+    async def _label(self, asked: _Asked) -> _Reply:
         """Take labels in; the answer leaves when they are recorded and kept."""
+        name, scope = asked.name, asked.scope
         if scope.query_string:
             raise Refusal("bad_query", "expected none")
         form = form_of(scope.headers.get("content-type"))
         self._plane.champion(name)
-        body = await self._body(scope, protocol)
+        body = await self._body(scope, asked.protocol)
         try:
             rows, _ = parse_body(body, form, self._limits)
             taken = await self._labels.take(name, rows)
@@ -174,8 +191,15 @@ class Door:
 
     # --- what there is ----------------------------------------------------------------------
 
-    def _detectors(self) -> list[DetectorInfo]:
-        return [self._detector(name) for name in sorted(self._plane.champions.current)]
+    def _detectors(self, asked: _Asked) -> list[DetectorInfo]:
+        """Those that the caller may see."""
+        names = sorted(self._plane.champions.current)
+        caller, may = asked.caller, self._guard.may
+        return [
+            self._detector(name)
+            for name in names
+            if caller is not None and may(caller, "detectors.read", name)
+        ]
 
     def _detector(self, name: str) -> DetectorInfo:
         champion = self._plane.champion(name)
@@ -190,26 +214,34 @@ class Door:
             fields=scorer.contract.events.fields,
         )
 
-    def _record(self, decision_id: str) -> bytes:
+    def _record(self, asked: _Asked) -> _Reply:
+        decision_id = asked.name
         try:
             found = parse_id(decision_id)
             record = self._reader.record(found.tag, found.index)
         except DataError:
-            raise Refusal("not_found", "there is no such decision, or not yet") from None
+            raise _no_decision() from None
         except BaluarteError as error:
             LOG.error("a record can't be read: %s", error)  # noqa: TRY400 - an answer, not a crash
             raise Refusal("internal") from None
-        if not record.startswith(_heads_of(decision_id)):
-            raise Refusal("not_found", "there is no such decision")
-        return record
+        if not record.startswith(f'{{"kind":"decision","v":1,"id":"{decision_id}"'.encode()):
+            raise _no_decision()
+        detector = _DETECTOR_OF.decode(record).detector
+        if asked.caller is None or not self._guard.may(asked.caller, "decisions.read", detector):
+            if asked.caller is not None and self._guard.may(
+                asked.caller, "detectors.read", detector
+            ):
+                raise Refusal("forbidden", "this needs the right to decisions.read")
+            raise _no_decision()
+        return 200, _JSON, record
 
-    def _readyz(self) -> _Reply:
-        """Ready is: every detector's champion is in, and decisions can be recorded."""
+    def readiness(self) -> Readiness:
+        """Ready is: a champion is in, and decisions can be recorded."""
         champions, recorder = self._plane.champions, self._plane.recorder
         current = champions.current
         missing = sorted(champions.names - current.keys())
         writable = recorder.shard is not None
-        readiness = Readiness(
+        return Readiness(
             status="ready" if current and writable else "not ready",
             detectors={name: current[name].version.version for name in sorted(current)},
             without_champion=missing,
@@ -217,6 +249,9 @@ class Door:
             ledger="writable" if writable else "refuses records",
             registry="away" if champions.registry_away else "followed",
         )
+
+    def _readyz(self) -> _Reply:
+        readiness = self.readiness()
         return (200 if readiness.status == "ready" else 503), _JSON, msgspec.json.encode(readiness)
 
     def _metrics(self) -> _Reply:
@@ -229,9 +264,9 @@ def _heads_of(decision_id: str) -> tuple[bytes, ...]:
     return tuple(f'{{"kind":"decision","v":{v},"id":"{decision_id}"'.encode() for v in (1, 2))
 
 
-def _require(method: str, allowed: str) -> None:
-    if method != allowed:
-        raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed)
+def _no_decision() -> Refusal:
+    """The same for one that isn't there and for one of another tenant."""
+    return Refusal("not_found", "there is no such decision, or not yet")
 
 
 def _reasons_of(query: str) -> Reasons:

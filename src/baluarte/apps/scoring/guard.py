@@ -5,15 +5,36 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from baluarte.apps.scoring.access import Access, Holder
 from baluarte.apps.scoring.problem import Refusal
-from baluarte.errors import ContractError
+from baluarte.apps.scoring.rates import Rates
+from baluarte.apps.scoring.routes import Route
+from baluarte.core.accounts import id_of_key, mac_of
+from baluarte.core.policy import EVERY, Action, Grant, Principal, Resource, permits
+from baluarte.errors import ContractError, Fault
 
 DAY_US = 86_400_000_000
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_MOST_KNOWN = 4_096  #: headers that are remembered with who they stand for
+_UNAUTHORIZED = (
+    "expected the header Authorization: Bearer KEY, with a key that was issued to an account and "
+    "still holds, or on a loopback address the token that the server printed when it started"
+)
+#: Whoever started a server on a loopback address uses it with the token that it printed.
+OPERATOR = Principal(
+    name="operator",
+    kind="service",
+    via="token",
+    grants=(
+        Grant(role="service", tenant=EVERY),
+        Grant(role="analyst", tenant=EVERY),
+    ),
+    hands=frozenset(),
+)
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,50 +56,82 @@ def token_of(text: str, *, now_us: int, lives_us: int = DAY_US) -> Token:
     pepper = secrets.token_bytes(32)
     return Token(
         text=text,
-        token_hash=_hash(pepper, text.encode()),
+        token_hash=mac_of(pepper, text.encode()),
         pepper=pepper,
         until_us=now_us + lives_us,
     )
 
 
-def _hash(pepper: bytes, token: bytes) -> bytes:
-    return hmac.digest(pepper, token, "sha256")
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
-def require_loopback(host: str) -> None:
-    """Let only loopback addresses through.
+def require_guarded(host: str, *, tls: bool, keys: int, hosts: Sequence[str]) -> None:
+    """Let an address through that only this machine reaches, or that is guarded in full.
 
     Raises:
-        ContractError: any other address; the guard that makes one safe is not there yet.
+        ContractError: everything that is missing, at once, each with its cure.
     """
-    try:
-        inside = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        inside = host == "localhost"
-    if not inside:
-        raise ContractError(
-            f"serve.host: expected a loopback address, found {host!r}",
-            where="workspace.toml",
-            hint="Keep 127.0.0.1: this release has no TLS, roles or keys of its own, which any "
-            "other address needs; the guard of the data plane arrives with a later release.",
-        )
+    if is_loopback(host):
+        return
+    faults = []
+
+    def need(holds: object, where: str, what: str, cure: str) -> None:
+        if not holds:
+            message = f"an address that others reach, such as {host!r}, needs {what}; found none"
+            faults.append(Fault(message, f"workspace.toml: {where}", cure))
+
+    need(tls, "serve.tls", "a certificate and its key", "Name both in [serve.tls].")
+    need(hosts, "serve.hosts", "the names that clients call it by", 'hosts = ["score.example.org"]')
+    need(keys, "stores.accounts", "an API key that somebody holds", "`baluarte keys issue ACCOUNT`")
+    if faults:
+        raise ContractError.of(faults)
 
 
 class Guard:
-    """Checks the host and the token of requests.
+    """Checks the host, the caller and what the caller may do.
 
     Args:
-        token_hash: HMAC-SHA-256 of the token under the pepper.
-        until_us: microseconds of UTC from which the token holds no longer.
+        token_hash: HMAC-SHA-256 of the server's own token under ``token_pepper``; it opens on a
+            loopback address only.
+        until_us: microseconds of UTC from which that token holds no longer.
         port: the server's own, which a Host header may repeat.
+        hosts: further names that the server answers for.
+        tenants: of detectors that are not in the tenant ``default``.
+        rates: None counts no requests.
     """
 
-    def __init__(self, *, token_hash: bytes, pepper: bytes, until_us: int, port: int) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        hosts: Sequence[str],
+        token_hash: bytes,
+        token_pepper: bytes,
+        until_us: int,
+        access: Access,
+        pepper: bytes,
+        tenants: Mapping[str, str],
+        rates: Rates | None,
+    ) -> None:
         self._token_hash = token_hash
+        self._token_pepper = token_pepper
+        self._until_us = until_us if is_loopback(host) else 0
+        self._access = access
         self._pepper = pepper
-        self._until_us = until_us
-        self._accepted = b""  # the header that was let in last: a comparison is quicker than a hash
-        self._hosts = _LOOPBACK_NAMES | {f"{name}:{port}" for name in _LOOPBACK_NAMES}
+        self._tenants = dict(tenants)
+        self._rates = rates
+        self._generation = -1
+        self._known: dict[str, Holder | None] = {}  # None: the server's own token
+        self._may: dict[tuple[str, str, Action, str | None], bool] = {}
+        names = (_LOOPBACK_NAMES if is_loopback(host) else frozenset()) | {n.lower() for n in hosts}
+        self._hosts = names | {f"{name}:{port}" for name in names}
+        self.is_local = is_loopback(host)  #: only this machine reaches the server
 
     def check_host(self, hosts: Sequence[str], authority: str | None) -> None:
         """A rebound name or a second host ends here.
@@ -91,28 +144,109 @@ class Guard:
         if hosts[0].lower() not in self._hosts or (
             authority is not None and authority.lower() not in self._hosts
         ):
-            raise Refusal("misdirected", "expected a loopback name of this server")
+            raise Refusal("misdirected", "expected a name of this server")
 
-    def check_token(self, authorization: str | None, *, now_us: int) -> None:
-        """Compare in constant time.
+    def admit(self, authorization: str | None, *, now_us: int) -> Principal:
+        """Who asks, by the header; a request of theirs is counted.
 
         Raises:
-            Refusal: 401, whatever is wrong.
+            Refusal: 401, whatever is wrong; 429 for a key that asks too often.
         """
-        given = (authorization or "").encode("utf-8", "surrogatepass")
-        holds = now_us < self._until_us
-        if holds and self._accepted and hmac.compare_digest(given, self._accepted):
+        if self._generation != self._access.generation:
+            self._generation = self._access.generation
+            self._known.clear()
+            self._may.clear()
+        given = authorization or ""
+        if given in self._known:
+            holder = self._known[given]
+        else:
+            holder = self._identify(given.encode("utf-8", "surrogatepass"), now_us)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[given] = holder
+        if holder is None:
+            if now_us >= self._until_us:
+                raise Refusal("unauthorized", _UNAUTHORIZED)
+            return OPERATOR
+        key = holder.key
+        if now_us >= key.until:
+            raise Refusal("unauthorized", _UNAUTHORIZED)
+        if key.rate_per_s is not None and self._rates is not None:
+            burst = key.burst or max(1, round(key.rate_per_s))
+            wait = self._rates.take(holder.slot, rate_per_s=key.rate_per_s, burst=burst)
+            if wait is not None:
+                raise Refusal(
+                    "too_many_requests",
+                    f"this key makes at most {key.rate_per_s:g} requests a second",
+                    retry_after_s=max(1, round(wait + 0.5)),
+                )
+        return holder.principal
+
+    def check(self, caller: Principal, route: Route, detector: str | None) -> None:
+        """Return if the caller may use the route on the detector.
+
+        Raises:
+            Refusal: 403; or 404 where the caller must not even learn that it is there.
+        """
+        if route.action is None or self.may(caller, route.action, detector):
             return
-        scheme, _, token = given.partition(b" ")
-        presented = _hash(self._pepper, token.strip())
-        if (
-            not hmac.compare_digest(presented, self._token_hash)
-            or scheme.lower() != b"bearer"
-            or not holds
-        ):
-            raise Refusal(
-                "unauthorized",
-                "expected the header Authorization: Bearer TOKEN, with the token that the server "
-                "printed when it started; it holds for a day",
+        if detector is not None and not self.may(caller, "detectors.read", detector):
+            raise Refusal("not_found", "there is no such detector")
+        raise Refusal("forbidden", f"this needs the right to {route.action}")
+
+    def may(self, caller: Principal, action: Action, detector: str | None) -> bool:
+        """Whether the caller may do that to a detector, or (None) in any tenant at all."""
+        question = (caller.name, caller.key, action, detector)
+        known = self._may.get(question)
+        if known is None:
+            resources = (
+                [Resource(tenant=self.tenant(detector), detector=detector)]
+                if detector is not None
+                else [
+                    Resource(tenant=grant.tenant, detector=one)
+                    for grant in caller.grants
+                    for one in (grant.detectors or (None,))
+                ]
             )
-        self._accepted = given
+            known = any(permits(caller, action, resource) for resource in resources)
+            if len(self._may) >= _MOST_KNOWN:
+                self._may.clear()
+            self._may[question] = known
+        return known
+
+    def tenant(self, detector: str) -> str:
+        """Whose a detector is."""
+        return self._tenants.get(detector, "default")
+
+    def spend(self, detector: str, n: int) -> None:
+        """Count events of the detector's tenant.
+
+        Raises:
+            Refusal: 429 where its day's events are used up.
+        """
+        wait = self._access.use(self.tenant(detector), n)
+        if wait is not None:
+            raise Refusal(
+                "quota_used_up",
+                "the tenant's events of today are used up",
+                retry_after_s=max(1, round(wait)),
+            )
+
+    def _identify(self, given: bytes, now_us: int) -> Holder | None:
+        """Whose header it is; None for the server's own token.
+
+        Raises:
+            Refusal: 401.
+        """
+        scheme, _, shown = given.partition(b" ")
+        shown = shown.strip()
+        if scheme.lower() == b"bearer" and shown:
+            own = hmac.compare_digest(mac_of(self._token_pepper, shown), self._token_hash)
+            if own and now_us < self._until_us:
+                return None
+            holder = self._access.keys.get(id_of_key(shown.decode("ascii", "replace")) or "")
+            if holder is not None and hmac.compare_digest(
+                mac_of(self._pepper, shown), holder.key.mac
+            ):
+                return holder
+        raise Refusal("unauthorized", _UNAUTHORIZED)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import http.client
 import multiprocessing
 import os
 import socket
+import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
-from baluarte.apps.scoring.guard import require_loopback
+from baluarte import wiring
+from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.settings import ServeSettings
 from baluarte.apps.scoring.worker import load, reports
@@ -53,11 +55,14 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         ready: called once, from another thread, when every worker answers.
 
     Raises:
-        ContractError: the address is not a loopback one.
+        ContractError: the address can be reached from elsewhere, and isn't guarded for that; or
+            the certificate and its key don't fit.
         OutsideError: the port is taken, or workers keep failing.
         TrustError: the ledger lost committed records.
     """
-    require_loopback(settings.host)
+    require_guarded(
+        settings.host, tls=bool(settings.tls_cert), keys=_keys(settings), hosts=settings.hosts
+    )
     settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
     # A worker starts clean: whatever the starting process has loaded, it doesn't inherit.
     multiprocessing.set_start_method("spawn", force=True)
@@ -92,7 +97,44 @@ def _granian(settings: ServeSettings) -> MPServer:
         log_access=False,  # it costs more than half of the throughput; the ledger records
         respawn_failed_workers=True,
         workers_kill_timeout=_DRAIN_S,
+        **_tls(settings),
     )
+
+
+def _tls(settings: ServeSettings) -> dict[str, Any]:
+    """Granian's arguments; TLS 1.3 is the least that it speaks, and the only one there is.
+
+    Raises:
+        ContractError: the files can't be read, or don't fit one another.
+    """
+    if not settings.tls_cert:
+        return {}
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        if settings.tls_client_ca:
+            context.load_verify_locations(settings.tls_client_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ContractError(
+            f"expected a certificate, the key that fits it and the authority of clients, in PEM: "
+            f"{error}",
+            where="workspace.toml: serve.tls",
+        ) from error
+    return {
+        "ssl_cert": Path(settings.tls_cert),
+        "ssl_key": Path(settings.tls_key),
+        "ssl_protocol_min": SSLProtocols.tls13,
+        "ssl_ca": Path(settings.tls_client_ca) if settings.tls_client_ca else None,
+        "ssl_client_verify": bool(settings.tls_client_ca),
+    }
+
+
+def _keys(settings: ServeSettings) -> int:
+    """How many keys there are that nobody took back."""
+    if not settings.accounts:
+        return 0
+    with wiring.open_accounts(settings.accounts) as accounts:
+        return sum(key.revoked_at is None for key in accounts.api_keys())
 
 
 def _free_port(host: str, port: int) -> int:
@@ -122,30 +164,29 @@ def _wait_until_ready(
 ) -> None:
     started = time.perf_counter()
     while not stopping.wait(_POLL_S):
-        said = [report for report in reports(settings.metrics_dir) if report.error is None]
-        readiness = _ask(settings) if len(said) >= settings.workers else None
-        if readiness is not None:
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            ready(
-                Serving(
-                    url=f"http://{host}:{settings.port}",
-                    workers=settings.workers,
-                    seconds=time.perf_counter() - started,
-                    readiness=readiness,
-                )
+        said = [r for r in reports(settings.metrics_dir) if r.readiness is not None]
+        if len(said) < settings.workers or not _listens(settings):
+            continue
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        readiness = next(r.readiness for r in said if r.readiness is not None)
+        ready(
+            Serving(
+                url=f"{'https' if settings.tls_cert else 'http'}://{host}:{settings.port}",
+                workers=settings.workers,
+                seconds=time.perf_counter() - started,
+                readiness=readiness,
             )
-            return
+        )
+        return
 
 
-def _ask(settings: ServeSettings) -> Readiness | None:
-    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=_ASK_S)
+def _listens(settings: ServeSettings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - to ask, not to bind
     try:
-        connection.request("GET", "/readyz")
-        return msgspec.json.decode(connection.getresponse().read(), type=Readiness)
-    except (OSError, http.client.HTTPException, msgspec.DecodeError):
-        return None
-    finally:
-        connection.close()
+        socket.create_connection((host, settings.port), timeout=_ASK_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _why_it_ended(folder: str) -> BaluarteError:

@@ -37,11 +37,19 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     bundles: str  #: address of the bundle store
     ledger: str  #: folder of the ledger
     trusted: str  #: folder of the trusted public keys
-    token_hash: bytes  #: HMAC-SHA-256 of the token under ``pepper``
-    pepper: bytes
+    token_hash: bytes  #: HMAC-SHA-256 of the server's own token under ``token_pepper``
+    token_pepper: bytes
     token_until_us: int  #: microseconds of UTC until which the token holds
     host: str = "127.0.0.1"
     port: int = 8317  #: 0 takes a free one
+    hosts: tuple[str, ...] = ()  #: names that clients call the server by, beside loopback's
+    tls_cert: str = ""  #: file of the certificate and its chain; empty: no TLS
+    tls_key: str = ""
+    tls_client_ca: str = ""  #: file of the authority whose clients are let in; empty: any client
+    accounts: str = ""  #: address of the store of accounts; empty: only the token opens
+    pepper: bytes = b""  #: under which the store keeps keys
+    tenants: dict[str, str] = {}  #: of detectors that are not in the tenant ``default``
+    quotas: dict[str, int] = {}  #: events a day, of tenants that have a limit
     workers: int = 2
     durability: Durability = "commit"
     interval_ms: int = 50

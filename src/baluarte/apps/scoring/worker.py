@@ -16,13 +16,16 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
+from baluarte.apps.scoring.access import Access
 from baluarte.apps.scoring.champions import Champions
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
+from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
+from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import ServeSettings
@@ -38,6 +41,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker tells the process that started it, in a file of the folder they share."""
 
     pid: int
+    readiness: Readiness | None = None  #: when it began to listen
     error: str | None = None  #: the family of the error that ended it
     faults: tuple[Fault, ...] = ()
 
@@ -67,6 +71,11 @@ class Worker:
             need_people=self._people.open,
         )
         self._champions.refresh()
+        self._access = Access(
+            wiring.open_accounts(settings.accounts) if settings.accounts else None,
+            clock=self._clock,
+            quotas=settings.quotas,
+        )
         self._keeper: WindowKeeper | None = None
         self._recorder: Recorder | None = None
         self._door: Door | None = None
@@ -102,10 +111,16 @@ class Worker:
             plane,
             labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
             guard=Guard(
-                token_hash=settings.token_hash,
-                pepper=settings.pepper,
-                until_us=settings.token_until_us,
+                host=settings.host,
                 port=settings.port,
+                hosts=settings.hosts,
+                token_hash=settings.token_hash,
+                token_pepper=settings.token_pepper,
+                until_us=settings.token_until_us,
+                access=self._access,
+                pepper=settings.pepper,
+                tenants=settings.tenants,
+                rates=Rates(settings.metrics_dir),
             ),
             counts=self._counts,
             limits=settings.limits,
@@ -113,7 +128,11 @@ class Worker:
             reader=wiring.open_ledger_reader(settings.ledger),
         )
         self._champions.follow(every_s=settings.poll_ms / 1000)
-        report(settings.metrics_dir, WorkerReport(pid=os.getpid()))
+        self._access.follow()
+        report(
+            settings.metrics_dir,
+            WorkerReport(pid=os.getpid(), readiness=self._door.readiness()),
+        )
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         if self._door is not None:  # Granian calls __rsgi_init__ first
@@ -122,6 +141,7 @@ class Worker:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian has answered what was open; what is recorded becomes durable."""
         self._champions.stop()
+        self._access.stop()
         if self._keeper is not None:
             self._keeper.stop()
         if self._recorder is not None:
