@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from baluarte.core.proof_rows import ProofRows
 from baluarte.core.raw_column import RawColumn
 from baluarte.core.reading import PLAIN, BadRow, Reading
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
+from baluarte.core.retention import Dropped, RecordClass
 from baluarte.core.schema import Schema
 from baluarte.core.search import FitTask, SearchBudget, Trial
 from baluarte.core.windows import Seen, Told, WindowCounts
@@ -669,8 +670,18 @@ class LedgerReader(Protocol):
         """Durable records of a shard."""
         ...
 
+    def entries(
+        self, tag: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes | Dropped]:
+        """The records' bytes in order, and of each dropped one what stays of it.
+
+        Raises:
+            TrustError: a committed record is missing or damaged.
+        """
+        ...
+
     def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The records' bytes, in order.
+        """The bytes of the records that are kept, in order.
 
         Raises:
             TrustError: a committed record is missing or damaged.
@@ -681,7 +692,7 @@ class LedgerReader(Protocol):
         """One record, without reading the others.
 
         Raises:
-            DataError: there is no such record.
+            DataError: there is no such record, or a sweep dropped it.
             TrustError: it is missing or damaged.
         """
         ...
@@ -699,6 +710,46 @@ class LedgerReader(Protocol):
 
         The one thing that is written here: it stands beside the records and needs no lock.
         """
+        ...
+
+
+class SegmentInfo(NamedTuple):
+    """A closed segment of a shard."""
+
+    first: int  #: index of its first record
+    stop: int  #: index after its last
+    is_cold: bool
+    oldest: Mapping[RecordClass, int] | None  #: earliest time by class, where it says so itself
+
+
+class LedgerKeeper(Protocol):
+    """Rewrites closed segments, beside readers and writers; one keeper at a time."""
+
+    def settle(self) -> list[str]:
+        """Recover every shard that nobody holds and that was not closed cleanly; their tags.
+
+        Raises:
+            TrustError: one of them lost committed records.
+        """
+        ...
+
+    def end_segments(self, older_than: Mapping[RecordClass, int]) -> None:
+        """End the last segment of each free shard whose records are older than these times."""
+        ...
+
+    def closed(self, tag: str) -> list[SegmentInfo]:
+        """The segments of a shard that no writer will touch again, in order."""
+        ...
+
+    def cool(self, tag: str, first: int, drop: Mapping[int, str]) -> None:
+        """Compress a closed segment; records at these indexes are dropped by these sweeps.
+
+        Every leaf hash stays. The segment changes whole or not at all.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let another keeper begin."""
         ...
 
 

@@ -17,6 +17,7 @@ from baluarte.errors import ContractError
 
 if TYPE_CHECKING:
     from baluarte.adapters.keystores.sqlite import SqliteKeys
+    from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
@@ -240,6 +241,13 @@ def open_ledger_shard(folder: str | Path) -> SegmentShard:
     from baluarte.adapters.stores.segments import open_shard  # noqa: PLC0415 - named by address
 
     return open_shard(Path(folder))
+
+
+def open_ledger_keeper(folder: str | Path) -> SegmentKeeper:
+    """Settles, compresses and drops; one at a time."""
+    from baluarte.adapters.ledger.keeper import SegmentKeeper  # noqa: PLC0415 - named by address
+
+    return SegmentKeeper(Path(folder))
 
 
 def open_ledger_reader(folder: str | Path) -> SegmentReader:

@@ -10,10 +10,12 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from baluarte.adapters.ledger.keeper import SegmentKeeper
 from baluarte.adapters.ledger.reader import SegmentReader
 from baluarte.adapters.ledger.shard import SegmentShard
 from baluarte.adapters.stores.segments import open_shard
 from baluarte.core.merkle import leaf_hash, root_of
+from baluarte.core.retention import Dropped
 from baluarte.errors import BaluarteError, OutsideError
 from baluarte.testing.disk import PowerCut, SimulatedDisk
 
@@ -29,6 +31,8 @@ class Life:
         self.said: dict[str, list[bytes]] = {}  #: acknowledged records by shard
         self.asked: dict[str, list[bytes]] = {}  #: and those that were appended
         self.notes: dict[str, list[bytes]] = {}
+        self.to_drop: dict[str, set[int]] = {}  #: that a keeper was asked to drop
+        self.dropped: dict[str, set[int]] = {}  #: and said that it did
         self.count = 0
 
     def open(self) -> SegmentShard:
@@ -50,11 +54,26 @@ class Life:
                 note = b"%d" % len(said)
                 SegmentReader(ROOT, disk=self.disk).put_note(tag, len(said), note)
                 self.notes.setdefault(tag, []).append(note)
+            if self.rng.random() < 0.1:
+                self.keep(tag)
             if self.rng.random() < 0.05:
                 shard.close()
                 said[:] = asked
                 shard = self.open()
                 assert shard.tag == tag
+
+    def keep(self, tag: str) -> None:
+        """Compress a closed segment beside the writer, and drop some of its records."""
+        with SegmentKeeper(ROOT, segment_bytes=SEGMENT, disk=self.disk) as keeper:
+            keeper.settle()
+            closed = keeper.closed(tag)
+            if not closed:
+                return
+            one = self.rng.choice(closed)
+            drop = {i: "5eed" for i in range(one.first, one.stop) if self.rng.random() < 0.3}
+            self.to_drop.setdefault(tag, set()).update(drop)
+            keeper.cool(tag, one.first, drop)
+            self.dropped.setdefault(tag, set()).update(drop)
 
     def record(self) -> bytes:
         self.count += 1
@@ -67,13 +86,21 @@ class Life:
                 tag = shard.tag
                 said, asked = self.said.setdefault(tag, []), self.asked.setdefault(tag, [])
                 reader = SegmentReader(ROOT, disk=self.disk)
-                found = list(reader.records(tag))
+                entries = list(reader.entries(tag))
+                dropped = {i for i, e in enumerate(entries) if isinstance(e, Dropped)}
+                assert self.dropped.get(tag, set()) <= dropped, "a dropped record came back"
+                assert dropped <= self.to_drop.get(tag, set()), "a record is gone"
+                found = [
+                    asked[i] if i in dropped and entry.leaf == leaf_hash(asked[i]) else entry
+                    for i, entry in enumerate(entries)
+                ]
                 assert found[: len(said)] == said, "an acknowledged record is lost or another"
                 assert found == asked[: len(found)], "a record is there twice or in another order"
                 assert shard.root() == root_of(map(leaf_hash, found))
                 leaves = [leaf_hash(record) for record in found]
                 assert list(reader.leaf_hashes(tag)) == leaves
-                assert [reader.record(tag, i) for i in range(len(found))] == found
+                kept = [i for i in range(len(found)) if i not in dropped]
+                assert [reader.record(tag, i) for i in kept] == [found[i] for i in kept]
                 notes = reader.notes(tag)
                 assert not set(self.notes.get(tag, ())) - set(notes)
             said[:] = asked[:] = found

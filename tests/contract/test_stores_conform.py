@@ -18,6 +18,7 @@ from baluarte.adapters.stores.sqlite import SqliteRegistry
 from baluarte.adapters.stores.sqlite_index import SqliteIndex
 from baluarte.testing.accounts import MemoryAccounts, check_accounts
 from baluarte.testing.index import check_index
+from baluarte.testing.keepers import check_keeper
 from baluarte.testing.stores import (
     MemoryBundles,
     MemoryLedger,
@@ -32,6 +33,8 @@ from postgres_ground import PASSWORD, PostgresServer
 def memory(_: Path) -> None:
     ledger = MemoryLedger()
     check_ledger(ledger.open_shard, ledger.reader())
+    ledger = MemoryLedger()
+    check_keeper(ledger.open_shard, ledger.reader(), ledger.keeper())
     check_bundle_store(MemoryBundles())
     check_registry(MemoryRegistry())
     check_accounts(MemoryAccounts())
@@ -40,6 +43,9 @@ def memory(_: Path) -> None:
 def segments(place: Path) -> None:
     ledger = Segments(place)
     check_ledger(ledger.open_shard, ledger.reader())
+    ledger = Segments(place / "small", segment_bytes=1500)
+    with ledger.keeper() as keeper:
+        check_keeper(ledger.open_shard, ledger.reader(), keeper)
 
 
 def folder(place: Path) -> None:

@@ -27,6 +27,7 @@ from baluarte.stages.unseal import Unsealer
 
 if TYPE_CHECKING:
     from baluarte.adapters.keystores.sqlite import SqliteKeys
+    from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
@@ -132,6 +133,14 @@ class Session:
     def unsealer(self) -> Unsealer:
         """Puts personal values back into records, where their subject was not erased."""
         return Unsealer(self.people if self.place.has_people else None)
+
+    def new_shard(self) -> SegmentShard:
+        """A ledger shard whose caller closes it."""
+        return wiring.open_ledger_shard(self.place.ledger)
+
+    def keeper(self) -> SegmentKeeper:
+        """Settles, compresses and drops; its caller closes it."""
+        return wiring.open_ledger_keeper(self.place.ledger)
 
     @cached_property
     def reader(self) -> SegmentReader:

@@ -86,7 +86,7 @@ class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     at: int  #: microseconds of UTC
     act: Literal[
         "look", "seal", "approve", "promote", "rollback", "label", "alarm", "retrain",
-        "checkpoint", "key", "erase", "export", "backup", "restore", "access",
+        "checkpoint", "key", "erase", "export", "backup", "restore", "access", "sweep", "gap",
     ]  # fmt: skip
     actor: str
     detector: str

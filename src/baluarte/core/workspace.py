@@ -17,6 +17,7 @@ from msgspec import Meta, inspect
 from baluarte.core.contract_surface import Name, Positive, Said
 from baluarte.core.forecast import Prices
 from baluarte.core.reading import Reading
+from baluarte.core.retention import Retention, require_floor
 from baluarte.core.toml_lines import KeyPath
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
 from baluarte.errors import ContractError
@@ -149,6 +150,21 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 20_000
 
 
+class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long records are kept, and when their segments are compressed."""
+
+    retention: Annotated[
+        Retention, Meta(description="days by class of record; without a number for ever")
+    ] = Retention()
+    accept: Annotated[
+        dict[str, Said],
+        Meta(description="retention below six months, accepted by name, each with its reason"),
+    ] = {}
+    cold_after_days: Annotated[
+        int, Meta(ge=0, description="age at which a sweep compresses a segment")
+    ] = 7
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a request or a file may cost."""
 
@@ -194,6 +210,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stores: Stores = Stores()
     keys: Keys = Keys()
     serve: Serve = Serve()
+    ledger: Ledger = Ledger()
     limits: Limits = Limits()
     watch: Watch = Watch()
     prices: Prices = Prices()
@@ -229,6 +246,7 @@ def parse_workspace(
         if (secret.env is None) == (secret.file is None) and not report.touches(*place):
             report.fault(place, 'expected one of {env = "NAME"} and {file = "PATH"}')
     report.stop_if_faulty()
+    require_floor(workspace.ledger.retention, workspace.ledger.accept, where=where)
     return workspace
 
 

@@ -18,12 +18,15 @@ from baluarte.core.checkpoint import (
     signed_at,
     text_of,
 )
-from baluarte.core.decision import DecisionRecord, Record
+from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.ids import parse_id
-from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hashes
 from baluarte.core.registry import Version
+from baluarte.core.retention import Dropped, DroppedDigest
 from baluarte.errors import BaluarteError, Fault, TrustError
 from baluarte.ports import BundleStore, LedgerReader, Progress, Verifier
+from baluarte.stages.repeats import Repeats
+from baluarte.stages.sweep import unaccounted
 
 _BATCH = 4096
 _MAX_FAULTS = 100  #: named of one shard; the rest are counted
@@ -91,6 +94,7 @@ class ShardReport:
     root: bytes  #: over them
     records: Mapping[str, int]  #: how many of each kind: ``decision`` and the acts
     signed_size: int  #: how many of them a checkpoint covers
+    dropped: int  #: how many a sweep dropped, all of them accounted for
     faults: tuple[Fault, ...]
 
 
@@ -101,6 +105,8 @@ class LedgerReport:
     shards: tuple[ShardReport, ...]
     n_heads: int  #: checkpoints over all shards that were checked
     faults: tuple[Fault, ...] = field(default=())  #: not of one shard
+    events: int = 0  #: distinct events that were decided; retries share an id
+    incidents: tuple[Fault, ...] = ()  #: events that one version gave two scores
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:
@@ -128,15 +134,45 @@ def verify_ledger(
         for tag in sorted(promised.keys() - set(tags))
     ]
     shards = []
+    account = _Account()
     for number, tag in enumerate(tags):
-        shards.append(_verify_shard(reader, verifier, tag, promised[tag]))
+        shards.append(_verify_shard(reader, verifier, tag, promised[tag], account))
         if progress is not None:
             progress.step(number + 1, len(tags), tag)
-    return LedgerReport(shards=tuple(shards), n_heads=len(notes), faults=tuple(faults))
+    return LedgerReport(
+        shards=tuple(shards),
+        n_heads=len(notes),
+        faults=(*faults, *account.faults()),
+        events=account.repeats.distinct(),
+        incidents=tuple(account.repeats.incidents(reader)),
+    )
+
+
+class _Account:
+    """What can be judged only when every shard was read: sweeps, and repeated decisions."""
+
+    def __init__(self) -> None:
+        self.repeats = Repeats()
+        self.sweeps: dict[str, ActRecord] = {}
+        self.dropped: dict[str, tuple[str, DroppedDigest]] = {}
+
+    def faults(self) -> Iterable[Fault]:
+        """Records that are gone without an act that accounts for exactly them."""
+        for sweep_id in unaccounted(self.dropped, self.sweeps):
+            tag, digest = self.dropped[sweep_id]
+            yield Fault(
+                f"{digest.count} records are gone and no act accounts for exactly them",
+                where=f"{tag}: sweep {sweep_id}",
+                hint="Restore the shard from a copy; only `baluarte ledger sweep` drops records.",
+            )
 
 
 def _verify_shard(
-    reader: LedgerReader, verifier: Verifier, tag: str, promised: dict[int, set[bytes]]
+    reader: LedgerReader,
+    verifier: Verifier,
+    tag: str,
+    promised: dict[int, set[bytes]],
+    account: _Account,
 ) -> ShardReport:
     faults: list[Fault] = []
     try:
@@ -148,11 +184,11 @@ def _verify_shard(
                 faults += _located(error, f"{tag}/checkpoints/{number}")
     except BaluarteError as error:
         faults += error.faults
-    walk = _Walk(tag, promised)
+    walk = _Walk(tag, promised, account)
     try:
-        batch: list[bytes] = []
-        for record in reader.records(tag):
-            batch.append(record)
+        batch: list[bytes | Dropped] = []
+        for entry in reader.entries(tag):
+            batch.append(entry)
             if len(batch) == _BATCH:
                 walk.take(batch)
                 batch = []
@@ -174,6 +210,7 @@ def _verify_shard(
         root=walk.frontier.root(),
         records=dict(walk.counts),
         signed_size=min(signed, walk.frontier.size),
+        dropped=walk.dropped,
         faults=(*faults, *walk.shown_faults()),
     )
 
@@ -181,8 +218,10 @@ def _verify_shard(
 class _Walk:
     """One pass over a shard: leaves into the tree, records against their place, heads at sizes."""
 
-    def __init__(self, tag: str, promised: Mapping[int, set[bytes]]) -> None:
-        self.tag, self.promised = tag, promised
+    def __init__(self, tag: str, promised: Mapping[int, set[bytes]], account: _Account) -> None:
+        self.tag, self.promised, self.account = tag, promised, account
+        self.dropped = 0
+        account.repeats.begin(tag)
         self.frontier = Frontier()
         self.counts: Counter[str] = Counter()
         self.faults: list[Fault] = []
@@ -191,10 +230,11 @@ class _Walk:
         if promised.get(0, set()) - {EMPTY_ROOT}:
             self.faults.append(Fault("a checkpoint of no records has a root", where=tag))
 
-    def take(self, records: Sequence[bytes]) -> None:
-        """The next records of the shard, in order."""
-        leaves = [leaf_hash(record) for record in records]
-        self._check_records(records)
+    def take(self, entries: Sequence[bytes | Dropped]) -> None:
+        """The next records of the shard, in order, and what stays of dropped ones."""
+        hashes = iter(leaf_hashes([e for e in entries if not isinstance(e, Dropped)]))
+        leaves = [e.leaf if isinstance(e, Dropped) else next(hashes) for e in entries]
+        self._check_records(entries)
         start = 0
         while self._sizes and self._sizes[-1] <= self.frontier.size + len(leaves) - start:
             size = self._sizes.pop()
@@ -216,8 +256,13 @@ class _Walk:
         if len(self.faults) > _MAX_FAULTS:
             yield Fault(f"{len(self.faults) - _MAX_FAULTS} further faults", where=self.tag)
 
-    def _check_records(self, records: Sequence[bytes]) -> None:
-        for index, data in enumerate(records, self.frontier.size):
+    def _check_records(self, entries: Sequence[bytes | Dropped]) -> None:
+        for index, data in enumerate(entries, self.frontier.size):
+            if isinstance(data, Dropped):
+                self.dropped += 1
+                _, digest = self.account.dropped.setdefault(data.sweep, (self.tag, DroppedDigest()))
+                digest.add(index, data.leaf)
+                continue
             try:
                 record = self._decode(data)
                 if isinstance(record, DecisionRecord):
@@ -230,8 +275,11 @@ class _Walk:
                                 where=f"{self.tag}/{index}",
                             )
                         )
+                    self.account.repeats.add(record, index)
                 else:
                     self.counts[record.act] += 1
+                    if record.act == "sweep":
+                        self.account.sweeps[str(record.details.get("sweep"))] = record
             except (msgspec.MsgspecError, BaluarteError, ValueError, RecursionError) as error:
                 self.faults.append(
                     Fault(f"expected a record, found: {error}", where=f"{self.tag}/{index}")

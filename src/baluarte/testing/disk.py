@@ -32,7 +32,7 @@ class _File:
         self.data = bytearray()
         self.durable = bytearray()
         self.pending: list[tuple[int, bytes] | int] = []  #: (offset, bytes), or a length
-        self.locked = False
+        self.holder: int | None = None  #: the descriptor that holds the lock
 
     def synced(self) -> None:
         if self.pending:
@@ -55,7 +55,7 @@ class _File:
                     _put(data, offset + at, written[at:stop])
                 at = stop
         self.data, self.durable, self.pending = bytearray(data), bytearray(data), []
-        self.locked = False
+        self.holder = None
 
 
 class _Folder:
@@ -141,9 +141,9 @@ class SimulatedDisk:
         """Give the descriptor back, and the lock with it."""
         if self._off:
             return
-        file, path = self._open.pop(descriptor)
-        if path.name == "lock":
-            file.locked = False
+        file, _ = self._open.pop(descriptor)
+        if file.holder == descriptor:
+            file.holder = None
 
     def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
         """Write all of ``data``; a power cut may come in its middle."""
@@ -190,9 +190,9 @@ class SimulatedDisk:
     def lock(self, descriptor: int) -> bool:
         """Lock the file for one holder."""
         file, _ = self._known(descriptor)
-        if file.locked:
+        if file.holder is not None:
             return False
-        file.locked = True
+        file.holder = descriptor
         return True
 
     def size(self, path: PurePath) -> int:

@@ -7,9 +7,11 @@ from typing import ClassVar, Literal
 
 from baluarte.core.merkle import Frontier, leaf_hash, root_of
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
+from baluarte.core.retention import Dropped
 from baluarte.errors import DataError, OutsideError, TrustError
 from baluarte.ports import BundleStore, LedgerReader, LedgerShard, Registry
 from baluarte.testing.expect import refused, same
+from baluarte.testing.keepers import MemoryKeeper
 
 
 class MemoryLedger:
@@ -20,20 +22,23 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.full = False  #: every commit fails from the moment this is set
         self.kept: dict[str, list[bytes]] = {}  #: durable records by tag; tests may damage them
-        self._open: set[str] = set()
+        self.dropped: dict[str, dict[int, Dropped]] = {}  #: what stays of dropped records
+        self.cold: dict[str, set[int]] = {}  #: first indexes of cold segments
+        self.segment_records = 10  #: how many records a segment has
+        self.held: set[str] = set()  #: tags of shards that have a writer
         self._notes: dict[str | None, dict[int, bytes]] = {}
 
     def open_shard(self) -> MemoryShard:
         """Any free shard, or a new one."""
-        free = sorted(self.kept.keys() - self._open)
+        free = sorted(self.kept.keys() - self.held)
         tag = free[0] if free else f"{len(self.kept):06x}"
         self.kept.setdefault(tag, [])
-        self._open.add(tag)
+        self.held.add(tag)
         return MemoryShard(self, tag)
 
     def release(self, tag: str) -> None:
         """A shard's writer is done."""
-        self._open.discard(tag)
+        self.held.discard(tag)
 
     def reader(self) -> LedgerReader:
         """Reads all shards."""
@@ -47,19 +52,36 @@ class MemoryLedger:
         """Durable records of a shard."""
         return len(self._of(tag))
 
+    def entries(
+        self, tag: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes | Dropped]:
+        """The records' bytes in order, and of each dropped one what stays of it."""
+        dropped = self.dropped.get(tag, {})
+        for index, record in enumerate(self._of(tag)[start:stop], start):
+            yield dropped.get(index, record)
+
     def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The records' bytes, in order."""
-        yield from self._of(tag)[start:stop]
+        """The bytes of the records that are kept, in order."""
+        for entry in self.entries(tag, start, stop):
+            if not isinstance(entry, Dropped):
+                yield entry
 
     def record(self, tag: str, index: int) -> bytes:
         """One record."""
-        if not 0 <= index < self.size(tag):
+        if not 0 <= index < self.size(tag) or index in self.dropped.get(tag, {}):
             raise DataError(f"shard {tag} has no record {index}")
         return self.kept[tag][index]
 
     def leaf_hashes(self, tag: str, stop: int | None = None) -> Sequence[bytes]:
         """Leaf hashes of the first ``stop`` records."""
-        return [leaf_hash(record) for record in self._of(tag)[:stop]]
+        return [
+            entry.leaf if isinstance(entry, Dropped) else leaf_hash(entry)
+            for entry in self.entries(tag, 0, stop)
+        ]
+
+    def keeper(self) -> MemoryKeeper:
+        """Compresses and drops."""
+        return MemoryKeeper(self)
 
     def notes(self, tag: str | None) -> list[bytes]:
         """Signed checkpoints, oldest first."""

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from baluarte.adapters.disk import LOCAL
 from baluarte.core.leaves import FRAME
-from baluarte.errors import TrustError
 from baluarte.ports import Disk
 
 HEADER = FRAME
@@ -58,17 +57,6 @@ def scan(descriptor: int, offset: int = 0, disk: Disk = LOCAL) -> Iterator[tuple
             return
         at = stop
         yield start + at, record
-
-
-def read_frame(descriptor: int, offset: int, *, where: str, disk: Disk = LOCAL) -> bytes:
-    """The record whose frame starts at ``offset``.
-
-    Raises:
-        TrustError: there is no sound frame.
-    """
-    for _, record in scan(descriptor, offset, disk):
-        return record
-    raise TrustError(f"no sound record at byte {offset}", where=where)
 
 
 def tail(descriptor: int, offset: int, disk: Disk = LOCAL) -> bytes:

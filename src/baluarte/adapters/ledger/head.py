@@ -84,6 +84,21 @@ def first_file(head: Head) -> bytes:
     return encode(head) * _SLOTS
 
 
+def read_anchor(path: PurePath, disk: Disk = LOCAL) -> Head | None:
+    """The newest head that surely survives a power cut; None where there is none yet."""
+    try:
+        descriptor = disk.open_existing(path)
+    except FileNotFoundError:
+        return None
+    try:
+        data = disk.read_at(descriptor, 2 * _SLOT_BYTES, 2 * _SLOT_BYTES)
+        disk.sync(descriptor)  # its writer may be just about to
+    finally:
+        disk.close(descriptor)
+    slots = (decode(data[at : at + _SLOT_BYTES]) for at in range(0, len(data), _SLOT_BYTES))
+    return max((h for h in slots if h is not None), key=lambda h: h.generation, default=None)
+
+
 def read(path: PurePath, disk: Disk = LOCAL) -> Head | None:
     """The newest sound head, or None where nothing was ever committed.
 

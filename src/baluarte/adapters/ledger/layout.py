@@ -8,6 +8,7 @@
     ROOT/3fa04c/spare                           room reserved for the next segment
     ROOT/3fa04c/00000000000000000000.seg        records from this index on, framed
     ROOT/3fa04c/00000000000000000000.idx        offset and leaf hash of each, rebuilt where missing
+    ROOT/3fa04c/00000000000000000000.cold       the same records, compressed, in the place of both
     ROOT/3fa04c/00000000000000000000.8192.torn  bytes that no commit covers, kept aside
     ROOT/3fa04c/checkpoints/00000000000000004096.note   signed checkpoints, by size
 """
@@ -26,7 +27,7 @@ from baluarte.ports import Disk
 
 OFFSET = struct.Struct("<Q")
 ENTRY_BYTES = OFFSET.size + HASH_BYTES
-_SEGMENT = re.compile(r"([0-9]{20})\.seg")
+_SEGMENT = re.compile(r"([0-9]{20})\.(?:seg|cold)")
 _NOTE = re.compile(r"([0-9]{20})\.note")
 
 
@@ -40,9 +41,9 @@ def tags(root: Path, disk: Disk = LOCAL) -> list[str]:
 
 
 def segments(folder: Path, disk: Disk = LOCAL) -> list[int]:
-    """First indexes of a shard's segments, ascending."""
+    """First indexes of a shard's segments, hot or cold, ascending."""
     found = (_SEGMENT.fullmatch(name) for name in disk.names(folder))
-    return sorted(int(match[1]) for match in found if match)
+    return sorted({int(match[1]) for match in found if match})
 
 
 def segment_path(folder: Path, first: int) -> Path:
@@ -53,6 +54,11 @@ def segment_path(folder: Path, first: int) -> Path:
 def index_path(folder: Path, first: int) -> Path:
     """The index of that segment."""
     return folder / f"{first:020d}.idx"
+
+
+def cold_path(folder: Path, first: int) -> Path:
+    """The same segment, cold."""
+    return folder / f"{first:020d}.cold"
 
 
 def spare_path(folder: Path) -> Path:

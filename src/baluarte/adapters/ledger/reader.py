@@ -8,17 +8,10 @@ from pathlib import Path
 
 from baluarte.adapters.disk import LOCAL, make_folders, outside, write_aside
 from baluarte.adapters.ledger import head as heads
-from baluarte.adapters.ledger.frames import read_frame, scan
-from baluarte.adapters.ledger.layout import (
-    note_path,
-    notes,
-    read_index,
-    segment_path,
-    segments,
-    tags,
-)
+from baluarte.adapters.ledger.layout import note_path, notes, segments, tags
+from baluarte.adapters.ledger.segment import entries_of, leaves_of, record_of
 from baluarte.core.ids import is_tag
-from baluarte.core.merkle import leaf_hash
+from baluarte.core.retention import Dropped
 from baluarte.errors import DataError, TrustError
 from baluarte.ports import Disk
 
@@ -40,8 +33,10 @@ class SegmentReader:
         head = heads.read(self._folder(tag) / "head", self._disk)
         return 0 if head is None else head.size
 
-    def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The records' bytes, in order.
+    def entries(
+        self, tag: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes | Dropped]:
+        """The records' bytes in order, and of each dropped one what stays of it.
 
         Raises:
             TrustError: a committed record is missing or damaged; where says which.
@@ -55,15 +50,24 @@ class SegmentReader:
             if number < 0:
                 raise TrustError("a committed segment is missing", where=f"{tag}/{start}")
             last = firsts[number + 1] if number + 1 < len(firsts) else stop
-            for record in self._of_segment(folder, firsts[number], start, min(last, stop)):
-                yield record
-                start += 1
+            yield from entries_of(folder, firsts[number], start, min(last, stop), self._disk)
+            start = min(last, stop)
+
+    def records(self, tag: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes of the records that are kept, in order.
+
+        Raises:
+            TrustError: a committed record is missing or damaged; where says which.
+        """
+        for entry in self.entries(tag, start, stop):
+            if not isinstance(entry, Dropped):
+                yield entry
 
     def record(self, tag: str, index: int) -> bytes:
         """One record, found through the index without reading others.
 
         Raises:
-            DataError: there is no such record.
+            DataError: there is no such record, or a sweep dropped it.
             TrustError: it is missing or damaged.
         """
         folder = self._folder(tag)
@@ -71,19 +75,7 @@ class SegmentReader:
             raise DataError(f"shard {tag} has no record {index}")
         firsts = segments(folder, self._disk)
         first = firsts[bisect.bisect_right(firsts, index) - 1] if firsts else 0
-        found = read_index(folder, first, index - first, 1, self._disk)
-        if found is None:
-            return next(self.records(tag, index, index + 1))
-        (offset, leaf), *_ = found
-        with outside("the ledger can't be read", folder):
-            descriptor = self._disk.open_existing(segment_path(folder, first))
-        try:
-            record = read_frame(descriptor, offset, where=f"{tag}/{index}", disk=self._disk)
-        finally:
-            self._disk.close(descriptor)
-        if leaf_hash(record) != leaf:
-            raise TrustError("the record is not the one that was indexed", where=f"{tag}/{index}")
-        return record
+        return record_of(folder, first, index, self._disk)
 
     def leaf_hashes(self, tag: str, stop: int | None = None) -> list[bytes]:
         """Leaf hashes of the first ``stop`` records (all when None), for proofs."""
@@ -94,14 +86,9 @@ class SegmentReader:
         leaves: list[bytes] = []
         for number, first in enumerate(firsts):
             last = firsts[number + 1] if number + 1 < len(firsts) else stop
-            count = min(last, stop) - first
-            if count <= 0:
+            if min(last, stop) <= first:
                 break
-            found = read_index(folder, first, 0, count, self._disk)
-            if found is None:
-                leaves.extend(leaf_hash(r) for r in self.records(tag, first, first + count))
-            else:
-                leaves.extend(leaf for _, leaf in found)
+            leaves += leaves_of(folder, first, min(last, stop), self._disk)
         return leaves
 
     def notes(self, tag: str | None) -> list[bytes]:
@@ -126,23 +113,6 @@ class SegmentReader:
 
     def _notes_folder(self, tag: str | None) -> Path:
         return self._root / "heads" if tag is None else self._folder(tag) / "checkpoints"
-
-    def _of_segment(self, folder: Path, first: int, start: int, stop: int) -> Iterator[bytes]:
-        found = read_index(folder, first, start - first, 1, self._disk)
-        offset, at = (found[0][0], start) if found else (0, first)
-        with outside("the ledger can't be read", folder):
-            descriptor = self._disk.open_existing(segment_path(folder, first))
-        try:
-            for _, record in scan(descriptor, offset, self._disk):
-                if at >= stop:
-                    return
-                if at >= start:
-                    yield record
-                at += 1
-        finally:
-            self._disk.close(descriptor)
-        if at < stop:
-            raise TrustError("a committed record is damaged", where=f"{folder.name}/{at}")
 
     def _read_note(self, path: Path) -> bytes:
         descriptor = self._disk.open_existing(path)

@@ -21,6 +21,7 @@ from baluarte.adapters.ledger.frames import scan, tail
 from baluarte.adapters.ledger.head import Head
 from baluarte.adapters.ledger.layout import (
     ENTRY_BYTES,
+    cold_path,
     entry,
     index_path,
     notes,
@@ -53,11 +54,11 @@ def recover(folder: Path, disk: Disk = LOCAL) -> tuple[Head, Recovery]:
     if head is None:
         head = Head(generation=0, size=0, segment=0, offset=0, peaks=())
     _check_committed(folder, head, firsts, disk)
+    names = set(disk.names(folder))
     for first, stop in pairwise(firsts):
-        if (
-            first < head.segment
-            and _index_size(folder, first, disk) != (stop - first) * ENTRY_BYTES
-        ):
+        if first >= head.segment or cold_path(folder, first).name in names:
+            continue
+        if _index_size(folder, first, disk) != (stop - first) * ENTRY_BYTES:
             _rebuild_index(folder, first, stop - first, disk)
     _rebuild_index(folder, head.segment, head.size - head.segment, disk)
     end, rest = _walk(folder, head, firsts, disk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from baluarte.errors import OutsideError
 from baluarte.ports import Disk
 
 SEGMENT_BYTES = 16 << 20  #: room that is reserved ahead, and where a segment ends
+SEGMENT_AGE_S = 86_400.0  #: after which one ends even so, so that retention can reach its records
 
 
 class SegmentShard:
@@ -34,6 +36,7 @@ class SegmentShard:
         folder: the shard's folder; its name is the tag.
         lock: descriptor of the shard's lock file, locked; closed with the shard.
         segment_bytes: size at which a segment ends; a larger record has a segment of its own.
+        segment_age_s: for how long this process writes to one segment.
         in_turn: prepare the next segment within the commit that needs it, not beside the next ones.
     """
 
@@ -43,10 +46,12 @@ class SegmentShard:
         lock: int,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        segment_age_s: float = SEGMENT_AGE_S,
         disk: Disk = LOCAL,
         in_turn: bool = False,
     ) -> None:
         self._folder, self._segment_bytes = folder, segment_bytes
+        self._segment_age_s, self._began_s = segment_age_s, time.monotonic()
         self._queue: list[bytes] = []
         self._queueing = threading.Lock()
         self._writing = threading.Lock()
@@ -117,6 +122,17 @@ class SegmentShard:
                 )
                 raise
 
+    def end_segment(self) -> None:
+        """Go on in a new segment; the one before can then be compressed, and swept when it is due.
+
+        Raises:
+            OutsideError: no room or the disk failed.
+        """
+        self.commit()
+        with self._writing, outside("the ledger can't be written", self._folder):
+            self._refuse_if_failed()
+            self._end_segment()
+
     def has_room(self, spare_bytes: int = 0) -> bool:
         """Whether a whole further segment is reserved, and so much room is left beside it.
 
@@ -172,15 +188,22 @@ class SegmentShard:
         self._files.begin(end)
         return end, recovered
 
+    def _end_segment(self) -> None:
+        if self._head.offset:
+            self._advance(segment=self._head.size, offset=0)
+            self._files.rotate(self._head)
+        self._began_s = time.monotonic()
+
     def _write(self, batch: Sequence[bytes]) -> None:
+        if time.monotonic() - self._began_s > self._segment_age_s:
+            self._end_segment()
         room = self._segment_bytes - self._head.offset
         start = 0
         for number, record in enumerate(batch):
             room -= HEADER.size + len(record)
             if room < 0 and self._head.offset + number - start > 0:
                 self._flush(batch[start:number])
-                self._advance(segment=self._head.size, offset=0)
-                self._files.rotate(self._head)
+                self._end_segment()
                 start = number
                 room = self._segment_bytes - HEADER.size - len(record)
         self._flush(batch[start:])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from baluarte.adapters.disk import LOCAL, make_folders, outside
+from baluarte.adapters.ledger.keeper import SegmentKeeper, try_lock
 from baluarte.adapters.ledger.layout import tags
 from baluarte.adapters.ledger.reader import SegmentReader
 from baluarte.adapters.ledger.shard import SEGMENT_BYTES, SegmentShard
@@ -44,6 +45,14 @@ class Segments:
         """Reads all shards, beside their writers."""
         return SegmentReader(self._root, disk=self._disk)
 
+    def keeper(self) -> SegmentKeeper:
+        """Compresses and drops, beside readers and writers.
+
+        Raises:
+            OutsideError: another process is at it.
+        """
+        return SegmentKeeper(self._root, segment_bytes=self._segment_bytes, disk=self._disk)
+
 
 def open_shard(
     root: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL, in_turn: bool = False
@@ -69,16 +78,3 @@ def open_shard(
             if lock is not None:
                 disk.sync_folder(root)
                 return opened(folder, lock)
-
-
-def try_lock(folder: Path, disk: Disk) -> int | None:
-    """Descriptor of the shard's lock file, locked; None where another writer holds it."""
-    descriptor = disk.open_or_new(folder / "lock")
-    try:
-        if disk.lock(descriptor):
-            return descriptor
-    except BaseException:
-        disk.close(descriptor)
-        raise
-    disk.close(descriptor)
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -12,12 +13,14 @@ import msgspec
 
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import Session, session_of
+from baluarte.apps.session import Session, session_of, texts_of
 from baluarte.core.checkpoint import LEDGER_ORIGIN
 from baluarte.core.ids import parse_id
 from baluarte.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
-from baluarte.errors import DataError
+from baluarte.core.retention import CLASSES
+from baluarte.errors import DataError, OutsideError
 from baluarte.stages.checkpoint import checkpoint
+from baluarte.stages.sweep import sweep
 from baluarte.stages.verify import verify_ledger, verify_note
 
 
@@ -31,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tail = verbs.add_parser("tail", help="the newest records")
     tail.add_argument("-n", type=int, default=10, help="how many of each shard (default: 10)")
     verbs.add_parser("checkpoint", help="sign how far the ledger is")
+    swept = verbs.add_parser("sweep", help="compress what is old, drop what is past its retention")
+    swept.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    swept.add_argument("--idle", action="store_true", help="nothing was recorded for over a year")
     export = verbs.add_parser("export", help="every record as a line of JSON")
     export.add_argument("--out", help="a file (default: standard output)")
 
@@ -44,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         "proof": _proof,
         "tail": _tail,
         "checkpoint": _checkpoint,
+        "sweep": _sweep,
         "export": _export,
     }
     with session_of(args, place) as session:
@@ -65,17 +72,28 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
             tone,
         )
         rows.append({"shard": shard.tag, "size": shard.size, "root": shard.root.hex()})
-    for fault in report.all_faults:
+    for fault in (*report.all_faults, *report.incidents):
         screen.line(str(fault), "broken")
     total = sum(shard.size for shard in report.shards)
     holds = not report.all_faults
-    screen.data(holds=holds, records=total, shards=rows, faults=[str(f) for f in report.all_faults])
+    dropped = sum(shard.dropped for shard in report.shards)
+    screen.data(
+        holds=holds,
+        records=total,
+        dropped=dropped,
+        events=report.events,
+        shards=rows,
+        faults=[str(f) for f in report.all_faults],
+        incidents=[str(f) for f in report.incidents],
+    )
+    if dropped:
+        screen.item("Dropped", f"{dropped:,} records past their retention, each accounted for")
     said = f"{total:,} records hold" if holds else f"{len(report.all_faults)} faults"
     screen.item("Ledger", said, "kept" if holds else "broken")
     screen.next(
         "baluarte ledger checkpoint" if holds else "keep it as it is; restore a copy beside it"
     )
-    return 0 if holds else 4
+    return 4 if not holds else 1 if report.incidents else 0
 
 
 def _proof(args: argparse.Namespace, session: Session, screen: Screen) -> int:
@@ -134,12 +152,60 @@ def _tail(args: argparse.Namespace, session: Session, screen: Screen) -> int:
 
 def _checkpoint(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     del args
+    _settle(session, screen)
     head = checkpoint(
         session.reader, signer=session.signer, verifier=session.verifier, clock=session.clock
     )
     screen.data(shards=head.size, root=head.root.hex())
     screen.item("Checkpoint", f"over {head.size} shards, root {head.root.hex()[:16]}…", "kept")
     screen.next("baluarte ledger proof LAST", "keep a copy of the checkpoint elsewhere")
+    return 0
+
+
+def _settle(session: Session, screen: Screen) -> None:
+    """Recover what shards without an owner hold behind their heads, so that it is signed, too."""
+    with contextlib.suppress(OutsideError), session.keeper() as keeper:
+        for tag in keeper.settle():
+            screen.item(f"Shard {tag}"[:12], "had no owner and was not closed: recovered")
+
+
+def _sweep(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+    settings = session.place.workspace.ledger
+    with session.keeper() as keeper:
+        report = sweep(
+            session.reader,
+            keeper,
+            session.new_shard,
+            retention=settings.retention,
+            cold_after_days=settings.cold_after_days,
+            clock=session.clock,
+            actor=session.actor,
+            idle=args.idle,
+            dry_run=args.dry_run,
+        )
+    texts = texts_of(args, session.place)
+    key = "would" if args.dry_run else "did"
+    for tag in report.settled:
+        screen.item(f"Shard {tag}"[:12], texts.get("sweep.settled"))
+    kept = [k for k in CLASSES if settings.retention.days(k) is None]
+    for kind in CLASSES:
+        days = settings.retention.days(kind)
+        if days is not None:
+            n = report.dropped.get(kind, 0)
+            said = texts.get(f"sweep.{key}_drop", n=n, days=days)
+            screen.item(texts.get(f"sweep.{kind}"), said)
+    if kept:
+        names = ", ".join(texts.get(f"sweep.{kind}") for kind in kept)
+        screen.item(texts.get("sweep.for_ever"), names)
+    screen.item(texts.get("sweep.segments"), texts.get(f"sweep.{key}_cool", n=report.cooled))
+    screen.data(
+        dry_run=args.dry_run,
+        settled=list(report.settled),
+        compressed=report.cooled,
+        rewritten=report.rewritten,
+        dropped={kind: report.dropped.get(kind, 0) for kind in CLASSES},
+    )
+    screen.next("baluarte ledger sweep" if args.dry_run else "baluarte ledger checkpoint")
     return 0
 
 
