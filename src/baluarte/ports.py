@@ -404,6 +404,14 @@ class WindowState(Protocol):
         """
         ...
 
+    def forget(self, field: str, names: Collection[str]) -> int:
+        """Forget the subjects that ``field`` names; of how many entities something was held.
+
+        Raises:
+            OutsideError: the state is away.
+        """
+        ...
+
     def clear(self) -> None:
         """Forget everything.
 
@@ -882,6 +890,25 @@ class DecisionIndex(Protocol):
 
     def count(self) -> int:
         """Decisions that are known."""
+        ...
+
+
+class Remembers(Protocol):
+    """A place outside of records that may hold personal values: window state, bad rows."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in an erasure; stable."""
+        ...
+
+    def forget(self, erasure: Erasure) -> bool:
+        """Forget the erasure's subjects, durably; False where another process holds the place.
+
+        Forgetting again is nothing.
+
+        Raises:
+            OutsideError: the place is away.
+        """
         ...
 
 

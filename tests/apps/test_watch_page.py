@@ -166,11 +166,13 @@ def test_the_ledger_is_read_into_places_by_time(ground: Ground, version: Version
         take_labels(session, "flows", rows, source="soc")
     ground.decide(version, QUIET[:12], reasons="none")
     with ground.session() as session:
-        found = watched_of(session.reader, "flows", version.digest)
+        found = watched_of(session.reader, "flows", version.digest, unsealer=session.unsealer)
     assert (found.n, found.versions, found.labels) == (42, ((0, 1),), ((30, 1),))
     assert found.X.shape == (42, 3)
     with ground.session() as session:
-        assert watched_of(session.reader, "others", version.digest).n == 0
+        assert (
+            watched_of(session.reader, "others", version.digest, unsealer=session.unsealer).n == 0
+        )
 
 
 def test_the_ground_is_a_workspace_like_any_other(ground: Ground) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from baluarte.adapters.system import lone_name
 from baluarte.apps.cli.main import main
 from baluarte.apps.cli.seal import ensure_key
 from baluarte.apps.place import find_workspace
@@ -134,9 +135,11 @@ class Ground:
             scorer = Scorer(session.bundle(version.digest))
             now, shard = session.clock.now_us(), session.shard
             decisions = scorer.decide_records(events, reasons=reasons)
-            identities = [
-                scorer.identify(event, ordinal=i, arrival_us=now) for i, event in enumerate(events)
-            ]
+            subjects = scorer.subjects(events, lone_name)
+            keys = None if subjects is None else session.people.keys(subjects)
+            identities = scorer.identify_all(
+                events, first_ordinal=0, arrival_us=now, subjects=subjects, keys=keys
+            )
             ids = format_ids(now // 1000, shard.tag, shard.size, len(events))
             answers = scorer.answers(decisions, identities, ids)
             records = scorer.records(decisions, answers, identities, decided_at=now)

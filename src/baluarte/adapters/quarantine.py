@@ -9,17 +9,62 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
-from baluarte.adapters.disk import open_new, outside, sync_folder
+from baluarte.adapters.disk import open_new, outside, sync_folder, write_aside
+from baluarte.core.erasure import Erasure
 from baluarte.core.event_faults import MAX_FAULTS
 from baluarte.core.reading import BadRow, Tolerance
 from baluarte.errors import DataError, Fault
 
 _ENCODE = msgspec.json.Encoder().encode
+
+
+class QuarantineFolder:
+    """All quarantined rows of a workspace, as a place that can forget people.
+
+    A row that could not be read has no fields: it is someone's if it has the name as a whole word.
+    """
+
+    name: ClassVar[str] = "quarantine"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def forget(self, erasure: Erasure) -> bool:
+        """Write every file again without the rows of the erasure's subjects.
+
+        Raises:
+            OutsideError: the disk refused.
+        """
+        words = {subject.name for subject in erasure.subjects} | set(erasure.texts)
+        names = [re.escape(word) for word in words if word]
+        if not names or not self._folder.is_dir():
+            return True
+        theirs = re.compile(rf"(?<![^\W_])(?:{'|'.join(names)})(?![^\W_])")
+        with outside("the quarantine can't be written", self._folder):
+            for path in sorted(self._folder.rglob("*.ndjson")):
+                _without(path, theirs)
+        return True
+
+
+def _without(path: Path, theirs: re.Pattern[str]) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if not theirs.search(_text_of(line))]
+    if not kept:
+        path.unlink()
+        sync_folder(path.parent)
+    elif len(kept) < len(lines):
+        write_aside(path, b"".join(kept))
+
+
+def _text_of(line: bytes) -> str:
+    row = msgspec.json.decode(line, type=BadRow)
+    return "\n".join([row.text, *(fault.message for fault in row.faults)])
 
 
 class QuarantineFile:

@@ -219,11 +219,12 @@ class Session:
 
         Personal values are in their places; the record of an erased person keeps its envelope.
         """
-        yield from self.unsealer.stream(self._sealed_decisions(detector, newest_first=newest_first))
+        yield from self.unsealer.stream(self.sealed_decisions(detector, newest_first=newest_first))
 
-    def _sealed_decisions(
-        self, detector: str | None, *, newest_first: bool
+    def sealed_decisions(
+        self, detector: str | None = None, *, newest_first: bool = False
     ) -> Iterator[DecisionRecord]:
+        """As :meth:`decisions`, as they stand."""
         decode = msgspec.json.Decoder(Record).decode
         for tag in self.reader.shards():
             records = self.reader.records(tag)

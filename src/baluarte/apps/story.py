@@ -35,12 +35,23 @@ class EventField:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """One decision and everything that it rests on."""
+class Facts:
+    """What is known of any decision, even if the person was erased."""
 
     record: DecisionRecord
     bundle: SealedBundle
     probability: float
+    version: Version | None  #: as the registry knows it
+    approvals: tuple[tuple[str, int, str], ...]  #: (actor, at, reason)
+    promotion: Promotion | None  #: by which the version came to decide, if it did
+    place: RecordId
+    checkpoint: Checkpoint | None  #: the first signed one that covers the record, checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story(Facts):
+    """One decision and everything that it rests on."""
+
     event: tuple[EventField, ...]  #: the features in the contract's order
     base: int
     reasons: tuple[Reason, ...]  #: the fields that moved the score, the strongest first
@@ -48,11 +59,6 @@ class Story:
     #: of each field's reason, in score units; None where all are exact
     reason_errors: dict[str, float] | None
     replayed: Replayed
-    version: Version | None  #: as the registry knows it
-    approvals: tuple[tuple[str, int, str], ...]  #: (actor, at, reason)
-    promotion: Promotion | None  #: by which the version came to decide, if it did
-    place: RecordId
-    checkpoint: Checkpoint | None  #: the first signed one that covers the record, checked
 
     @property
     def total(self) -> int:
@@ -74,6 +80,28 @@ class Story:
         return f"{d.component}{of}: {d.recorded} → {d.computed}"
 
 
+def facts_of(session: Session, record: DecisionRecord) -> Facts:
+    """Collect what is known of a decision without its values; its inclusion is checked.
+
+    Raises:
+        DataError: the bundle that decided is not in the store.
+        TrustError: it does not hold, or a checkpoint over the record does not.
+    """
+    bundle = session.bundle(record.bundle, record.decided_at)
+    known = session.registry.versions(record.detector)
+    place = parse_id(record.id)
+    return Facts(
+        record=record,
+        bundle=bundle,
+        probability=bundle.bands.decide_one(record.score)[2],
+        version=next((v for v in known if v.digest == record.bundle), None),
+        approvals=tuple(session.registry.approvals(record.detector, record.version)),
+        promotion=_promotion(session.registry.promotions(record.detector), record),
+        place=place,
+        checkpoint=covering_checkpoint(session, place),
+    )
+
+
 def story_of(session: Session, record: DecisionRecord, texts: Texts) -> Story:
     """Collect the story and check what can be checked: sum, replay, inclusion.
 
@@ -81,7 +109,8 @@ def story_of(session: Session, record: DecisionRecord, texts: Texts) -> Story:
         DataError: the bundle that decided is not in the store.
         TrustError: it does not hold, or a checkpoint over the record does not.
     """
-    bundle = session.bundle(record.bundle, record.decided_at)
+    facts = facts_of(session, record)
+    bundle = facts.bundle
     base, phi = record.base, record.reasons
     computed_now = base is None or phi is None
     scorer = Scorer(bundle, kernel=wiring.kernel_choice())
@@ -89,12 +118,8 @@ def story_of(session: Session, record: DecisionRecord, texts: Texts) -> Story:
         decided = scorer.decide_records([record.event], reasons="all")
         base, phi = decided.base, tuple(decided.phi[0].tolist())
     (replayed,) = replay([record], session.bundle, kernel=wiring.kernel_choice())
-    known = session.registry.versions(record.detector)
-    place = parse_id(record.id)
     return Story(
-        record=record,
-        bundle=bundle,
-        probability=bundle.bands.decide_one(record.score)[2],
+        **{name: getattr(facts, name) for name in Facts.__slots__},
         event=_event(record, bundle),
         base=base,
         reasons=reasons_of(
@@ -106,11 +131,6 @@ def story_of(session: Session, record: DecisionRecord, texts: Texts) -> Story:
         computed_now=computed_now,
         reason_errors=scorer.reason_errors(record.event),
         replayed=replayed,
-        version=next((v for v in known if v.digest == record.bundle), None),
-        approvals=tuple(session.registry.approvals(record.detector, record.version)),
-        promotion=_promotion(session.registry.promotions(record.detector), record),
-        place=place,
-        checkpoint=covering_checkpoint(session, place),
     )
 
 
@@ -143,10 +163,12 @@ def instant(at_us: int) -> str:
     return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def document(story: Story) -> dict[str, object]:
-    """The story as a JSON document; its keys never translate."""
-    record, promotion, head = story.record, story.promotion, story.checkpoint
-    columns = [column.name for column in story.bundle.encoder.columns]
+def document(facts: Facts) -> dict[str, object]:
+    """The story as a JSON document; its keys never translate.
+
+    What is personal is only there where the person was not erased.
+    """
+    record, promotion, head = facts.record, facts.promotion, facts.checkpoint
     return {
         "id": record.id,
         "event_id": record.event_id,
@@ -159,8 +181,33 @@ def document(story: Story) -> dict[str, object]:
         "outcome": record.outcome,
         "score": record.score,
         "points": record.points,
-        "probability": story.probability,
+        "probability": facts.probability,
         "threshold": record.threshold,
+        "erased": record.is_sealed,
+        **(_told(facts) if isinstance(facts, Story) else {}),
+        "evidence": msgspec.to_builtins(facts.bundle.evidence),
+        "sealed": None
+        if facts.version is None
+        else {"by": facts.version.sealed_by, "at": instant(facts.version.sealed_at)},
+        "approvals": [
+            {"actor": actor, "at": instant(at), "reason": reason}
+            for actor, at, reason in facts.approvals
+        ],
+        "promoted": None
+        if promotion is None
+        else {"by": promotion.actor, "at": instant(promotion.at), "reason": promotion.reason},
+        "ledger": {
+            "shard": facts.place.tag,
+            "index": facts.place.index,
+            "checkpoint": None if head is None else {"size": head.size, "root": head.root.hex()},
+        },
+    }
+
+
+def _told(story: Story) -> dict[str, object]:
+    record = story.record
+    columns = [column.name for column in story.bundle.encoder.columns]
+    return {
         "event": record.event,
         "features": dict(zip(columns, record.features, strict=False)),
         "base": story.base,
@@ -169,25 +216,9 @@ def document(story: Story) -> dict[str, object]:
         "reasons_computed_now": story.computed_now,
         "reasons_deferred": record.reasons_deferred is True,
         "adds_up": story.adds_up,
-        "evidence": msgspec.to_builtins(story.bundle.evidence),
-        "sealed": None
-        if story.version is None
-        else {"by": story.version.sealed_by, "at": instant(story.version.sealed_at)},
-        "approvals": [
-            {"actor": actor, "at": instant(at), "reason": reason}
-            for actor, at, reason in story.approvals
-        ],
-        "promoted": None
-        if promotion is None
-        else {"by": promotion.actor, "at": instant(promotion.at), "reason": promotion.reason},
         "replay": {
             "identical": story.replayed.difference is None,
             "difference": story.difference_text,
-        },
-        "ledger": {
-            "shard": story.place.tag,
-            "index": story.place.index,
-            "checkpoint": None if head is None else {"size": head.size, "root": head.root.hex()},
         },
     }
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.gate_words import outcome_name
-from baluarte.apps.story import EventField, Story
+from baluarte.apps.story import EventField, Facts, Story
 from baluarte.core.event import Value
 
 
@@ -19,7 +19,7 @@ def spoken_instant(at_us: int) -> str:
     return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def about_line(texts: Texts, story: Story) -> str:
+def about_line(texts: Texts, story: Facts) -> str:
     """Which event, when, decided by which version."""
     record = story.record
     return texts.get(
@@ -32,7 +32,7 @@ def about_line(texts: Texts, story: Story) -> str:
     )
 
 
-def outcome_line(texts: Texts, story: Story) -> str:
+def outcome_line(texts: Texts, story: Facts) -> str:
     """The outcome with its score, points, probability and threshold."""
     record, bands = story.record, story.bundle.bands
     lowest = record.threshold is None
@@ -87,7 +87,7 @@ def computed_line(texts: Texts, story: Story) -> str:
     return texts.get("decision.deferred" if deferred else "decision.computed_now")
 
 
-def version_lines(texts: Texts, story: Story) -> list[str]:
+def version_lines(texts: Texts, story: Facts) -> list[str]:
     """Who sealed, approved and promoted the version that decided, and when."""
     record, lines = story.record, []
     if story.version is not None:
@@ -121,7 +121,7 @@ def replay_line(texts: Texts, story: Story) -> str:
     return texts.get("decision.differs", difference=story.difference_text)
 
 
-def proof_line(texts: Texts, story: Story) -> str:
+def proof_line(texts: Texts, story: Facts) -> str:
     """Where the record stands in the ledger, and whether a signed checkpoint covers it."""
     place, head = story.place, story.checkpoint
     if head is None:

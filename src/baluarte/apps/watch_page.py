@@ -50,7 +50,7 @@ def watch_page(session: Session, detector: str, *, seen: Seen, said: Promise, te
     """The whole page."""
     watching = seen.watching
     bundle = session.bundle(watching.bundle) if watching.bundle else None
-    watched = watched_of(session.reader, detector, watching.bundle)
+    watched = watched_of(session.reader, detector, watching.bundle, unsealer=session.unsealer)
     start = watching.total - watching.events
     alarms = [alarm for at, alarm in watching.alarms if at > start]
     version = bundle.manifest.version if bundle is not None else "–"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.decision import DecisionRecord, Record
 from baluarte.ports import LedgerReader
+from baluarte.stages.unseal import Unsealer
 
 RECENT = 5_000  #: newest decisions that are held against the baseline
 
@@ -40,8 +41,8 @@ class Watched:
         return len(self.scores)
 
 
-def watched_of(reader: LedgerReader, detector: str, bundle: str) -> Watched:
-    """Read the ledger once.
+def watched_of(reader: LedgerReader, detector: str, bundle: str, *, unsealer: Unsealer) -> Watched:
+    """Read the ledger once; what was decided about people who were erased is counted, not held.
 
     Raises:
         TrustError: a record is damaged.
@@ -66,6 +67,7 @@ def watched_of(reader: LedgerReader, detector: str, bundle: str) -> Watched:
                     recent.append(record)
         newest += recent
     newest = sorted(newest, key=lambda record: record.decided_at)[-RECENT:]
+    newest = [record for record in unsealer.all(newest) if not record.is_sealed]
     at, version = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.int64)
     order = np.argsort(at, kind="stable")
     at, version = at[order], version[order]

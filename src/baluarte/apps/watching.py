@@ -29,7 +29,13 @@ class Watch:
 
     def step(self) -> Seen:
         """Take in what was decided since, record the alarms, remember where it stands."""
-        seen = step(self.watching, self._session.reader, self._detector, self._open_monitor())
+        seen = step(
+            self.watching,
+            self._session.reader,
+            self._detector,
+            self._open_monitor(),
+            unsealer=self._session.unsealer,
+        )
         self.watching = seen.watching
         for alarm in seen.alarms:
             self._record(alarm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from baluarte.core.contract import Contract
+from baluarte.core.envelope import Subject, names_by_field
 from baluarte.core.event import Events, Values, records
 from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.core.windows import Seen, Told, WindowCounts
@@ -12,6 +13,7 @@ from baluarte.errors import ContractError
 from baluarte.ports import LedgerReader, Progress, WindowState
 from baluarte.stages.derive import derive_in_order, show_history
 from baluarte.stages.remember import LabelFeed, catch_up
+from baluarte.stages.unseal import Unsealer
 
 OpenState = Callable[[WindowPlan, str], WindowState]  #: of a plan and a detector's name
 Labels = Callable[[], Mapping[str, int]]  #: event id to 1 for attack, 0 for not
@@ -23,6 +25,7 @@ class Windowed:
     Args:
         reader: of the ledger; None where nothing is recorded.
         labels: all labels known now; None where none are fed.
+        unsealer: opens personal values of the ledger; None where there are none.
     """
 
     def __init__(
@@ -33,13 +36,15 @@ class Windowed:
         detector: str,
         reader: LedgerReader | None,
         labels: Labels | None = None,
+        unsealer: Unsealer | None = None,
     ) -> None:
+        self._unsealer = unsealer or Unsealer(None)
         self.plan, self.state, self.detector = plan, state, detector
         self._reader, self._labels = reader, labels
         self._mark = dict(state.mark)
         self._feed = None
         if reader is not None and plan.labelled:
-            self._feed = LabelFeed(plan, reader, detector=detector)
+            self._feed = LabelFeed(plan, reader, detector=detector, unsealer=self._unsealer)
         self.catch_up()
 
     def see(self, rows: Sequence[Values], *, arrived_at: int) -> None:
@@ -54,7 +59,12 @@ class Windowed:
         """Bring in what was decided since the state was kept; a shared state knows it already."""
         if self._reader is not None and not self.state.shared:
             self._mark = catch_up(
-                self.state, self.plan, self._reader, detector=self.detector, mark=self._mark
+                self.state,
+                self.plan,
+                self._reader,
+                detector=self.detector,
+                mark=self._mark,
+                unsealer=self._unsealer,
             )
 
     def backfill(
@@ -69,7 +79,13 @@ class Windowed:
             ids = {str(record["id"]) for record in records(column) if "id" in record}
         if self._reader is not None:
             self._mark = catch_up(
-                self.state, self.plan, self._reader, detector=self.detector, mark={}, skip=ids
+                self.state,
+                self.plan,
+                self._reader,
+                detector=self.detector,
+                mark={},
+                skip=ids,
+                unsealer=self._unsealer,
             )
 
     def new_labels(self) -> list[Told]:
@@ -77,6 +93,15 @@ class Windowed:
         if self._feed is None or self._labels is None:
             return []
         return self._feed.news(self._labels())
+
+    def forget(self, subjects: Sequence[Subject]) -> int:
+        """Forget people, and the events of theirs that wait for labels; of how many entities."""
+        n = 0
+        for field, names in names_by_field(subjects).items():
+            n += self.state.forget(field, names)
+            if self._feed is not None:
+                self._feed.forget(field, names)
+        return n
 
     def snapshot(self, *, tag: str | None = None, size: int = 0) -> bytes:
         """The state as it is now.
@@ -108,6 +133,7 @@ def open_windows(
     *,
     reader: LedgerReader | None,
     labels: Labels | None = None,
+    unsealer: Unsealer | None = None,
 ) -> Windowed | None:
     """The contract's window features at work; None where it declares none.
 
@@ -120,10 +146,17 @@ def open_windows(
         return None
     state = open_state(plan, contract.name)
     try:
-        return Windowed(plan, state, detector=contract.name, reader=reader, labels=labels)
+        return Windowed(
+            plan, state, detector=contract.name, reader=reader, labels=labels, unsealer=unsealer
+        )
     except BaseException:
         state.close()
         raise
+
+
+def window_place(detector: str, plan: WindowPlan) -> str:
+    """What the state of a detector's window features is called in an erasure."""
+    return f"windows/{detector}/{plan.digest[:16]}"
 
 
 def require_one_process(state_url: str, workers: int, *, where: str) -> None:

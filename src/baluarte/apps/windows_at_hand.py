@@ -39,7 +39,9 @@ def session_windows(
         known = session.registry.labels(contract.name)
         return {name: row.label for name, row in known.items()}
 
-    windows = open_windows(contract, open_state, reader=session.reader, labels=labels)
+    windows = open_windows(
+        contract, open_state, reader=session.reader, labels=labels, unsealer=session.unsealer
+    )
     if windows is not None:
         windows.state.learn(windows.new_labels())
     return windows

@@ -24,7 +24,7 @@ from baluarte.core.schema import Schema
 
 KEYED_DIGEST = "hmac-sha256:"  #: how a digest under a subject's key begins
 _CONTEXT = "baluarte-personal/1"
-_LONE = "event/"
+_LONE, _PERSON = "event/", "subject/"
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,16 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 def person(field: str, name: str) -> Subject:
     """The person whom ``field`` names."""
-    return Subject(space=f"subject/{field}", name=name)
+    return Subject(space=f"{_PERSON}{field}", name=name)
+
+
+def names_by_field(subjects: Sequence[Subject]) -> dict[str, set[str]]:
+    """People's names by the field that names them."""
+    found: dict[str, set[str]] = {}
+    for subject in subjects:
+        if subject.space.startswith(_PERSON):
+            found.setdefault(subject.space.removeprefix(_PERSON), set()).add(subject.name)
+    return found
 
 
 def lone_event(detector: str, event_id: str) -> Subject:

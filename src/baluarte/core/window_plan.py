@@ -40,6 +40,7 @@ class TrackPlan:
     """Events of one entity that meet one condition."""
 
     kinds: tuple[Kind, ...]
+    fields: tuple[str, ...]  #: that the columns are made of
     entry: Callable[[Record, int | None], Entry | None]  #: None for an event that doesn't count
     labelled: bool  #: whether it waits for the events' labels
     spans: tuple[Span, ...]
@@ -52,6 +53,14 @@ class Group:
     by: tuple[str, ...]
     key: Callable[[Record], Any]  #: the entity of an event; None where a part of it is missing
     tracks: tuple[TrackPlan, ...]
+
+    def counts_distinct(self, field: str) -> bool:
+        """Whether another entity than the field's remembers which of its values there were."""
+        return field not in self.by and any(
+            kind == "hash" and name == field
+            for track in self.tracks
+            for kind, name in zip(track.kinds, track.fields, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +187,7 @@ def _tracks(schema: Schema, windows: Sequence[WindowFeature]) -> tuple[TrackPlan
     return tuple(
         TrackPlan(
             kinds=tuple(kind for kind, _, _ in draft.columns),
+            fields=tuple(name for _, name, _ in draft.columns),
             entry=_entry(schema, draft),
             labelled=draft.labelled,
             spans=tuple(Span(*span, tuple(emits)) for span, emits in draft.spans.items()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -75,16 +75,18 @@ class Track:
         """Forget one event with this time and these values; whether there was one."""
         for i in range(bisect_left(self.at, at), bisect_right(self.at, at)):
             if self._entry(i) == entry:
-                del self.at[i]
-                for kind, column, value in zip(self.kinds, self.columns, entry, strict=True):
-                    if kind == "sum":
-                        del column[i + 1]
-                        for j in range(i + 1, len(column)):
-                            column[j] -= value
-                    else:
-                        del column[i]
+                self._delete(i, entry)
                 return True
         return False
+
+    def forget(self, j: int, values: Collection[int]) -> int:
+        """Forget the events that have one of these values in a column; how many."""
+        n = 0
+        for i in range(len(self.at) - 1, -1, -1):
+            if self.columns[j][i] in values:
+                self._delete(i, self._entry(i))
+                n += 1
+        return n
 
     def is_untidy(self, floor: int, max_events: int) -> bool:
         """Whether :meth:`tidy` has something to do."""
@@ -152,6 +154,16 @@ class Track:
             raise ValueError("columns of another length than the times")
         track.buckets = msgspec.convert(buckets, list[Bucket]) or None
         return track
+
+    def _delete(self, i: int, entry: Entry) -> None:
+        del self.at[i]
+        for kind, column, value in zip(self.kinds, self.columns, entry, strict=True):
+            if kind == "sum":
+                del column[i + 1]
+                for j in range(i + 1, len(column)):
+                    column[j] -= value
+            else:
+                del column[i]
 
     def _entry(self, i: int) -> Entry:
         return tuple(

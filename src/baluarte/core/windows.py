@@ -30,7 +30,7 @@ The values become part of the event's record, so a recorded decision needs no st
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -38,6 +38,7 @@ from typing import Any, Literal
 import msgspec
 
 from baluarte.core.event import Values
+from baluarte.core.sketch import value_hash
 from baluarte.core.window_plan import Cell, Group, Reading, WindowPlan, read_spans
 
 _SWEEP_EVERY = 65_536  #: events between two looks for what is too old to matter
@@ -140,6 +141,33 @@ def learn(plan: WindowPlan, group: Group, cell: Cell, told: Told, was: int | Non
     return True
 
 
+def is_of(group: Group, key: object, field: str, names: Collection[str]) -> bool:
+    """Whether an entity is one of the subjects that ``field`` names."""
+    if field not in group.by:
+        return False
+    part = key if len(group.by) == 1 else key[group.by.index(field)]  # type: ignore[index]
+    return str(part) in names
+
+
+def forms_of(name: str) -> list[str | int]:
+    """A name as an entity's key may hold it: as text, or as the whole number that it writes."""
+    forms: list[str | int] = [name]
+    if name.removeprefix("-").isdecimal() and str(int(name)) == name:
+        forms.append(int(name))
+    return forms
+
+
+def forget_distinct(group: Group, cell: Cell, field: str, names: Collection[str]) -> int:
+    """Forget the events of an entity whose subject was counted among its distinct ones."""
+    hashes = {value_hash(name) for name in names}
+    return sum(
+        track.forget(j, hashes)
+        for track_plan, track in zip(group.tracks, cell.tracks, strict=True)
+        for j, (kind, name) in enumerate(zip(track_plan.kinds, track_plan.fields, strict=True))
+        if kind == "hash" and name == field
+    )
+
+
 def time_of(plan: WindowPlan, seen: Seen) -> int | None:
     """The time that windows are laid from, after the flags, which need no memory, are written."""
     for name, holds in plan.flags:
@@ -227,6 +255,24 @@ class WindowMemory:
         self.counts.labels_too_late += not taken
         self._labels[told.event_id] = (int(at), told.label)
         return taken
+
+    def forget(self, field: str, names: Collection[str]) -> int:
+        """Forget the subjects that ``field`` names; of how many entities something was held.
+
+        What was added up in a bucket of another entity stays: it tells no value of one event.
+        """
+        n = 0
+        for group, cells in zip(self.plan.groups, self._cells, strict=True):
+            if group.by == (field,):  # many entities: they are not gone through
+                theirs: list[Any] = [k for name in names for k in forms_of(name) if k in cells]
+            else:
+                theirs = [k for k in cells if is_of(group, k, field, names)]
+            for key in theirs:
+                del cells[key]
+            n += len(theirs)
+            if group.counts_distinct(field):
+                n += sum(bool(forget_distinct(group, c, field, names)) for c in cells.values())
+        return n
 
     def count(self) -> WindowCounts:
         """The counts so far."""

@@ -74,7 +74,8 @@ def labelled_events(
 ) -> Events:
     """Events of the ledger whose label is known, with the label in the contract's own field.
 
-    An event that was decided more than once counts once, as it was first seen.
+    An event that was decided more than once counts once, as it was first seen; one of a person who
+    was erased does not count.
 
     Raises:
         ContractError: the contract names no label.
@@ -85,7 +86,7 @@ def labelled_events(
     found: dict[str, Values] = {}
     for record in decided:
         row = labels.get(record.event_id)
-        if row is not None and record.event_id not in found:
+        if row is not None and not record.is_sealed and record.event_id not in found:
             said = label_value(contract.label, kind, attack=row.label == 1)
             found[record.event_id] = dict(record.event) | {contract.label.field: said}
     return from_records(contract.events, list(found.values()))

@@ -19,6 +19,7 @@ from baluarte.core.decision import DecisionRecord, Record
 from baluarte.core.drift import Alarm
 from baluarte.core.evidence import Figure
 from baluarte.ports import DriftMonitor, LedgerReader
+from baluarte.stages.unseal import Unsealer
 
 OpenMonitor = Callable[[str, bytes | None], DriftMonitor | None]
 """A monitor of the bundle with this digest, from a state or the start; None where none is armed."""
@@ -80,16 +81,23 @@ def further_decisions(
 
 
 def step(
-    watching: Watching, reader: LedgerReader, detector: str, open_monitor: OpenMonitor
+    watching: Watching,
+    reader: LedgerReader,
+    detector: str,
+    open_monitor: OpenMonitor,
+    *,
+    unsealer: Unsealer,
 ) -> Seen:
     """Hold the decisions since the last step against their baselines.
 
+    A decision about a person who was erased since counts, and is not held against anything.
     Where another bundle has begun to decide, the watch starts anew on its baseline.
 
     Raises:
         TrustError: a record is damaged, or a baseline isn't one.
     """
-    records, cursors = further_decisions(reader, watching.cursors, detector)
+    sealed, cursors = further_decisions(reader, watching.cursors, detector)
+    records = unsealer.all(sealed)
     bundle, events = watching.bundle, watching.events
     monitor = open_monitor(bundle, watching.monitor) if bundle else None
     raised: list[tuple[int, Alarm]] = []
@@ -99,9 +107,12 @@ def step(
             bundle, events = digest, 0
             monitor = open_monitor(digest, None)
         if monitor is not None:
-            X = np.array([row.features for row in group], dtype=np.float64)  # None becomes NaN
-            scores = np.array([row.score for row in group], dtype=np.int64)
-            raised += [(total - events + a.at, a) for a in monitor.update(X, scores)]
+            held = [row for row in group if not row.is_sealed]
+            # None becomes NaN
+            X = np.array([row.features for row in held], dtype=np.float64)
+            scores = np.array([row.score for row in held], dtype=np.int64)
+            if held:
+                raised += [(total - events + a.at, a) for a in monitor.update(X, scores)]
         events += len(group)
         total += len(group)
     after = Watching(

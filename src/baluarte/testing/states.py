@@ -170,10 +170,35 @@ def check_cleared(open_state: OpenState) -> None:
     state.close()
 
 
+def check_forgotten(open_state: OpenState) -> None:
+    """A subject is forgotten wherever it is an entity or was counted, and nothing else is."""
+    state, rules = open_state(), WindowMemory(sample_plan())
+    events = sample_events(200, seed=6)
+    state.see(_seen(events))
+    rules.see(_seen(events))
+    state.keep(state.snapshot({}))
+    for field, names in (("card", {"1", "3"}), ("shop", {"s2"}), ("card", {"none"})):
+        ours, theirs = state.forget(field, names), rules.forget(field, names)
+        expect(ours == theirs, f"expected {theirs} entities to forget {field}, {ours} did")
+    state.keep(state.snapshot({}))
+    state.close()
+    again = open_state()
+    later = sample_events(100, seed=7)
+    for event in later:
+        event["at"] += 600 * _S
+    found, wanted = _seen(later), _seen(later)
+    again.see(found)
+    rules.see(wanted)
+    for here, there in zip(found, wanted, strict=True):
+        expect(here.record == there.record, f"expected {there.record}, found {here.record}")
+    again.close()
+
+
 #: every check, by name
 CHECKS: dict[str, StateCheck] = {
     "values are those of the rules": check_values,
     "labels count once": check_labels,
     "what was kept is there": check_kept,
     "cleared is empty": check_cleared,
+    "a subject is forgotten": check_forgotten,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -63,6 +63,10 @@ class MemoryState:
     def learn(self, labels: Sequence[Told]) -> int:
         """Take labels in; how many changed something that can still matter."""
         return self._memory.learn(labels)
+
+    def forget(self, field: str, names: Collection[str]) -> int:
+        """Forget the subjects that ``field`` names; a snapshot that was kept still has them."""
+        return self._memory.forget(field, names)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -15,18 +15,20 @@ Source: Redis documentation, "Transactions" (optimistic locking using check-and-
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
-from baluarte.core.window_plan import Cell, WindowPlan
+from baluarte.core.window_plan import Cell, Group, WindowPlan
 from baluarte.core.windows import (
     Moment,
     Seen,
     Told,
     WindowCounts,
+    forget_distinct,
     id_of,
+    is_of,
     learn,
     place_of,
     step,
@@ -96,6 +98,23 @@ class RedisState:
         with self._outside():
             return sum(self._learn(told) for told in labels)
 
+    def forget(self, field: str, names: Collection[str]) -> int:
+        """Forget the subjects that ``field`` names; of how many entities something was held.
+
+        Raises:
+            OutsideError: Redis is away.
+        """
+        n = 0
+        with self._outside():
+            for i, group in enumerate(self._plan.groups):
+                start = f"{self._prefix}c{i}:".encode()
+                for name in self._client.scan_iter(start + b"*", 1_000):
+                    if is_of(group, _decode(name[len(start) :]), field, names):
+                        n += self._client.delete(name)
+                    elif group.counts_distinct(field):
+                        n += self._forget_distinct(group, name, field, names)
+        return n
+
     def clear(self) -> None:
         """Forget everything.
 
@@ -162,6 +181,25 @@ class RedisState:
                     pipe.execute()
                     return True
         return False
+
+    def _forget_distinct(
+        self, group: Group, name: bytes, field: str, names: Collection[str]
+    ) -> bool:
+        with self._client.pipeline() as pipe:
+            for _ in range(_TRIES):
+                pipe.watch(name)
+                data = pipe.get(name)
+                if data is None:
+                    return False
+                cell = Cell.load(group, _decode(data))
+                if not forget_distinct(group, cell, field, names):
+                    return False
+                pipe.multi()
+                pipe.set(name, _encode(cell.dump()), keepttl=True)
+                with contextlib.suppress(self._redis.WatchError):
+                    pipe.execute()
+                    return True
+        raise OutsideError("an entity keeps changing", where=self._where, retryable=True)
 
     def _learn(self, told: Told) -> bool:
         plan, name = self._plan, f"{self._prefix}l{told.event_id}"

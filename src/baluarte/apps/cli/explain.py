@@ -24,7 +24,7 @@ from baluarte.apps.otherwise import (
 from baluarte.apps.place import find_workspace
 from baluarte.apps.scoring.answer import Reason
 from baluarte.apps.session import session_of, texts_of
-from baluarte.apps.story import Story, document, story_of
+from baluarte.apps.story import Facts, Story, document, facts_of, story_of
 from baluarte.apps.story_words import (
     about_line,
     computed_line,
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     texts = texts_of(args, place)
     with session_of(args, place) as session:
         record = session.last_decision() if args.id == "LAST" else session.decision(args.id)
+        if record.is_sealed:
+            return _erased(screen, texts, facts_of(session, record))
         story = story_of(session, record, texts)
     if args.customer:
         return _customer(args, screen, texts, story)
@@ -89,6 +91,22 @@ def run(args: argparse.Namespace) -> int:
     )
     holds = story.adds_up and story.replayed.difference is None
     return screen.end(0 if holds else 1)
+
+
+def _erased(screen: Screen, texts: Texts, facts: Facts) -> int:
+    """What stays where the person was erased: what was decided, by what, and the proof."""
+    screen.item(texts.get("decision.label_decision"), about_line(texts, facts))
+    screen.item(texts.get("decision.label_outcome"), outcome_line(texts, facts))
+    screen.item(texts.get("decision.label_event"), texts.get("erase.explained"), "dim")
+    label = texts.get("decision.label_version")
+    for line in version_lines(texts, facts):
+        screen.item(label, line)
+        label = ""
+    covered: Tone = "kept" if facts.checkpoint else "unsure"
+    screen.item(texts.get("decision.label_proof"), proof_line(texts, facts), covered)
+    screen.data(**document(facts))
+    screen.next(f"baluarte ledger proof {facts.record.id}")
+    return screen.end()
 
 
 def _customer(args: argparse.Namespace, screen: Screen, texts: Texts, story: Story) -> int:

@@ -11,10 +11,12 @@ import msgspec
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.erasing import finish_what_was_begun
 from baluarte.apps.place import Place, find_workspace
 from baluarte.apps.scoring.guard import Token, make_token, token_of
 from baluarte.apps.scoring.server import Serving, serve
 from baluarte.apps.scoring.settings import Limits, ServeSettings
+from baluarte.apps.session import session_of
 from baluarte.errors import ContractError
 
 
@@ -29,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     logging.basicConfig(level=logging.WARNING, format="  %(levelname)s %(name)s: %(message)s")
+    with session_of(args, place) as session:  # what an erasure left to do comes before all else
+        finish_what_was_begun(session)
     token = workspace_token(place)
     settings = serve_settings(place, token, port=args.port, workers=args.workers)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.core.envelope import Subject
+from baluarte.core.erasure import Erasure
 from baluarte.errors import BaluarteError
 from baluarte.ports import DataKey, SubjectKeys
 
@@ -34,6 +35,8 @@ class People:
         self._asking: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        #: told of erasures that are not finished, in the store's thread
+        self.on_erasure: Callable[[Erasure, Callable[[str, str], None]], None] | None = None
 
     def open(self) -> SubjectKeys:
         """The store, opened once.
@@ -93,9 +96,14 @@ class People:
             self._asking = None
 
     def _follow(self) -> None:
-        """Let go of destroyed keys until the end."""
+        """Let go of destroyed keys, and of what else erasures forget, until the end."""
         while not self._stopping.wait(REFRESH_S):
             try:
-                self.open().refresh()
+                store = self.open()
+                store.refresh()
+                hear = self.on_erasure
+                if hear is not None:
+                    for erasure in store.unfinished():
+                        hear(erasure, store.forgotten)
             except BaluarteError as error:
                 LOG.error("keys of personal values are away: %s", error)  # noqa: TRY400 - likewise

@@ -6,12 +6,15 @@ import asyncio
 import functools
 import logging
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from baluarte.apps.scoring.champions import Champions
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.recorder import Recorder
-from baluarte.apps.windowed import Windowed
+from baluarte.apps.windowed import Windowed, window_place
+from baluarte.core.erasure import Erasure
 from baluarte.core.windows import Told
 from baluarte.errors import BaluarteError, OutsideError
 
@@ -23,7 +26,8 @@ class WindowKeeper:
     """Keeps the window state of a worker's champions.
 
     A snapshot is taken in the loop, between two batches, so it knows exactly the events whose
-    records are in the shard; it is written in a thread of its own once those are durable.
+    records are in the shard; it is written in a thread of its own once those are durable, one after
+    another, so that none from before an erasure takes the place of one from after it.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class WindowKeeper:
         self._champions, self._plane, self._recorder = champions, plane, recorder
         self._counts, self._loop, self._every_s = counts, loop, every_s
         self._stopping = threading.Event()
+        self._writer = ThreadPoolExecutor(1, "snapshots")
+        self._forgetting: set[tuple[str, str]] = set()  # (erasure, place)
         self._thread = threading.Thread(target=self._follow, name="windows", daemon=True)
         self._thread.start()
         loop.call_later(every_s, self._snapshot)
@@ -47,6 +53,7 @@ class WindowKeeper:
         """End the upkeep; then everything is recorded and :meth:`keep` is the last word."""
         self._stopping.set()
         self._thread.join()
+        self._writer.shutdown()
 
     def keep(self) -> None:
         """Keep all state, after the last record became durable."""
@@ -74,7 +81,55 @@ class WindowKeeper:
         for windowed in self._windowed():
             if not windowed.state.shared:
                 data = windowed.snapshot(tag=shard.tag, size=shard.size)
-                self._recorder.after_commit(functools.partial(_write, windowed, data))
+                self._recorder.after_commit(functools.partial(self._write, windowed, data, None))
+
+    def hear(self, erasure: Erasure, forgotten: Callable[[str, str], None]) -> None:
+        """Forget an erasure's people in the state that this process holds; from any thread.
+
+        Args:
+            forgotten: told the erasure's id and the place when that is durable.
+        """
+        for windowed in self._windowed():
+            place = window_place(windowed.detector, windowed.plan)
+            once = (erasure.id, place)
+            if windowed.state.shared or place not in erasure.places or once in self._forgetting:
+                continue
+            self._forgetting.add(once)
+            done = functools.partial(forgotten, erasure.id, place)
+            self._loop.call_soon_threadsafe(self._forget, windowed, erasure, done)
+
+    def _forget(self, windowed: Windowed, erasure: Erasure, done: Callable[[], None]) -> None:
+        shard = self._recorder.shard
+        if self._plane.is_deciding:  # the batch that waits comes first, then this
+            self._loop.call_soon(self._forget, windowed, erasure, done)
+            return
+        windowed.forget(erasure.subjects)
+        if shard is None:
+            self._forgetting.clear()  # nothing can be kept now: it is heard again
+            return
+        data = windowed.snapshot(tag=shard.tag, size=shard.size)
+        self._recorder.after_commit(functools.partial(self._write, windowed, data, done))
+
+    def _write(
+        self,
+        windowed: Windowed,
+        data: bytes,
+        done: Callable[[], None] | None,
+        failure: OutsideError | None,
+    ) -> None:
+        if failure is not None:
+            self._forgetting.clear()
+        elif not self._stopping.is_set():
+            self._writer.submit(self._keep, windowed, data, done)
+
+    def _keep(self, windowed: Windowed, data: bytes, done: Callable[[], None] | None) -> None:
+        try:
+            windowed.state.keep(data)
+            if done is not None:
+                done()
+        except BaluarteError as error:
+            self._forgetting.clear()
+            LOG.error("window state was not kept: %s", error)  # noqa: TRY400 - said, not a crash
 
     def _follow(self) -> None:
         """Look for labels and tell the figures until the end."""
@@ -83,29 +138,17 @@ class WindowKeeper:
                 try:
                     news = windowed.new_labels()
                     if windowed.state.shared:  # it may be asked from any thread
-                        self._hear(windowed, news)
+                        self._learn(windowed, news)
                     else:
-                        self._loop.call_soon_threadsafe(self._hear, windowed, news)
+                        self._loop.call_soon_threadsafe(self._learn, windowed, news)
                 except BaluarteError as error:
                     LOG.error("labels were not heard: %s", error)  # noqa: TRY400 - likewise
                 except RuntimeError:  # the loop has ended
                     return
 
-    def _hear(self, windowed: Windowed, news: list[Told]) -> None:
+    def _learn(self, windowed: Windowed, news: list[Told]) -> None:
         try:
             windowed.state.learn(news)
             self._counts.windows(windowed.detector, windowed.count())
         except BaluarteError as error:
             LOG.error("labels were not heard: %s", error)  # noqa: TRY400 - likewise
-
-
-def _write(windowed: Windowed, data: bytes, failure: OutsideError | None) -> None:
-    if failure is None:
-        threading.Thread(target=_keep, args=(windowed, data), daemon=True).start()
-
-
-def _keep(windowed: Windowed, data: bytes) -> None:
-    try:
-        windowed.state.keep(data)
-    except BaluarteError as error:
-        LOG.error("window state was not kept: %s", error)  # noqa: TRY400 - said, not a crash

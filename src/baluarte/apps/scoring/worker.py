@@ -35,6 +35,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.window_plan import WindowPlan
 from baluarte.errors import BaluarteError, Fault
 from baluarte.ports import WindowState
+from baluarte.stages.unseal import Unsealer
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +108,7 @@ class Worker:
             loop=loop,
             every_s=settings.snapshot_s,
         )
+        self._people.on_erasure = self._keeper.hear
         self._door = Door(
             plane,
             labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
@@ -172,7 +174,14 @@ class Worker:
             return {name: row.label for name, row in known.items()}
 
         reader = wiring.open_ledger_reader(settings.ledger)
-        return open_windows(contract, open_state, reader=reader, labels=labels)
+        is_personal = any(field.is_personal for field in contract.events.fields)
+        return open_windows(
+            contract,
+            open_state,
+            reader=reader,
+            labels=labels,
+            unsealer=Unsealer(self._people.open()) if is_personal else None,
+        )
 
 
 def load(settings: ServeSettings) -> Worker:
