@@ -11,6 +11,7 @@ from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import LANGUAGES
 from baluarte.apps.making import Pending, keep_pending
 from baluarte.apps.standing import last_act
+from baluarte.apps.watching import Watch
 from baluarte.core.decision import ActRecord
 from baluarte.core.evidence import Evidence, Verdict
 from baluarte.testing.bundles import sample_events, sample_parts
@@ -144,6 +145,23 @@ def test_alarms_and_labels_are_counted(ground: Ground, shell: Shell, tmp_path: P
     last = standing["last_alarm"]
     assert isinstance(last, dict)
     assert "failures" in last["details"]["channels"]
+    assert standing["moved"] is True
+
+
+def test_a_change_that_lasts_is_one_alarm_with_a_count(ground: Ground, shell: Shell) -> None:
+    version = ground.seal(armed_parts())
+    ground.promote(version)
+    for _ in range(3):
+        ground.decide(version, [event | {"failures": 40} for event in sample_events(400)])
+        code, text = shell.text("watch", "flows", "--once")
+        assert code == 1
+    assert stands(shell)["alarms"] == 1
+    assert "still so" in text
+    with ground.session() as session:
+        (episode,) = Watch(session, "flows").watching.episodes
+        records = [r for tag in session.reader.shards() for r in session.reader.records(tag)]
+    assert episode.n > 1
+    assert sum(b'"act":"alarm"' in record for record in records) == 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

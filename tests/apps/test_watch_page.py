@@ -28,6 +28,7 @@ from baluarte.apps.watch_page import carried, lead, view_values, watch_page, wri
 from baluarte.apps.watched import watched_of
 from baluarte.apps.watching import Watch
 from baluarte.core.drift import Alarm, Moved
+from baluarte.core.episodes import Episode, fold
 from baluarte.core.event import Values
 from baluarte.core.registry import LabelRow, Version
 from baluarte.methods.drift.e_detector import EDetector
@@ -147,14 +148,20 @@ def alarm(*moved: tuple[str, float]) -> Alarm:
     )
 
 
+def episode(raised: Alarm) -> Episode:
+    (began,), _ = fold((), raised, place=raised.at, bundle="sha256:1")
+    return began
+
+
 def test_shares_are_averaged_over_the_alarms() -> None:
-    found = carried([alarm(("a", 0.8), ("b", 0.2)), alarm(("b", 1.0))])
+    found = carried([episode(alarm(("a", 0.8), ("b", 0.2))), episode(alarm(("b", 1.0)))])
     assert [channel for channel, _ in found] == ["b", "a"]
     assert [share for _, share in found] == pytest.approx([0.6, 0.4])
 
 
 def test_the_lead_names_channels_that_are_no_field_in_words() -> None:
-    said = lead(EN, armed=True, alarms=[alarm(("novelty.residual", 0.7), ("x", 0.3))], said=NOTHING)
+    moved = episode(alarm(("novelty.residual", 0.7), ("x", 0.3)))
+    said = lead(EN, armed=True, episodes=[moved], said=NOTHING)
     assert said.startswith("The inputs moved: one number unlike the others, x.")
     assert channel_name(EN, "score") == "the score"
 

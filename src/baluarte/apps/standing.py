@@ -51,7 +51,8 @@ class Standing:
     labels: int
     armed: bool | None  #: whether a drift monitor is armed; None where nothing decides
     events_watched: int
-    alarms: int
+    alarms: int  #: changes of the inputs that alarmed, each once
+    moved: bool  #: whether one of them lasts
     last_alarm: ActRecord | None
 
     @property
@@ -110,8 +111,9 @@ def standing_of(session: Session, detector: Detector) -> Standing:
         labels=len(registry.labels(name)),
         armed=None if bundle is None else bundle.drift_json is not None,
         events_watched=watching.events,
-        alarms=len(watching.alarms),
-        last_alarm=last_act(session.reader, name, "alarm") if watching.alarms else None,
+        alarms=len(watching.episodes),
+        moved=bool(watching.lasting),
+        last_alarm=last_act(session.reader, name, "alarm") if watching.episodes else None,
     )
 
 

@@ -16,13 +16,15 @@ from baluarte.apps.channel_words import channel_name
 from baluarte.apps.charts.rows import bars, intervals
 from baluarte.apps.charts.timeline import timeline
 from baluarte.apps.charts.values import Axis, Bar, Interval, Moment, Span, Tone
+from baluarte.apps.cli.watch import episode_line
 from baluarte.apps.html import Html
 from baluarte.apps.page import facts, figure, listing, notice, page, paragraph, section, table
 from baluarte.apps.session import Session
 from baluarte.apps.story_words import spoken_instant
 from baluarte.apps.watched import Watched, watched_of
 from baluarte.core.bundle import SealedBundle
-from baluarte.core.drift import SCORE, Alarm, Moved, ViewValue
+from baluarte.core.drift import SCORE, Moved, ViewValue
+from baluarte.core.episodes import Episode
 from baluarte.stages.watch import Kept, Promise, Seen
 
 MOST_FIELDS = 4  #: with a chart of their own
@@ -51,14 +53,13 @@ def watch_page(session: Session, detector: str, *, seen: Seen, said: Promise, te
     watching = seen.watching
     bundle = session.bundle(watching.bundle) if watching.bundle else None
     watched = watched_of(session.reader, detector, watching.bundle, unsealer=session.unsealer)
-    start = watching.total - watching.events
-    alarms = [alarm for at, alarm in watching.alarms if at > start]
+    episodes = watching.own
     version = bundle.manifest.version if bundle is not None else "–"
     source = f"baluarte watch {detector} --once"
     parts = (
         _promise(said, texts, source),
-        _moved(seen, alarms, bundle, texts, source),
-        *_fields(alarms, bundle, watched, texts, source),
+        _moved(seen, episodes, bundle, texts, source),
+        *_fields(episodes, bundle, watched, texts, source),
         _views(bundle, watched, texts),
         _timeline(seen, watched, detector, texts),
     )
@@ -66,17 +67,17 @@ def watch_page(session: Session, detector: str, *, seen: Seen, said: Promise, te
         texts.get("watch.title", detector=detector),
         language=texts.language,
         eyebrow=texts.get("watch.eyebrow", detector=detector, version=version),
-        lead=lead(texts, armed=seen.armed, alarms=alarms, said=said),
+        lead=lead(texts, armed=seen.armed, episodes=episodes, said=said),
         sections=[part for part in parts if part is not None],
         footer=f"{source} · {spoken_instant(session.clock.now_us())} · "
         f"{watching.bundle or '–'} · Baluarte {__version__}",
     )
 
 
-def lead(texts: Texts, *, armed: bool, alarms: Sequence[Alarm], said: Promise) -> str:
+def lead(texts: Texts, *, armed: bool, episodes: Sequence[Episode], said: Promise) -> str:
     """The sentence that matters first: the promise where it is broken, then the inputs."""
-    if alarms:
-        top = [channel for channel, _ in carried(alarms)[:3]]
+    if episodes:
+        top = [channel for channel, _ in carried(episodes)[:3]]
         names = ", ".join(channel_name(texts, channel) for channel in top)
         inputs = texts.get("watch.lead_alarm", channels=names)
     else:
@@ -100,12 +101,13 @@ def _promise_lead(texts: Texts, said: Promise) -> str:
 # --- words ---------------------------------------------------------------------------------------
 
 
-def carried(alarms: Sequence[Alarm]) -> list[tuple[str, float]]:
-    """Each channel with its mean share of the alarms, the most first."""
+def carried(episodes: Sequence[Episode]) -> list[tuple[str, float]]:
+    """Each channel with its mean share of all alarms, the most first."""
+    n = sum(episode.n for episode in episodes)
     shares: dict[str, float] = {}
-    for alarm in alarms:
-        for moved in alarm.moved:
-            shares[moved.channel] = shares.get(moved.channel, 0.0) + moved.share / len(alarms)
+    for episode in episodes:
+        for channel, share in episode.shares.items():
+            shares[channel] = shares.get(channel, 0.0) + share / n
     return sorted(shares.items(), key=lambda pair: -pair[1])
 
 
@@ -184,22 +186,22 @@ def _interval(kept: Kept, texts: Texts) -> Interval:
 
 def _moved(
     seen: Seen,
-    alarms: Sequence[Alarm],
+    episodes: Sequence[Episode],
     bundle: SealedBundle | None,
     texts: Texts,
     source: str,
 ) -> Html:
     told = [
         (texts.get("watch.n_events"), texts.numerals.count(seen.watching.events)),
-        (texts.get("watch.n_alarms"), texts.numerals.count(len(alarms))),
+        (texts.get("watch.n_alarms"), texts.numerals.count(len(episodes))),
     ]
-    if not alarms or bundle is None:
+    if not episodes or bundle is None:
         tone: Tone = "kept" if seen.armed else "unsure"
         key = "watch.lead_quiet" if seen.armed else "watch.lead_not_armed"
         return section(texts.get("watch.moved"), facts(told), notice(tone, texts.get(key)))
-    arl = alarms[0].arl
+    arl = episodes[0].first.arl
     told.append((texts.get("watch.arl"), f"≥ {texts.numerals.number(arl)}"))
-    latest = alarms[-1]
+    latest = max((episode.latest for episode in episodes), key=lambda alarm: alarm.at)
     bins, _ = baseline_bins(bundle.drift_json or b"")
     sentences = [
         direction_words(texts, moved, bundle, bins[moved.channel].edges) for moved in latest.moved
@@ -207,7 +209,7 @@ def _moved(
     chart = bars(
         [
             Bar(label=channel_name(texts, channel), value=share)
-            for channel, share in carried(alarms)[:MOST_MOVED]
+            for channel, share in carried(episodes)[:MOST_MOVED]
         ],
         x=Axis(label=texts.get("watch.x_share"), percent=True),
         numerals=texts.numerals,
@@ -217,12 +219,15 @@ def _moved(
         facts(told),
         notice(
             "broken",
-            _alarms_line(texts, alarms),
+            *(
+                paragraph(episode_line(texts, episode, lasts=episode in seen.watching.lasting))
+                for episode in episodes
+            ),
             paragraph(texts.get("drift.meaning")),
         ),
         figure(
             chart,
-            caption=texts.get("watch.moved_chart_of", n=len(alarms)),
+            caption=texts.get("watch.moved_chart_of", n=sum(e.n for e in episodes)),
             source=source,
         ),
         paragraph(texts.get("watch.latest")),
@@ -231,26 +236,19 @@ def _moved(
     )
 
 
-def _alarms_line(texts: Texts, alarms: Sequence[Alarm]) -> str:
-    first, last = alarms[0].at, alarms[-1].at
-    if len(alarms) == 1:
-        return texts.get("watch.alarm_one", first=first)
-    return texts.get("watch.alarm_many", n=len(alarms), first=first, last=last)
-
-
 def _fields(
-    alarms: Sequence[Alarm],
+    episodes: Sequence[Episode],
     bundle: SealedBundle | None,
     watched: Watched,
     texts: Texts,
     source: str,
 ) -> list[Html]:
     """Baseline against current of the channels that moved most."""
-    if bundle is None or bundle.drift_json is None or not watched.n_recent or not alarms:
+    if bundle is None or bundle.drift_json is None or not watched.n_recent or not episodes:
         return []
     bins, _ = baseline_bins(bundle.drift_json)
     columns = {column.name: j for j, column in enumerate(bundle.encoder.columns)}
-    shown = [c for c, _ in carried(alarms) if c in columns or c == SCORE][:MOST_FIELDS]
+    shown = [c for c, _ in carried(episodes) if c in columns or c == SCORE][:MOST_FIELDS]
     charts = []
     for channel in shown:
         score = channel == SCORE
@@ -343,7 +341,7 @@ def _timeline(seen: Seen, watched: Watched, detector: str, texts: Texts) -> Html
     total = watched.n
     if not total:
         return None
-    alarms = [float(at) for at, _ in seen.watching.alarms]
+    alarms = [float(episode.place) for episode in seen.watching.episodes]
     moments = _flags(
         alarms,
         [texts.get("watch.flag_alarm", n=n) for n in range(1, len(alarms) + 1)],

@@ -28,7 +28,7 @@ class Watch:
             self.watching = msgspec.json.decode(self._path.read_bytes(), type=Watching)
 
     def step(self) -> Seen:
-        """Take in what was decided since, record the alarms, remember where it stands."""
+        """Take in what was decided since, record new alarms, remember where it stands."""
         seen = step(
             self.watching,
             self._session.reader,

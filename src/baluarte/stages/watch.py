@@ -17,6 +17,7 @@ from baluarte.core.bounds import clopper_pearson_high, clopper_pearson_low, look
 from baluarte.core.contract import Contract
 from baluarte.core.decision import DecisionRecord, Record
 from baluarte.core.drift import Alarm
+from baluarte.core.episodes import Episode, fold
 from baluarte.core.evidence import Figure
 from baluarte.ports import DriftMonitor, LedgerReader
 from baluarte.stages.unseal import Unsealer
@@ -36,7 +37,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
         monitor: the drift monitor's own state.
         events: decisions seen since that bundle began to decide.
         total: decisions seen since the watch began.
-        alarms: every alarm with the number of decisions seen before it, oldest first.
+        episodes: the changes of the inputs that raised alarms, oldest first.
         looks: how often the promise was looked at; each look spends from one error probability.
     """
 
@@ -45,8 +46,19 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     monitor: bytes | None = None
     events: int = 0
     total: int = 0
-    alarms: tuple[tuple[int, Alarm], ...] = ()
+    episodes: tuple[Episode, ...] = ()
     looks: int = 0
+
+    @property
+    def lasting(self) -> tuple[Episode, ...]:
+        """The changes that go on, as far as can be told."""
+        return tuple(e for e in self.episodes if e.lasts(self.bundle, self.events))
+
+    @property
+    def own(self) -> tuple[Episode, ...]:
+        """The changes from the baseline of the bundle that decides now."""
+        start = self.total - self.events
+        return tuple(e for e in self.episodes if e.bundle == self.bundle and e.place >= start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +67,7 @@ class Seen:
 
     watching: Watching
     records: list[DecisionRecord]  #: the champion's further decisions, in the order they were made
-    alarms: list[Alarm]  #: raised by them
+    alarms: list[Alarm]  #: raised by them, repeats of a change that lasts left out
     armed: bool  #: whether the bundle that decides has a baseline to hold them against
 
 
@@ -100,8 +112,8 @@ def step(
     records = unsealer.all(sealed)
     bundle, events = watching.bundle, watching.events
     monitor = open_monitor(bundle, watching.monitor) if bundle else None
-    raised: list[tuple[int, Alarm]] = []
-    total = watching.total
+    alarms: list[Alarm] = []
+    episodes, total = watching.episodes, watching.total
     for digest, group in _runs(records):
         if digest != bundle:
             bundle, events = digest, 0
@@ -111,8 +123,10 @@ def step(
             # None becomes NaN
             X = np.array([row.features for row in held], dtype=np.float64)
             scores = np.array([row.score for row in held], dtype=np.int64)
-            if held:
-                raised += [(total - events + a.at, a) for a in monitor.update(X, scores)]
+            for alarm in monitor.update(X, scores) if held else []:
+                place = total - events + alarm.at
+                episodes, is_new = fold(episodes, alarm, place=place, bundle=bundle)
+                alarms += [alarm] if is_new else []
         events += len(group)
         total += len(group)
     after = Watching(
@@ -121,10 +135,9 @@ def step(
         monitor=None if monitor is None else monitor.state(),
         events=events,
         total=total,
-        alarms=(*watching.alarms, *raised),
+        episodes=episodes,
         looks=watching.looks,
     )
-    alarms = [alarm for _, alarm in raised]
     return Seen(watching=after, records=records, alarms=alarms, armed=monitor is not None)
 
 

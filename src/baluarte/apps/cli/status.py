@@ -123,7 +123,7 @@ def inputs_line(texts: Texts, standing: Standing) -> str:
 def _inputs(standing: Standing) -> Tone:
     if not standing.armed:
         return "unsure"
-    return "broken" if standing.alarms else "kept"
+    return "broken" if standing.moved else "kept"
 
 
 def document(standing: Standing) -> dict[str, object]:
@@ -164,6 +164,7 @@ def document(standing: Standing) -> dict[str, object]:
         "drift_armed": standing.armed,
         "events_watched": standing.events_watched,
         "alarms": standing.alarms,
+        "moved": standing.moved,
         "last_alarm": None
         if standing.last_alarm is None
         else msgspec.to_builtins(standing.last_alarm) | {"at": instant(standing.last_alarm.at)},

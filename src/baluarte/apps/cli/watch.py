@@ -14,6 +14,7 @@ from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.apps.watching import Watch
 from baluarte.core.drift import Alarm
+from baluarte.core.episodes import Episode
 from baluarte.stages.watch import Kept, Promise, Seen
 
 _TONES: dict[str, Tone] = {"kept": "kept", "open": "unsure", "broken": "broken"}
@@ -55,22 +56,28 @@ def run(args: argparse.Namespace) -> int:
         events=seen.watching.events,
         armed=seen.armed,
         alarms=[msgspec.to_builtins(alarm) for alarm in seen.alarms],
+        lasting=[msgspec.to_builtins(episode) for episode in seen.watching.lasting],
         labelled=said.n_labelled,
         promise=[
             {"figure": k.figure.name, "value": k.figure.value, "limit": k.limit, "state": k.state}
             for k in said.figures
         ],
     )
-    broken = said.broken or bool(seen.alarms)
+    broken = said.broken or bool(seen.alarms) or bool(seen.watching.lasting)
     screen.next("baluarte retrain" if said.broken else "baluarte label FILE")
     return screen.end(1 if broken else 0)
 
 
 def tell_inputs(screen: Screen, texts: Texts, seen: Seen, *, arl: float) -> None:
-    """Whether the inputs moved, in a line an alarm."""
+    """Whether the inputs moved: a line for each new alarm and for each change that lasts."""
     for alarm in seen.alarms:
         screen.item("Inputs", alarm_line(texts, alarm), "broken")
-    if seen.alarms:
+    told = {alarm.at for alarm in seen.alarms}
+    lasting = seen.watching.lasting
+    for episode in lasting:
+        if episode.first.at not in told or episode.n > 1:
+            screen.item("", episode_line(texts, episode, lasts=True), "broken")
+    if seen.alarms or lasting:
         return
     if not seen.armed:
         refused = "no baseline is armed for the version that decides"
@@ -84,6 +91,18 @@ def alarm_line(texts: Texts, alarm: Alarm) -> str:
     names = [_channel(texts, moved.channel, moved.direction) for moved in alarm.moved[:3]]
     share = sum(moved.share for moved in alarm.moved[:3])
     return texts.get("drift.alarm", n=alarm.at, channels=", ".join(names), share=min(share, 1.0))
+
+
+def episode_line(texts: Texts, episode: Episode, *, lasts: bool) -> str:
+    """One change of the inputs: since when, how often it alarmed, what carries it, does it last."""
+    names = [channel_name(texts, channel) for channel, _ in episode.carried()[:3]]
+    return texts.get(
+        "drift.lasts" if lasts else "drift.over",
+        first=episode.first.at,
+        last=episode.latest.at,
+        n=episode.n,
+        channels=", ".join(names),
+    )
 
 
 def _channel(texts: Texts, channel: str, direction: str) -> str:
