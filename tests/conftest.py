@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts on wall-clock time, and Hypothesis's own deadline would.
+settings.register_profile("baluarte", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("baluarte")
 
 from postgres_ground import PostgresServer, initdb
 

@@ -36,5 +36,5 @@ def test_a_registered_gate_conforms(name: str, by: str | None) -> None:
     module, attribute = GATES[name].split(":")
     plugin = getattr(importlib.import_module(module), attribute)()
     assert plugin.name == name
-    limits = {"min": 0.95} if name == "precision" else {}
+    limits = {"precision": {"min": 0.95}, "cost": {"max": 0.02}}.get(name, {})
     check_gate(plugin, Gate(name=name, by=by, **limits), CONTRACT)

@@ -16,9 +16,11 @@ from baluarte.core.contract import (
     Objective,
     Points,
 )
+from baluarte.core.cost_bound import events_needed, mean_high
 from baluarte.core.proof_rows import ProofRows
 from baluarte.core.schema import Schema
 from baluarte.errors import ContractError
+from baluarte.methods.gates.cost import Cost
 from baluarte.methods.gates.false_alarms import FalseAlarms
 from baluarte.methods.gates.latency import Latency
 from baluarte.methods.gates.precision import Precision
@@ -141,3 +143,54 @@ def test_the_rows_needed_grow_with_what_is_asked() -> None:
     positives, negatives = FalseAlarms().needed(Gate(name="false_alarms"), contract(), alpha=0.05)
     assert positives == 0
     assert 2_000 < negatives < 6_000
+
+
+# --- cost ----------------------------------------------------------------------------------------
+
+
+def test_the_mean_cost_counts_missed_attacks_and_false_alarms_at_their_price() -> None:
+    priced = contract(Budget(kind="max_cost", value=0.5), cost_missed=20.0)
+    rows = proof_rows(100, 9_900, missed=10, false_alarms=100, cost_missed=20.0)
+    (result,) = Cost().judge(Gate(name="cost"), priced, rows, alpha=0.05)
+    assert result.figure.value == pytest.approx((10 * 20 + 100) / 10_000)
+    assert result.bound is not None
+    assert result.figure.value < result.bound <= 0.5
+    assert result.verdict == "pass"
+    (result,) = Cost().judge(Gate(name="cost", max=0.02), priced, rows, alpha=0.05)
+    assert (result.limit, result.verdict) == (0.02, "not_enough_data")
+
+
+def test_a_higher_band_is_judged_as_if_alerts_began_there() -> None:
+    banded = contract(Budget(kind="max_cost", value=0.9), Budget(kind="max_cost", value=0.8))
+    rows = proof_rows(5_000, 5_000)  # every attack is in the first band, none above it
+    review, decline = Cost().judge(Gate(name="cost"), banded, rows, alpha=0.05)
+    assert (review.segment, review.figure.value) == ("b0", 0.0)
+    assert (decline.segment, decline.figure.value) == ("b1", 0.5)
+
+
+def test_a_cost_gate_without_a_limit_or_with_an_unbounded_cost_is_a_contract_error() -> None:
+    rows = proof_rows(10, 10)
+    with pytest.raises(ContractError, match="nothing to judge"):
+        Cost().judge(Gate(name="cost"), contract(), rows, alpha=0.05)
+    amount = contract(Budget(kind="max_cost", value=0.5), cost_missed="amount")
+    with pytest.raises(ContractError, match="largest cost"):
+        Cost().judge(Gate(name="cost"), amount, rows, alpha=0.05)
+
+
+@pytest.mark.parametrize("runs", [400, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_a_detector_that_costs_more_than_promised_passes_in_at_most_alpha_of_worlds(
+    runs: int,
+) -> None:
+    rng, most, alpha = np.random.default_rng(3), 50.0, 0.05
+
+    def costs(n: int, scale: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        hit = rng.random(n) < 0.04
+        return np.where(hit, np.minimum(rng.lognormal(2.0, 1.0, n), most), 0.0) * scale
+
+    truth = float(costs(4_000_000, 1.0).mean())
+    passed = [mean_high(costs(3_000, 1.0), most=most, alpha=alpha) <= truth for _ in range(runs)]
+    assert np.mean(passed) <= alpha + 3 * (alpha * (1 - alpha) / runs) ** 0.5
+    limit = truth / 0.6  # the planned truth: 40 % below the limit
+    n = events_needed(limit, most=most, alpha=alpha)
+    good = [mean_high(costs(n, 1.0), most=most, alpha=alpha) <= limit for _ in range(100)]
+    assert np.mean(good) >= 0.8

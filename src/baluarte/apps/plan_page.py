@@ -118,7 +118,7 @@ def _needs(result: PlanResult, texts: Texts) -> Html:
 def _need_row(gate: str, by: str | None, needs: list[Need], texts: Texts) -> Iterator[str]:
     """The gate, what it needs at each look, and what is there."""
     key = {"recall": "word.recall", "false_alarms": "word.false_alarms",
-           "precision": "word.precision"}.get(gate)  # fmt: skip
+           "precision": "word.precision", "cost": "figure.mean_cost"}.get(gate)  # fmt: skip
     name = texts.get(key) if key else gate
     of_positives = any(need.positives for need in needs)
     what = texts.get("what.positives" if of_positives else "what.negatives")

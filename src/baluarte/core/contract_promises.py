@@ -180,6 +180,7 @@ def _promised(objective: Objective, bands: Sequence[Band]) -> dict[str, float | 
         "recall": (objective.min_recall is not None, objective.min_recall),
         "false_alarms": ("max_fpr" in kinds or "max_alerts_per_day" in kinds, value.get("max_fpr")),
         "precision": ("min_precision" in kinds, value.get("min_precision")),
+        "cost": ("max_cost" in kinds, value.get("max_cost")),
         "latency": (objective.max_latency_ms is not None, objective.max_latency_ms),
     }
     return {name: limit for name, (is_promised, limit) in limits.items() if is_promised}

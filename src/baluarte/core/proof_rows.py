@@ -21,13 +21,5 @@ class ProofRows:
     bands: NDArray[np.int64]  #: (n,) index of the band each row is in
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)  #: (n,) a field
     latency_ms: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  #: (m,)
-
-    def take(self, rows: NDArray[np.bool_]) -> ProofRows:
-        """The rows where a mask is true; latencies belong to no row and stay."""
-        return ProofRows(
-            scores=self.scores[rows],
-            labels=self.labels[rows],
-            bands=self.bands[rows],
-            segments={name: values[rows] for name, values in self.segments.items()},
-            latency_ms=self.latency_ms,
-        )
+    cost_missed: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  #: (n,) if missed
+    cost_false_alarm: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  #: (n,)

@@ -16,6 +16,7 @@ from baluarte.core.evidence import Figure, GateResult
 from baluarte.core.labels import as_text
 from baluarte.core.metrics import measure
 from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.promise_value import costs
 from baluarte.core.proof_rows import ProofRows
 from baluarte.core.shares import false_alarm_rate
 from baluarte.ports import GatePlugin, Matrix
@@ -42,7 +43,8 @@ def judged_rows(
     scores: NDArray[np.int64],
     latency_ms: Times,
 ) -> ProofRows:
-    """Rows as gates see them, with the fields that gates go by."""
+    """Rows as gates see them, with the fields that gates go by and what mistakes cost."""
+    missed, false_alarm = costs(contract, events)
     by = {gate.by for gate in contract.gates if gate.by is not None}
     return ProofRows(
         scores=scores,
@@ -54,6 +56,8 @@ def judged_rows(
             if name in events.columns
         },
         latency_ms=latency_ms,
+        cost_missed=missed,
+        cost_false_alarm=false_alarm,
     )
 
 

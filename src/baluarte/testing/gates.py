@@ -28,6 +28,7 @@ def proof_rows(
     missed: int = 0,
     false_alarms: int = 0,
     latency_ms: float = 0.1,
+    cost_missed: float = 1.0,
     segment: Callable[[int], str] = lambda row: "ab"[row % 2],
 ) -> ProofRows:
     """Rows of two bands with stated mistakes; 20,000 measured times; a field ``segment``.
@@ -50,6 +51,8 @@ def proof_rows(
         bands=bands,
         segments={"segment": np.array([segment(row) for row in range(n)], dtype=np.object_)},
         latency_ms=times,
+        cost_missed=np.full(n, cost_missed),
+        cost_false_alarm=np.ones(n),
     )
 
 
