@@ -149,6 +149,41 @@ def test_old_rows_only_fit_and_none_repeats_a_held_out_one() -> None:
     assert not set(events.columns["x"][held].tolist()) & set(events.columns["x"][fit].tolist())
 
 
+def test_proof_events_of_their_own_prove_and_nothing_else_does() -> None:
+    events, y = rows(3_000, values=1_500), labels(3_000)
+    y[-5] = -1
+    split = split_rows(contract(), events, y, n_apart=1_000)
+    assert set(split.parts[-1_000:].tolist()) == {Part.PROOF, Part.UNUSED}
+    assert split.parts[-5] == Part.UNUSED
+    assert not (split.parts[:2_000] == Part.PROOF).any()
+    x = events.columns["x"]
+    used = np.isin(split.parts[:2_000], (Part.FIT, Part.TUNE, Part.CALIBRATE, Part.THRESHOLD))
+    proving = split.parts[-1_000:] == Part.PROOF
+    assert not set(x[:2_000][used].tolist()) & set(x[-1_000:][proving].tolist())
+    assert sum(split.evidence.counts["proof"]) == 999
+
+
+def test_with_proof_events_of_their_own_the_others_have_none_to_spare() -> None:
+    events, y = rows(3_000), labels(3_000)
+    apart = split_rows(contract(), events, y, n_apart=1_000)
+    alone = split_rows(contract(), events.take(np.arange(2_000)), y[:2_000])
+    proving = sum(alone.evidence.counts["proof"])
+    assert proving > 0
+    gained = sum(apart.evidence.counts["fit"]) - sum(alone.evidence.counts["fit"])
+    assert gained > 0.8 * proving
+
+
+def test_looks_at_proof_events_of_their_own_are_counted_whatever_the_others_are() -> None:
+    def split(n: int) -> Split:
+        events = Events(n=n, columns={"x": np.arange(n, dtype=np.float64)[::-1].copy()})
+        return split_rows(contract(), events, (events.columns["x"] % 5 == 0).astype(np.int8),
+                          n_apart=500)  # fmt: skip
+
+    one, two = split(2_000), split(3_000)
+    assert one.evidence.holdout == two.evidence.holdout
+    assert one.evidence.given != two.evidence.given
+
+
 def test_a_repeated_row_that_would_fill_a_part_stays_in_fit() -> None:
     x = np.concatenate([np.full(5_000, 7.0), np.arange(5_000.0) + 10])
     events = Events(n=10_000, columns={"x": x})

@@ -181,3 +181,22 @@ def test_a_detector_lives_from_a_file_of_events_to_its_second_version_and_back(
     type_("ledger", "checkpoint")
     type_("ledger", "verify")
     type_("ledger", "tail", "-n", "3")
+
+
+def test_proof_events_of_their_own_prove_and_a_look_at_them_is_counted(
+    folder: Path, type_: Type
+) -> None:
+    write_events(folder / "proof.parquet", 2_000, later=False)
+    type_("init", "flows", "--events", "train.parquet", "--label", "label")
+    learn_quickly(folder)
+    workspace = folder / "workspace.toml"
+    named = workspace.read_text("utf-8") + 'holdout = "proof.parquet"\n'
+    workspace.write_text(named, "utf-8")
+    said = type_("train", "flows")
+    cost = type_("prove", "flows", "--cost")
+    assert "number 1" in cost.out or cost.document["look"] == 1
+    if said.document:
+        assert said.document["rows"]["proof"] == 2_000
+    type_("prove", "flows")
+    cost = type_("prove", "flows", "--cost")
+    assert "number 2" in cost.out or cost.document["look"] == 2

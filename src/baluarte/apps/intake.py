@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from baluarte import wiring
@@ -114,6 +115,52 @@ class Intake:
 def intake_of(place: Place, detector: Detector, address: str | None = None) -> Intake:
     """The detector's own events, or those at another address."""
     return Intake(place, detector.name, address or detector.events_address())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a detector is trained from and proved on."""
+
+    events: Events  #: proof events of their own come last
+    n_apart: int  #: how many these are
+    intakes: tuple[Intake, ...]  #: that the events came by
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """The data's versions, for the lineage."""
+        return tuple(intake.version for intake in self.intakes)
+
+    def tell(self, screen: Screen, texts: Texts) -> None:
+        """Say what was left out, if anything."""
+        for intake in self.intakes:
+            intake.tell(screen, texts)
+
+
+def material_of(
+    place: Place, detector: Detector, contract: Contract, address: str | None = None
+) -> Material:
+    """The detector's events, and its proof events where the workspace names some.
+
+    Args:
+        address: of other events than the workspace's; the proof events stay.
+
+    Raises:
+        DataError: more rows are bad than the workspace allows, or there are none.
+    """
+    intake = intake_of(place, detector, address)
+    if detector.holdout is None:
+        return Material(events=intake.events(contract), n_apart=0, intakes=(intake,))
+    apart = Intake(place, detector.name, detector.holdout)
+    read = [
+        concat(list(one.read(one.address, contract.events)) or [Events(n=0, columns={})])
+        for one in (intake, apart)
+    ]
+    for one, events in zip((intake, apart), read, strict=True):
+        if not events.n:
+            raise DataError("expected events, found none", where=one.address)
+    # Window features of the proof events look back at the others, as they would in production.
+    whole = derive_for_training(contract, concat(read))
+    return Material(events=whole, n_apart=read[1].n, intakes=(intake, apart))
 
 
 def shown(address: str) -> str:

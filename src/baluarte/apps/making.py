@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
-from baluarte.apps.intake import Intake, intake_of
+from baluarte.apps.intake import Intake, Material, intake_of, material_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.session import Session
 from baluarte.core.bundle import BundleParts
@@ -126,6 +126,19 @@ def plan_detector(
     )
 
 
+def plan_material(
+    session: Session, contract: Contract, material: Material, *, progress: Progress | None
+) -> PlanResult:
+    """As :func:`plan_detector`, of what training is about to take."""
+    n = material.events.n - material.n_apart
+    rows = np.arange(material.events.n)
+    held = survey(contract, [material.events.take(rows[n:])]) if material.n_apart else None
+    own = material.events.take(rows[:n]) if material.n_apart else material.events
+    return plan_detector(
+        session, contract, survey(contract, [own], holdout=held), progress=progress
+    )
+
+
 def training_tools(
     place: Place, contract: Contract, *, progress: Progress | None, journal: Path | None = None
 ) -> TrainingTools:
@@ -226,15 +239,22 @@ def train_candidate(
     *,
     progress: Progress | None,
     sources: tuple[DataSource, ...] = (),
+    n_apart: int = 0,
 ) -> Candidate:
-    """Train, and keep the candidate as the detector's pending one."""
+    """Train, and keep the candidate as the detector's pending one.
+
+    Args:
+        n_apart: how many of the last events are proof events of their own.
+    """
     contract = detector.contract()
     folder = session.place.drafts
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     tools = training_tools(
         session.place, contract, progress=progress, journal=folder / f"{contract.name}.journal"
     )
-    candidate = train(contract, events, tools=tools, provenance=provenance_of(session))
+    candidate = train(
+        contract, events, tools=tools, provenance=provenance_of(session), n_apart=n_apart
+    )
     candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate)
     return candidate
@@ -317,10 +337,10 @@ def new_labelled_events(session: Session, detector: str, contract: Contract) -> 
 def training_events(session: Session, detector: Detector, address: str | None = None) -> Events:
     """The events that the pending candidate was trained from, or would be."""
     contract = detector.contract()
-    events = intake_of(session.place, detector, address).events(contract)
     path = _pending_path(session.place, detector.name)
     if not (path.exists() and pending_of(session.place, detector.name).retrained):
-        return events
+        return material_of(session.place, detector, contract, address).events
+    events = intake_of(session.place, detector, address).events(contract)
     return retraining_events(events, new_labelled_events(session, detector.name, contract))
 
 

@@ -110,7 +110,8 @@ class Candidate:
             DataError: these are other events.
         """
         names = self.contract.events.given_names
-        if len(self.parts) != events.n or self.holdout != digest(row_keys(events, names)):
+        given = self.training.split.given or self.holdout
+        if len(self.parts) != events.n or given != digest(row_keys(events, names)):
             raise DataError(
                 f"expected the {len(self.parts)} events that the candidate was trained from, "
                 f"found {events.n} others",

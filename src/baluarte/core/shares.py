@@ -44,7 +44,12 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def solve_shares(
-    contract: Contract, *, n_negatives: int, n_positives: int, others_fit: bool = False
+    contract: Contract,
+    *,
+    n_negatives: int,
+    n_positives: int,
+    others_fit: bool = False,
+    apart: tuple[int, int] | None = None,
 ) -> tuple[Share, ...]:
     """The held-out parts' shares; every part has the natural mix of classes.
 
@@ -52,6 +57,7 @@ def solve_shares(
 
     Args:
         others_fit: there are further rows to fit on, so these may mostly set thresholds and prove.
+        apart: negatives and positives of proof events of their own: then no row here proves.
 
     Raises:
         DataError: no rows.
@@ -59,14 +65,17 @@ def solve_shares(
     if n_negatives + n_positives == 0:
         raise DataError("expected events to train on, found none")
     rate = false_alarm_rate(contract)
-    certifying = [c for c in (_CAPS, _WIDER_CAPS) if _certifies(contract, rate, n_negatives, c)]
+    proving = None if apart is None else apart[0]
+    certifying = [
+        c for c in (_CAPS, _WIDER_CAPS) if _certifies(contract, rate, n_negatives, c, proving)
+    ]
     caps = dict(_CAPS_OF_NEW_ROWS if others_fit else (certifying or [_CAPS])[0])
     if n_negatives:
         bands = max(len(contract.bands) - 1, 1)
         delta = (1.0 - contract.objective.confidence) / bands
         least = _ROOM * math.log(delta) / math.log1p(-rate)
         caps["threshold"] = max(caps["threshold"], min(least / n_negatives, _THRESHOLD_FLOOR))
-    if certifying and not others_fit:
+    if certifying and not others_fit and apart is None:
         negatives, positives = _proof_needed(contract, rate, look=1)
         for least, n in ((negatives, n_negatives), (positives, n_positives)):
             share = _ROOM * least / n if n else 0.0
@@ -85,6 +94,18 @@ def solve_shares(
     shares = []
     for part in HELD_OUT:
         negatives, positives = wanted[part]
+        if part == "proof" and apart is not None:
+            there = apart[0] >= negatives and apart[1] >= positives
+            shares.append(
+                Share(
+                    part=part,
+                    wanted_negatives=negatives,
+                    wanted_positives=positives,
+                    share=0.0,
+                    enough=there,
+                )
+            )
+            continue
         asked = max(
             negatives / n_negatives if n_negatives else 0.0,
             positives / n_positives if n_positives else 0.0,
@@ -122,14 +143,22 @@ def _rate(contract: Contract, kind: str, value: float) -> float:
 
 
 def _certifies(
-    contract: Contract, rate: float, n_negatives: int, caps: Mapping[str, float]
+    contract: Contract,
+    rate: float,
+    n_negatives: int,
+    caps: Mapping[str, float],
+    proving: int | None,
 ) -> bool:
-    """Whether these shares allow a threshold that is planned to pass its gate."""
+    """Whether these shares allow a threshold that is planned to pass its gate.
+
+    Args:
+        proving: negatives of proof events of their own.
+    """
     try:
         chosen = chosen_alpha(
             max_fpr=rate,
             n_cal=int(caps["threshold"] * n_negatives),
-            n_proof=int(caps["proof"] * n_negatives),
+            n_proof=int(caps["proof"] * n_negatives) if proving is None else proving,
             confidence=contract.objective.confidence,
             alpha_gate=look_alpha(1.0 - contract.objective.confidence, 1),
         )

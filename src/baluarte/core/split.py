@@ -53,7 +53,9 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
         counts: rows a part, as (negatives, positives).
         large_groups: rows of duplicates or entities too numerous to share out, kept in fit.
         entities_on_two_sides: entities with fit rows and held-out rows, possible by time only.
-        holdout: digest of all rows given, whatever their order; looks are counted against it.
+        holdout: looks are counted against it: the digest of all rows given, whatever their order;
+            of the proof events alone, where they are of their own.
+        given: digest of all rows given, where that is another one.
     """
 
     how: How
@@ -62,6 +64,19 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
     large_groups: int
     entities_on_two_sides: int
     holdout: str
+    given: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Proof events of their own: they prove, and no row that repeats one of them is used."""
+
+    facts: RowFacts
+    labels: NDArray[np.int8]  #: (n,) as in :func:`split_facts`
+
+    def usable(self, contract: Contract) -> NDArray[np.bool_]:
+        """(n,) which of them can prove: those whose label is known, where there are labels."""
+        return self.labels >= 0 if contract.label is not None else np.ones(self.facts.n, dtype=bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +147,7 @@ def split_rows(
     labels: NDArray[np.int8],
     *,
     n_old: int = 0,
+    n_apart: int = 0,
     fits: bool = True,
 ) -> Split:
     """Share the rows out.
@@ -140,12 +156,26 @@ def split_rows(
         labels: (n,) 1 attack, 0 not, -1 not known. Without a label in the contract all are -1.
         n_old: the first rows are of an earlier training: they only fit, the later ones are shared
             out, and no old row is the duplicate of one that is held out.
+        n_apart: the last rows are proof events of their own: they prove, and no other row does.
         fits: whether a model is to be fitted; if not, most rows set the threshold and prove.
 
     Raises:
         DataError: no row can be used.
     """
-    return split_facts(contract, row_facts(contract, events), labels, n_old=n_old, fits=fits)
+    if not n_apart:
+        return split_facts(contract, row_facts(contract, events), labels, n_old=n_old, fits=fits)
+    n = events.n - n_apart
+    rows = np.arange(events.n)
+    apart = Apart(facts=row_facts(contract, events.take(rows[n:])), labels=labels[n:])
+    own = row_facts(contract, events.take(rows[:n]))
+    split = split_facts(contract, own, labels[:n], n_old=n_old, apart=apart, fits=fits)
+    proving = np.where(apart.usable(contract), Part.PROOF, Part.UNUSED).astype(np.uint8)
+    return Split(
+        parts=np.concatenate([split.parts, proving]),
+        keys=np.concatenate([split.keys, _group_keys(apart.facts, split.evidence.how)]),
+        contents=np.concatenate([split.contents, apart.facts.contents]),
+        evidence=split.evidence,
+    )
 
 
 def split_facts(
@@ -154,9 +184,14 @@ def split_facts(
     labels: NDArray[np.int8],
     *,
     n_old: int = 0,
+    apart: Apart | None = None,
     fits: bool = True,
 ) -> Split:
     """As :func:`split_rows`, from the rows' facts alone.
+
+    Args:
+        apart: the proof events, where they are of their own; they are not among the rows, but the
+            evidence counts them.
 
     Raises:
         DataError: no row can be used.
@@ -168,6 +203,7 @@ def split_facts(
         n_negatives=int(np.count_nonzero(usable & ~attack & new)),
         n_positives=int(np.count_nonzero(usable & attack & new)),
         others_fit=n_old > 0 or not fits,
+        apart=None if apart is None else _classes(apart.labels, apart.usable(contract)),
     )
     how = _how(facts)
     keys = _group_keys(facts, how)
@@ -183,6 +219,13 @@ def split_facts(
     parts[old] = Part.FIT
     held = (parts != Part.FIT) & (parts != Part.UNUSED)
     parts[old & np.isin(keys, keys[held])] = Part.UNUSED
+    if apart is not None:
+        proving = _group_keys(apart.facts, how)[apart.usable(contract)]
+        parts[np.isin(keys, proving)] = Part.UNUSED
+    counts = {part.name.lower(): _classes(labels, parts == part) for part in Part}
+    if apart is not None:
+        counts["proof"] = _classes(apart.labels, apart.usable(contract))
+    whole = [facts.contents] if apart is None else [facts.contents, apart.facts.contents]
     return Split(
         parts=parts,
         keys=keys,
@@ -190,18 +233,19 @@ def split_facts(
         evidence=SplitEvidence(
             how=how,
             shares=shares,
-            counts={
-                part.name.lower(): (
-                    int(np.count_nonzero((parts == part) & ~attack)),
-                    int(np.count_nonzero((parts == part) & attack)),
-                )
-                for part in Part
-            },
+            counts=counts,
             large_groups=kept,
             entities_on_two_sides=_straddling(facts.entities, parts),
-            holdout=digest(facts.contents),
+            holdout=digest(whole[-1]),
+            given="" if apart is None else digest(np.concatenate(whole)),
         ),
     )
+
+
+def _classes(labels: NDArray[np.int8], inside: NDArray[np.bool_]) -> tuple[int, int]:
+    """How many others and attacks are inside."""
+    attack = labels == 1
+    return int(np.count_nonzero(inside & ~attack)), int(np.count_nonzero(inside & attack))
 
 
 def folds_of(keys: Keys, attack: NDArray[np.bool_], folds: int) -> NDArray[np.int64]:

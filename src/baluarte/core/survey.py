@@ -20,7 +20,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events, concat
 from baluarte.core.labels import attacks, families
 from baluarte.core.row_keys import Keys, mixed, row_keys
-from baluarte.core.split import RowFacts, Split, row_facts, split_facts
+from baluarte.core.split import Apart, RowFacts, Split, row_facts, split_facts
 from baluarte.errors import DataError
 
 MAX_ROWS = 250_000  #: of the sample
@@ -84,7 +84,7 @@ def survey(
     return Survey(
         n=events.n,
         columns=_cleaned(contract, events),
-        whole=whole.result(contract),
+        whole=whole.result(contract, holdout),
         rows=rows,
         holdout=holdout,
     )
@@ -123,10 +123,13 @@ class _Growing:
         hits = np.flatnonzero(labels == 1)
         self.families.update(families(contract, batch.take(hits)))
 
-    def result(self, contract: Contract) -> Whole:
+    def result(self, contract: Contract, holdout: Survey | None) -> Whole:
         labels, facts = _joined(self.labels, np.int8), _joined_facts(self.facts)
+        apart = None
+        if holdout is not None and holdout.whole.n:
+            apart = Apart(facts=holdout.whole.facts, labels=holdout.whole.labels)
         try:
-            split = split_facts(contract, facts, labels) if len(labels) else None
+            split = split_facts(contract, facts, labels, apart=apart) if len(labels) else None
         except DataError:
             split = None
         return Whole(

@@ -84,12 +84,14 @@ def train(
     tools: TrainingTools,
     provenance: Provenance,
     n_old: int = 0,
+    n_apart: int = 0,
 ) -> Candidate:
     """Split, fit, seal, set the thresholds and rehearse.
 
     Args:
         n_old: how many of the first events are of an earlier training; see
             :mod:`baluarte.stages.retrain`.
+        n_apart: how many of the last events are proof events of their own.
 
     Raises:
         ContractError: no family can be trained as the contract stands.
@@ -97,7 +99,7 @@ def train(
     """
     tools = replace(tools, models=told(contract, tools.models))
     labels = attacks(contract, events)
-    split = split_rows(contract, events, labels, n_old=n_old)
+    split = split_rows(contract, events, labels, n_old=n_old, n_apart=n_apart)
     encoder = fit_encoder(contract.events, events.take(split.rows(Part.FIT)))
     rows = TrainingRows(
         contract=contract,

@@ -10,9 +10,9 @@ from baluarte.apps.cli.prove import tell_proof
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.seal import ensure_key, tell_seal
 from baluarte.apps.cli.train import tell_training
-from baluarte.apps.intake import intake_of
+from baluarte.apps.intake import material_of
 from baluarte.apps.making import (
-    plan_detector,
+    plan_material,
     prove_pending,
     seal_pending,
     train_candidate,
@@ -35,13 +35,12 @@ def run(args: argparse.Namespace) -> int:
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
     contract = detector.contract()
-    intake = intake_of(place, detector, args.events)
-    events = intake.events(contract)
-    intake.tell(screen, texts)
+    material = material_of(place, detector, contract, args.events)
+    material.tell(screen, texts)
     with session_of(args, place) as session:
         ensure_key(session)
         with screen.progress("Plan") as bar:
-            result = plan_detector(session, contract, events, progress=bar)
+            result = plan_material(session, contract, material, progress=bar)
         tell_plan(screen, texts, result)
         write_plan_page(detector.path.parent / "plan.html", texts, result, detector=detector)
         if result.blocking:
@@ -50,10 +49,15 @@ def run(args: argparse.Namespace) -> int:
         started = time.monotonic()
         with screen.progress("Train") as bar:
             candidate = train_candidate(
-                session, detector, events, progress=bar, sources=(intake.version,)
+                session,
+                detector,
+                material.events,
+                progress=bar,
+                sources=material.sources,
+                n_apart=material.n_apart,
             )
         tell_training(screen, candidate, seconds=time.monotonic() - started)
-        proof = prove_pending(session, detector, events)
+        proof = prove_pending(session, detector, material.events)
         tell_proof(screen, texts, proof)
         if proof.verdict == "fail":
             screen.next("baluarte train: debug on tuning rows")

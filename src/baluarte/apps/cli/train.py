@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.plan import tell_blocks
 from baluarte.apps.cli.screen import Screen, Tone
-from baluarte.apps.intake import intake_of
+from baluarte.apps.intake import material_of
 from baluarte.apps.legacy_words import legacy_lines
-from baluarte.apps.making import plan_detector, train_candidate
+from baluarte.apps.making import plan_material, train_candidate
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.core.candidate import Candidate
@@ -36,19 +36,24 @@ def run(args: argparse.Namespace) -> int:
     place = find_workspace(args)
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
-    intake = intake_of(place, detector, args.events)
-    events = intake.events(detector.contract())
-    intake.tell(screen, texts)
+    contract = detector.contract()
+    material = material_of(place, detector, contract, args.events)
+    material.tell(screen, texts)
     with session_of(args, place) as session:
         with screen.progress("Plan") as bar:
-            result = plan_detector(session, detector.contract(), events, progress=bar)
+            result = plan_material(session, contract, material, progress=bar)
         if result.blocking:
             tell_blocks(screen, texts, result)
             return screen.end(1)
         started = time.monotonic()
         with screen.progress("Train") as bar:
             candidate = train_candidate(
-                session, detector, events, progress=bar, sources=(intake.version,)
+                session,
+                detector,
+                material.events,
+                progress=bar,
+                sources=material.sources,
+                n_apart=material.n_apart,
             )
     tell_training(screen, candidate, seconds=time.monotonic() - started)
     tell_legacy(screen, texts, candidate.training.rehearsal)
