@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from postgres_ground import PostgresServer, initdb
+
 # No test asserts on wall-clock time, and Hypothesis's own deadline would.
 settings.register_profile("baluarte", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("baluarte")
-
-from postgres_ground import PostgresServer, initdb
 
 ROOT = Path(__file__).parents[1]
 _PURE = ("tests/core/", "tests/stages/")
