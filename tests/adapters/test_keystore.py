@@ -99,3 +99,15 @@ def test_keys_in_memory_are_bounded(tmp_path: Path) -> None:
         assert keys.at_hand(people) is None
         assert [key.id for key in keys.at_hand(people[-10:]) or []] == ids[-10:]
         assert [key.id for key in keys.keys(people)] == ids
+
+
+def test_a_digest_is_hmac_sha256_under_a_key_of_its_own() -> None:
+    import hmac
+
+    from baluarte.adapters.sealing import SealingKey
+
+    secret = bytes(range(32))
+    mac = hmac.digest(secret, b"baluarte digest", "sha256")
+    for data in (b"", b"x", b"values" * 50):
+        expected = "hmac-sha256:" + hmac.digest(mac, data, "sha256").hex()
+        assert SealingKey("0" * 32, secret).digest(data) == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -32,8 +31,10 @@ class KeyCache:
             key = cache.get(subject)
             if key is None:
                 return None
-            with contextlib.suppress(KeyError):  # another thread let go of it just now
+            try:
                 cache.move_to_end(subject)
+            except KeyError:  # another thread let go of it just now
+                return None
             found.append(key)
         return found
 

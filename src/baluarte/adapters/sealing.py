@@ -26,17 +26,22 @@ from baluarte.errors import ContractError, TrustError
 KEY_BYTES = 32
 NONCE_BYTES = 12
 _NAME_BYTES = 4
+_BLOCK_BYTES = 64  #: of SHA-256; RFC 2104 section 2
+_IPAD, _OPAD = (bytes(i ^ pad for i in range(256)) for pad in (0x36, 0x5C))
 
 
 class SealingKey:
     """A subject's data key, unwrapped: one subkey encrypts, another makes digests."""
 
-    __slots__ = ("_aead", "_mac", "id")
+    __slots__ = ("_aead", "_inner", "_outer", "id")
 
     def __init__(self, key_id: str, secret: bytes) -> None:
         self.id = key_id
         self._aead = AESGCM(hmac.digest(secret, b"baluarte seal", "sha256"))
-        self._mac = hmac.digest(secret, b"baluarte digest", "sha256")
+        # HMAC with both of its blocks hashed once: the module's own one starts anew each time.
+        block = hmac.digest(secret, b"baluarte digest", "sha256").ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(block.translate(_IPAD))
+        self._outer = hashlib.sha256(block.translate(_OPAD))
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt and authenticate, bound to the context."""
@@ -58,7 +63,10 @@ class SealingKey:
 
     def digest(self, data: bytes) -> str:
         """``hmac-sha256:…`` over the data."""
-        return KEYED_DIGEST + hmac.digest(self._mac, data, "sha256").hex()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return KEYED_DIGEST + outer.hexdigest()
 
 
 class MasterKeys:

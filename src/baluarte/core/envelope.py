@@ -14,6 +14,7 @@ Source: NIST SP 800-38D (GCM, random 96-bit nonces).
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,6 +100,7 @@ class PersonalPlan:
     columns: tuple[int, ...]  #: of the encoder, made of personal fields
     seals_reasons: bool
     subject: str | None  #: the field that names the person
+    space: str  #: of the subjects
     id_field: str | None
 
     def subject_of(self, values: Mapping[str, object], token: Callable[[], str]) -> Subject:
@@ -109,15 +111,14 @@ class PersonalPlan:
         """
         name = values.get(self.subject) if self.subject is not None else None
         if name is not None:
-            return person(self.subject or "", str(name))
+            return Subject(space=self.space, name=str(name))
         own = values.get(self.id_field) if self.id_field is not None else None
         return lone_event(self.detector, token() if own is None else str(own))
 
     def split(self, values: Values) -> tuple[Values, Values]:
         """The values that stay in the clear, and the personal ones."""
-        fields = self.fields
-        rest = {name: value for name, value in values.items() if name not in fields}
-        return rest, {name: value for name, value in values.items() if name in fields}
+        rest = dict(values)
+        return rest, {name: rest.pop(name) for name in self.fields if name in rest}
 
 
 def plan_personal(
@@ -138,6 +139,7 @@ def plan_personal(
         columns=tuple(i for i, name in enumerate(column_fields) if name in fields),
         seals_reasons=any(field.is_feature for field in schema.fields if field.is_personal),
         subject=subject.name if subject else None,
+        space=person(subject.name, "").space if subject else "",
         id_field=own.name if own else None,
     )
 
@@ -149,7 +151,7 @@ def context_of(decision_id: str, detector: str, version: int) -> bytes:
 
 def envelope_of(key_id: str, sealed: bytes) -> Envelope:
     """The envelope around sealed bytes."""
-    return Envelope(key=key_id, sealed=base64.b64encode(sealed).decode("ascii"))
+    return Envelope(key=key_id, sealed=binascii.b2a_base64(sealed, newline=False).decode("ascii"))
 
 
 def sealed_bytes(envelope: Envelope) -> bytes:
