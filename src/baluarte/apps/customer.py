@@ -5,6 +5,8 @@ Nothing else of the detector leaves here: no score, no threshold, no hidden fiel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from baluarte.apps.catalogue import Texts
@@ -13,6 +15,7 @@ from baluarte.apps.html import Html, tag
 from baluarte.apps.otherwise import counterfactuals_of, deadline, otherwise_line
 from baluarte.apps.page import page, paragraph, section, table
 from baluarte.apps.reason_words import ReasonWords, reason_words
+from baluarte.apps.scoring.answer import Reason
 from baluarte.apps.story import Story, instant
 from baluarte.apps.story_words import spoken_instant
 from baluarte.core.reason_catalogue import mentions
@@ -51,16 +54,18 @@ def letter_of(story: Story, texts: Texts, *, counterfactual: bool, seconds: floa
         id=story.record.id,
         decided_at=instant(story.record.decided_at),
         outcome=outcome_name(texts, story.record.outcome),
-        reasons=_reasons(story, words),
+        reasons=customer_reasons(story.reasons, words, band=story.record.band),
         otherwise=otherwise,
     )
 
 
-def _reasons(story: Story, words: ReasonWords) -> tuple[CustomerReason, ...]:
+def customer_reasons(
+    reasons: Sequence[Reason], words: ReasonWords, *, band: int
+) -> tuple[CustomerReason, ...]:
     """What spoke for the outcome, the strongest first, as many as the catalogue allows."""
-    sign = 1 if story.record.band > 0 else -1
+    sign = 1 if band > 0 else -1
     told: list[CustomerReason] = []
-    for reason in story.reasons:
+    for reason in reasons:
         text = words.customer(reason.field, reason.value) if reason.score * sign > 0 else None
         if text is not None:
             told.append(CustomerReason(text=text, code=words.code(reason.field)))

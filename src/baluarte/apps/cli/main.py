@@ -53,6 +53,7 @@ COMMANDS = (
     Command("watch", "Watch", "has what we see now moved away from the baseline?"),
     Command("label", "Watch", "take labels in from a file or a database"),
     Command("retrain", "Watch", "a challenger by the same road, from decisions and their labels"),
+    Command("subject", "People", "what is recorded about a person, to hand over"),
     Command("erase", "People", "erase people for good; every proof stays valid"),
     Command("verify", "Prove to others", "check a bundle: signature, digests, --bits"),
     Command("ledger", "Prove to others", "verify, prove, show or export the ledger"),
