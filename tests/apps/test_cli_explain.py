@@ -129,7 +129,7 @@ def test_an_unknown_id_is_an_error_with_a_hint(ground: Ground, shell: Shell) -> 
     ground.decide(ground.seal(), EVENTS)
     status, said = shell.text("explain", "nonsense")
     assert status == 3
-    assert "expected a decision id" in said
+    assert "no event of that id" in said
 
 
 def test_the_page_is_written_where_asked(ground: Ground, shell: Shell, tmp_path: Path) -> None:

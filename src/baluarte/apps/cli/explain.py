@@ -46,7 +46,7 @@ _MOST = 12  #: reasons that the terminal shows one by one; --all shows every one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``baluarte explain``."""
-    parser.add_argument("id", metavar="ID", help="a decision's id, or LAST")
+    parser.add_argument("id", metavar="ID", help="a decision's id, an event's, or LAST")
     parser.add_argument("--page", metavar="FILE", help="write it as a page that can be printed")
     parser.add_argument("--all", action="store_true", help="every reason, not the largest only")
     parser.add_argument(
@@ -72,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
     place = find_workspace(args)
     texts = texts_of(args, place)
     with session_of(args, place) as session:
-        record = session.last_decision() if args.id == "LAST" else session.decision(args.id)
+        if args.id == "LAST":
+            record = session.last_decision()
+        else:  # of an event the decision that was made last
+            record = session.unsealer.one(session.decisions_named(args.id)[-1])
         if record.is_sealed:
             return _erased(screen, texts, facts_of(session, record))
         story = story_of(session, record, texts)

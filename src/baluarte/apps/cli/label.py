@@ -76,11 +76,8 @@ def _tell_delays(
 ) -> None:
     """How long the labels took, and how many are of events that were never decided."""
     named = {row.event_id for row in rows}
-    happened = {
-        record.event_id: record.event_at
-        for record in session.decisions(detector)
-        if record.event_id in named
-    }
+    decided = session.indexed().of_events(sorted(named), detector=detector)
+    happened = {event_id: found[-1].event_at for event_id, found in decided.items()}
     unknown = len(named - happened.keys())
     delays = delays_days(rows, happened)
     if delays:

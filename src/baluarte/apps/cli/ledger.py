@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from baluarte.apps.cli.ledger_tables import add_export, add_index, run_index, run_parquet
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, session_of, texts_of
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     swept.add_argument("--idle", action="store_true", help="nothing was recorded for over a year")
     export = verbs.add_parser("export", help="every record as a line of JSON")
     export.add_argument("--out", help="a file (default: standard output)")
+    add_export(export)
+    add_index(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         "checkpoint": _checkpoint,
         "sweep": _sweep,
         "export": _export,
+        "index": run_index,
     }
     with session_of(args, place) as session:
         return screen.end(verbs[args.verb](args, session, screen))
@@ -210,6 +214,8 @@ def _sweep(args: argparse.Namespace, session: Session, screen: Screen) -> int:
 
 
 def _export(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+    if args.parquet:
+        return run_parquet(args, session, screen)
     count = 0
     if args.out:
         aside = Path(args.out + ".part")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import msgspec
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.channel_words import channel_name
 from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.gate_words import outcome_name
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import session_of, texts_of
+from baluarte.apps.session import Session, session_of, texts_of
 from baluarte.apps.standing import Standing, State, standing_of
 from baluarte.apps.story import instant
 from baluarte.apps.story_words import spoken_instant
@@ -33,9 +35,18 @@ def run(args: argparse.Namespace) -> int:
     with session_of(args, place) as session:
         found = [standing_of(session, place.detector(name)) for name in names]
         records = sum(session.reader.size(tag) for tag in session.reader.shards())
+        lately = _lately(session, [standing.name for standing in found])
     for standing in found:
         tell(screen, texts, standing)
-    screen.data(detectors=[document(standing) for standing in found], records=records)
+        if standing.champion is not None:
+            screen.item(texts.get("status.lately"), lately_line(texts, lately[standing.name]))
+    screen.data(
+        detectors=[
+            document(standing) | {"last_day": dict(_counted(lately[standing.name]))}
+            for standing in found
+        ],
+        records=records,
+    )
     screen.item(texts.get("status.ledger"), texts.get("status.records", n=records))
     screen.next(*dict.fromkeys(standing.next for standing in found))
     if not found:
@@ -55,6 +66,30 @@ def tell(screen: Screen, texts: Texts, standing: Standing) -> None:
     if standing.champion is not None:
         screen.item(texts.get("status.inputs"), inputs_line(texts, standing), _inputs(standing))
         screen.item(texts.get("status.labels"), texts.get("status.n_labels", n=standing.labels))
+
+
+_DAY_US = 86_400_000_000
+Lately = dict[tuple[int, str], int]  #: band and outcome to events
+
+
+def _lately(session: Session, names: list[str]) -> dict[str, Lately]:
+    """What each detector decided in the last day, by the index over the ledger."""
+    if not session.reader.shards():
+        return {name: {} for name in names}
+    index, since = session.indexed(), session.clock.now_us() - _DAY_US
+    return {name: index.outcomes(since, None, detector=name) for name in names}
+
+
+def _counted(lately: Lately) -> Iterator[tuple[str, int]]:
+    return ((outcome, n) for (_, outcome), n in sorted(lately.items()))
+
+
+def lately_line(texts: Texts, lately: Lately) -> str:
+    """How many events were decided in the last day, and how."""
+    said = [
+        f"{outcome_name(texts, name)} {texts.numerals.count(n)}" for name, n in _counted(lately)
+    ]
+    return texts.get("status.last_day", n=sum(lately.values()), outcomes=", ".join(said) or "–")
 
 
 def state_lines(texts: Texts, standing: Standing) -> list[str]:
