@@ -10,15 +10,8 @@ import pg8000.native
 import pytest
 
 from baluarte.adapters.stores.postgresql import PostgresqlRegistry
-from baluarte.apps.scoring.champions import Champions
-from baluarte.apps.scoring.counts import NoCounts
 from baluarte.core.registry import LabelRow, Promotion, Version
 from baluarte.errors import ContractError, DataError, OutsideError
-from baluarte.stages.seal import seal
-from baluarte.testing.bundles import sample_parts
-from baluarte.testing.clock import FixedClock
-from baluarte.testing.signers import MemorySigner, MemoryVerifier
-from baluarte.testing.stores import MemoryBundles, MemoryLedger
 from postgres_ground import PASSWORD, PostgresServer
 
 
@@ -226,36 +219,3 @@ def test_an_address_that_can_not_be_is_refused_in_words(tail: str, words: str) -
         PostgresqlRegistry(f"postgresql://ada@db.example/x{tail}").detectors()
     with pytest.raises(ContractError, match="no password"):
         PostgresqlRegistry("postgresql://ada:secret@db.example/x")
-
-
-def test_a_data_plane_goes_on_with_its_champion_while_the_server_is_away(
-    address: str, postgres_server: PostgresServer
-) -> None:
-    signer = MemorySigner()
-    verifier, bundles, clock = MemoryVerifier(signer.key), MemoryBundles(), FixedClock()
-    ledger = MemoryLedger().open_shard()
-    with opened(address) as registry:
-        sealed = [
-            seal(
-                sample_parts(), actor="ada", signer=signer, verifier=verifier, bundles=bundles,
-                registry=registry, ledger=ledger, clock=clock,
-            )
-            for _ in range(2)
-        ]  # fmt: skip
-        registry.set_champion(promotion(1))
-        champions = Champions(
-            registry=registry, bundles=bundles, verifier=lambda: verifier, clock=clock,
-            kernel="auto", language="en", counts=NoCounts(),
-        )  # fmt: skip
-        champions.refresh()
-        postgres_server.stop()
-        try:
-            champions.refresh()
-            assert champions.registry_away
-            assert champions.current["flows"].version == sealed[0]
-        finally:
-            postgres_server.start()
-        registry.set_champion(promotion(2))
-        champions.refresh()
-        assert not champions.registry_away
-        assert champions.current["flows"].version == sealed[1]

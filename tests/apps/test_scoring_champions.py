@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from scoring_ground import CountsKept
 
+from baluarte.adapters.stores.postgresql import PostgresqlRegistry
 from baluarte.apps.scoring.champions import Champions
 from baluarte.core.event import Values
 from baluarte.core.registry import Promotion, Version
@@ -14,6 +15,7 @@ from baluarte.testing.bundles import sample_parts
 from baluarte.testing.clock import FixedClock
 from baluarte.testing.signers import MemorySigner, MemoryVerifier
 from baluarte.testing.stores import MemoryBundles, MemoryLedger, MemoryRegistry
+from postgres_ground import PASSWORD, PostgresServer
 
 
 class Ground:
@@ -150,3 +152,43 @@ def test_a_champion_reads_events_and_says_why() -> None:
     assert champion.scorer.decide_records(values).n == 1
     assert champion.say("service", "gopher") == "service gopher: never seen before"
     assert champion.say("failures", None) == "failures is missing"
+
+
+def test_a_data_plane_goes_on_with_its_champion_while_the_server_is_away(
+    postgres_server: PostgresServer,
+) -> None:
+    signer = MemorySigner()
+    verifier, bundles, clock = MemoryVerifier(signer.key), MemoryBundles(), FixedClock()
+    ledger = MemoryLedger().open_shard()
+
+    def promoted(number: int) -> Promotion:
+        return Promotion(
+            detector="flows", version=number, at=1, actor="a", reason="", kind="promote"
+        )
+
+    address = postgres_server.over_tcp("champions")
+    with PostgresqlRegistry(address, password=lambda: PASSWORD) as registry:
+        sealed = [
+            seal(
+                sample_parts(), actor="ada", signer=signer, verifier=verifier, bundles=bundles,
+                registry=registry, ledger=ledger, clock=clock,
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        registry.set_champion(promoted(1))
+        champions = Champions(
+            registry=registry, bundles=bundles, verifier=lambda: verifier, clock=clock,
+            kernel="auto", language="en", counts=CountsKept(),
+        )  # fmt: skip
+        champions.refresh()
+        postgres_server.stop()
+        try:
+            champions.refresh()
+            assert champions.registry_away
+            assert champions.current["flows"].version == sealed[0]
+        finally:
+            postgres_server.start()
+        registry.set_champion(promoted(2))
+        champions.refresh()
+        assert not champions.registry_away
+        assert champions.current["flows"].version == sealed[1]
