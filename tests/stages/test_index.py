@@ -115,9 +115,9 @@ def test_two_readers_at_once_take_each_part_in_once(index: SqliteIndex) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(reader, name)
 
-        def records(self, tag: str, start: int = 0, stop: int | None = None) -> object:
+        def entries(self, tag: str, start: int = 0, stop: int | None = None) -> object:
             refresh(other, reader)
-            return reader.records(tag, start, stop)
+            return reader.entries(tag, start, stop)
 
     refresh(index, Meanwhile())  # type: ignore[arg-type]
     assert index.count() == len(everything(index)) == 9_000 - len(range(3, 9_000, 7))

@@ -12,6 +12,7 @@ from baluarte.apps.session import Session
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.difference import differs
 from baluarte.core.ids import parse_id
+from baluarte.core.retention import Dropped
 from baluarte.errors import DataError
 from baluarte.ports import Progress
 from baluarte.stages.replay import BATCH, Replayed, damaged
@@ -98,12 +99,14 @@ def _raw(
     asks = stretch or wanted.detector is not None
     done = 0
     for tag, (start, stop) in spans.items():
-        for place, data in enumerate(reader.records(tag, start, stop), start):
+        for place, entry in enumerate(reader.entries(tag, start, stop), start):
             done += 1
             if progress is not None and done % BATCH == 0:
                 progress.step(done, total)
-            if data.startswith(_DECISION) and not (asks and not _is_wanted(data, wanted)):
-                yield tag, place, data
+            if isinstance(entry, Dropped) or not entry.startswith(_DECISION):
+                continue
+            if not asks or _is_wanted(entry, wanted):
+                yield tag, place, entry
 
 
 def _is_wanted(data: bytes, wanted: Wanted) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from baluarte.core.decision_index import IndexedDecision, IndexMark, event_key
 from baluarte.core.merkle import leaf_hash
-from baluarte.errors import BaluarteError
+from baluarte.core.retention import Dropped
 from baluarte.ports import DecisionIndex, LedgerReader, Progress
 
 _PART = 4_096  #: records that are taken in together
@@ -88,9 +88,14 @@ def rebuild(
     index: DecisionIndex, reader: LedgerReader, *, progress: Progress | None = None
 ) -> Refreshed:
     """Drop all that is known and read the whole ledger."""
+    forget(index)
+    return refresh(index, reader, progress=progress)
+
+
+def forget(index: DecisionIndex) -> None:
+    """Drop all that is known; the next reader reads what the ledger still holds."""
     for tag in index.marks():
         index.forget(tag)
-    return refresh(index, reader, progress=progress)
 
 
 def _part(
@@ -98,10 +103,15 @@ def _part(
 ) -> tuple[list[IndexedDecision], IndexMark]:
     """The decisions among some records of a shard, and the mark after them."""
     found: list[IndexedDecision] = []
-    last = b""
-    for place, last in enumerate(reader.records(tag, start, stop), start):
-        if last.startswith(_DECISION):
-            one = _decode(last)
+    leaf = b""
+    for place, entry in enumerate(reader.entries(tag, start, stop), start):
+        if isinstance(entry, Dropped):
+            leaf = entry.leaf
+            continue
+        if place == stop - 1:
+            leaf = leaf_hash(entry)
+        if entry.startswith(_DECISION):
+            one = _decode(entry)
             found.append(
                 IndexedDecision(
                     tag=tag,
@@ -118,14 +128,12 @@ def _part(
                     points=one.points,
                 )
             )
-    return found, IndexMark(size=stop, leaf=leaf_hash(last))
+    return found, IndexMark(size=stop, leaf=leaf)
 
 
 def _is_same(reader: LedgerReader, tag: str, mark: IndexMark, size: int) -> bool:
-    """Whether the shard still holds what was read last; what retention took away can't tell."""
+    """Whether the shard still holds what was read last."""
     if mark.size > size:
         return False
-    try:
-        return leaf_hash(reader.record(tag, mark.size - 1)) == mark.leaf
-    except BaluarteError:
-        return True
+    (last,) = reader.entries(tag, mark.size - 1, mark.size)
+    return (last.leaf if isinstance(last, Dropped) else leaf_hash(last)) == mark.leaf

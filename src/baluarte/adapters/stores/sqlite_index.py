@@ -39,6 +39,9 @@ class SqliteIndex(SqlIndex):
     def __init__(self, path: Path) -> None:
         super().__init__(
             SqliteFile(
-                path, what="index", migrations=_MIGRATIONS, pragmas=("synchronous = NORMAL",)
+                path,
+                what="index",
+                migrations=_MIGRATIONS,
+                pragmas=("synchronous = NORMAL", "secure_delete = ON"),
             )
         )

@@ -21,6 +21,7 @@ from baluarte.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from baluarte.core.retention import CLASSES
 from baluarte.errors import DataError, OutsideError
 from baluarte.stages.checkpoint import checkpoint
+from baluarte.stages.index import forget
 from baluarte.stages.sweep import sweep
 from baluarte.stages.verify import verify_ledger, verify_note
 
@@ -202,6 +203,8 @@ def _sweep(args: argparse.Namespace, session: Session, screen: Screen) -> int:
         names = ", ".join(texts.get(f"sweep.{kind}") for kind in kept)
         screen.item(texts.get("sweep.for_ever"), names)
     screen.item(texts.get("sweep.segments"), texts.get(f"sweep.{key}_cool", n=report.cooled))
+    if report.rewritten and not args.dry_run:
+        forget(session.index)  # of what was dropped nothing stays there, either
     screen.data(
         dry_run=args.dry_run,
         settled=list(report.settled),
