@@ -53,7 +53,7 @@ bench: $(VENV)/.dev
 	for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each; done
 
 clean:
-	rm -rf $(VENV) build dist site demo src/*.egg-info src/baluarte/core/_leaves*.so src/baluarte/core/program/_kernel*.so
+	rm -rf $(VENV) build dist site demo src/*.egg-info src/baluarte/core/_*.so src/baluarte/core/program/_kernel*.so
 
 # --- environments -----------------------------------------------------------------------------------
 # Debian's python3 has no ensurepip without python3-venv: then the venv is made without pip and the
@@ -85,9 +85,9 @@ define install # $(1): lock file
 	@touch $@
 endef
 
-$(VENV)/.train: requirements/train.txt pyproject.toml $(wildcard src/baluarte/core/*.c src/baluarte/core/program/*.[ch]) | $(BIN)/python
+$(VENV)/.train: requirements/train.txt pyproject.toml $(wildcard src/baluarte/core/*.[ch] src/baluarte/core/program/*.[ch]) | $(BIN)/python
 	$(call install,requirements/train.txt)
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml $(wildcard src/baluarte/core/*.c src/baluarte/core/program/*.[ch]) | $(BIN)/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml $(wildcard src/baluarte/core/*.[ch] src/baluarte/core/program/*.[ch]) | $(BIN)/python
 	$(call install,requirements/dev.txt)
 	@touch $(VENV)/.train

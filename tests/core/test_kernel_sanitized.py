@@ -1,4 +1,4 @@
-"""baluarte.core.program._kernel under AddressSanitizer and UndefinedBehaviorSanitizer."""
+"""The extension modules under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SOURCES = sorted(map(str, (ROOT / "src/baluarte/core/program").glob("*.c")))
+#: harness -> the folder of the module's sources, and the module
+MODULES = {"harness.py": ("core/program", "_kernel"), "windows_harness.py": ("core", "_windows")}
 FLAGS = (
     *("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"),
     *("-ffp-contract=off", "-fno-fast-math", "-DPy_LIMITED_API=0x030B0000"),
@@ -22,7 +23,7 @@ FLAGS = (
 )
 
 
-def built(folder):
+def built(folder, sources, name):
     compiler = shutil.which("gcc")
     headers = Path(sysconfig.get_paths()["include"])
     if compiler is None or not (headers / "Python.h").exists():
@@ -35,13 +36,15 @@ def built(folder):
     ]
     if not all(Path(path).is_absolute() for path in runtime):
         pytest.skip("gcc has no sanitizer runtime here")
-    module = folder / "_kernel.abi3.so"
-    subprocess.run([compiler, *FLAGS, f"-I{headers}", *SOURCES, "-o", str(module)], check=True)
+    module = folder / f"{name}.abi3.so"
+    subprocess.run([compiler, *FLAGS, f"-I{headers}", *sources, "-o", str(module)], check=True)
     return module, runtime
 
 
-def run_harness(folder, rounds):
-    module, runtime = built(folder)
+def run_harness(folder, rounds, harness="harness.py"):
+    place, name = MODULES[harness]
+    sources = sorted(map(str, (ROOT / "src/baluarte" / place).glob("*.c")))
+    module, runtime = built(folder, sources, name)
     environment = {
         **os.environ,
         "LD_PRELOAD": " ".join(runtime),
@@ -53,7 +56,7 @@ def run_harness(folder, rounds):
         "OPENBLAS_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, str(HERE / "sanitize/harness.py"), str(HERE), str(module), str(rounds)],
+        [sys.executable, str(HERE / "sanitize" / harness), str(HERE), str(module), str(rounds)],
         env=environment,
         capture_output=True,
         text=True,
@@ -65,6 +68,15 @@ def run_harness(folder, rounds):
 
 def test_sound_and_damaged_programs_plans_and_buffers_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 3)
+
+
+def test_window_features_and_damaged_state_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "windows_harness.py")
+
+
+@pytest.mark.soak
+def test_many_more_histories_and_damages_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 100, "windows_harness.py")
 
 
 @pytest.mark.soak

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections import defaultdict
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from baluarte.core import sketch
 from baluarte.core.contract import Contract, WindowFeature
 from baluarte.core.contract_toml import parse_contract
+from baluarte.core.window_cell import Choice
 from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.core.windows import Seen, Told, WindowMemory
 
@@ -130,8 +133,8 @@ def contract_of(text: str = CONTRACT) -> Contract:
 
 
 @cache
-def plan_of(text: str = CONTRACT) -> WindowPlan:
-    plan = compile_windows(contract_of(text))
+def plan_of(text: str = CONTRACT, kernel: Choice = "auto") -> WindowPlan:
+    plan = compile_windows(contract_of(text), kernel=kernel)
     assert plan is not None
     return plan
 
@@ -257,13 +260,14 @@ def records_of(drawn: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int | 
     return out
 
 
-@given(EVENTS)
-@settings(max_examples=100, deadline=None)
+@pytest.mark.parametrize("kernel", ["c", "numpy"])
+@given(drawn=EVENTS)
+@settings(max_examples=60, deadline=None)
 def test_every_feature_is_what_its_definition_says_in_whatever_order_events_come(
-    drawn: list[dict[str, Any]],
+    kernel: Choice, drawn: list[dict[str, Any]]
 ) -> None:
     contract = contract_of()
-    model, memory = ByDefinition(contract), WindowMemory(plan_of())
+    model, memory = ByDefinition(contract), WindowMemory(plan_of(kernel=kernel))
     for record, label in records_of(drawn):
         expected = model.see(dict(record), label)
         memory.see([Seen(record=record, label=label)])
@@ -273,8 +277,90 @@ def test_every_feature_is_what_its_definition_says_in_whatever_order_events_come
             assert found[name] == float(value), name  # a fraction rounded once
 
 
+def history_of(draw: random.Random, n: int) -> Iterator[Seen | Told]:
+    """Events with every oddity, and labels that come, change and come too late."""
+    seen: list[dict[str, Any]] = []
+    at = 1_000 * S
+    for i in range(n):
+        at += draw.choice((0, 0, 1, 2, 30)) * S // draw.choice((1, 3))
+        record = {
+            "id": f"e{i - draw.choice((0, 0, 0, 0, 3))}",
+            "at": at - draw.choice((0, 0, 9, 31)) * S,
+        }
+        amounts = (-0.5, 0, 2**45 / 100, 7e11, round(draw.random() * 1e4, 3))
+        values = {
+            "card": draw.choice((1, 1, 1, 2)),
+            "shop": draw.choice("aab"),
+            "channel": draw.choice(("web", "pos")),
+            "amount": draw.choice(amounts),
+        }
+        record |= {name: value for name, value in values.items() if draw.random() < 0.95}
+        seen.append(dict(record))
+        yield Seen(record=record, label=draw.choice((None, None, 0, 1)))
+        if draw.random() < 0.4:
+            of = draw.choice(seen[-40:])
+            yield Told(event_id=of["id"], record=of, label=draw.choice((0, 1)))
+
+
+@pytest.mark.parametrize("late_s", [25, 4_000])
+def test_compiled_and_python_features_have_the_same_bits_and_the_same_state(late_s: int) -> None:
+    text = CONTRACT.replace("late_s = 25", f"late_s = {late_s}")
+    text = text.replace("window_s = 60", "window_s = 4000").replace(
+        "window_s = 100", "window_s = 900"
+    )
+    states = [WindowMemory(plan_of(text, kernel)) for kernel in ("c", "numpy")]
+    runs = [history_of(random.Random(late_s), 1_500) for _ in states]
+    for n, pair in enumerate(zip(*runs, strict=True)):
+        for state, one in zip(states, pair, strict=True):
+            state.see([one]) if isinstance(one, Seen) else state.learn([one])
+        ours, theirs = pair
+        assert ours == theirs, n
+        if n % 300 == 0:
+            dumped = [list(map(msgspec.msgpack.encode, state.dump())) for state in states]
+            assert dumped[0] == dumped[1]
+            # each goes on from what the other wrote
+            states = [
+                WindowMemory.load(plan_of(text, kernel), map(msgspec.msgpack.decode, rows))
+                for kernel, rows in zip(("c", "numpy"), reversed(dumped), strict=True)
+            ]
+    counts = states[0].count()
+    assert counts == states[1].count()
+    assert counts.folded > 5
+    assert counts.too_late or late_s > 25
+
+
+@pytest.mark.parametrize("kernel", ["c", "numpy"])
+def test_a_damaged_cell_is_refused(kernel: Choice) -> None:
+    (group, *_) = plan_of(kernel=kernel).groups
+    state = WindowMemory(plan_of(kernel=kernel))
+    for i in range(200):
+        state.see(
+            [Seen(record={"id": f"e{i}", "at": i * S, "card": 1, "shop": "a", "amount": 1.5})]
+        )
+    _, whole, *_ = state.dump()
+    newest, tracks = whole[2]
+    i = next(i for i, (_, columns, _) in enumerate(tracks) if columns)
+    times, columns, buckets = tracks[i]
+
+    def with_track(*parts: Any) -> list[Any]:
+        return [newest, [*tracks[:i], list(parts), *tracks[i + 1 :]]]
+
+    for bad in (
+        [newest],
+        [newest, tracks[1:]],
+        ["soon", tracks],
+        with_track(times[:-8], columns, buckets),
+        with_track(times, columns[:-1], buckets),
+        with_track(times, columns, [[1]]),
+        with_track(times, columns, [[1, 2, [b"short"] * 9]]),
+    ):
+        with pytest.raises((ValueError, TypeError, msgspec.ValidationError)):
+            group.cells.load(bad)
+    assert group.cells.load(whole[2]).dump() == whole[2]
+
+
 @given(EVENTS, st.integers(0, 60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_state_that_was_written_and_read_again_goes_on_with_the_same_bits(
     drawn: list[dict[str, Any]], cut: int
 ) -> None:
@@ -344,11 +430,14 @@ def test_an_event_ahead_of_its_arrival_pushes_nothing_out() -> None:
     assert state.count().too_early == 1
 
 
-def test_an_entity_with_very_many_events_keeps_its_totals_and_says_that_it_was_folded() -> None:
+@pytest.mark.parametrize("kernel", ["c", "numpy"])
+def test_an_entity_with_very_many_events_keeps_its_totals_and_says_that_it_was_folded(
+    kernel: Choice,
+) -> None:
     text = CONTRACT.replace("window_s = 60", "window_s = 60000").replace(
         "window_s = 100", "window_s = 100000"
     )
-    state, n = WindowMemory(plan_of(text)), 5_000
+    state, n = WindowMemory(plan_of(text, kernel)), 5_000
     for i in range(n):
         record = {"id": f"e{i}", "at": (1_000 + i) * S, "card": 1, "shop": f"s{i % 900}",
                   "amount": i / 4}  # fmt: skip

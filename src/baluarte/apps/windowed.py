@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from baluarte.core.contract import Contract
 from baluarte.core.envelope import Subject, names_by_field
 from baluarte.core.event import Events, Values, records
+from baluarte.core.window_cell import Choice
 from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.core.windows import Seen, Told, WindowCounts
 from baluarte.errors import ContractError
@@ -134,14 +135,18 @@ def open_windows(
     reader: LedgerReader | None,
     labels: Labels | None = None,
     unsealer: Unsealer | None = None,
+    kernel: Choice = "auto",
 ) -> Windowed | None:
     """The contract's window features at work; None where it declares none.
+
+    Args:
+        kernel: as :func:`baluarte.core.window_plan.compile_windows` takes it.
 
     Raises:
         OutsideError: the state is held by another process, or away.
         TrustError: the state or the ledger is damaged.
     """
-    plan = compile_windows(contract)
+    plan = compile_windows(contract, kernel=kernel)
     if plan is None:
         return None
     state = open_state(plan, contract.name)

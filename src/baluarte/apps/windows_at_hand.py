@@ -40,7 +40,12 @@ def session_windows(
         return {name: row.label for name, row in known.items()}
 
     windows = open_windows(
-        contract, open_state, reader=session.reader, labels=labels, unsealer=session.unsealer
+        contract,
+        open_state,
+        reader=session.reader,
+        labels=labels,
+        unsealer=session.unsealer,
+        kernel=wiring.kernel_choice(),
     )
     if windows is not None:
         windows.state.learn(windows.new_labels())

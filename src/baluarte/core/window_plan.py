@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -15,35 +14,34 @@ from baluarte.core.condition import Test, parse_condition
 from baluarte.core.contract import Contract, History, WindowFeature
 from baluarte.core.event import Value
 from baluarte.core.schema import Schema
-from baluarte.core.window_track import MAX_UNITS, Bucket, Entry, Kind, Track, record_form
+from baluarte.core.window_cell import (
+    CellPlan,
+    Cells,
+    Choice,
+    Emit,
+    Entries,
+    Op,
+    Reads,
+    Span,
+    cells_of,
+)
+from baluarte.core.window_track import MAX_UNITS, Entry, Kind
 
 Record = Mapping[str, Value | None]
 Read = Callable[[Record, int | None], Any]  #: a value of an event and its label; None is missing
-#: (track, first, after last, buckets within, the event's time, its own entry) to the value
-Emit = Callable[[Track, int, int, Sequence[Bucket], int, "Entry | None"], float | None]
+ReadEntry = Callable[[Record, int | None], Entry | None]  #: None: the event doesn't count
 
 _S = 1_000_000  #: microseconds
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One window, and the features that are read from it."""
-
-    window_us: int
-    lag_us: int
-    itself: bool
-    emits: tuple[tuple[str, Emit], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TrackPlan:
     """Events of one entity that meet one condition."""
 
-    kinds: tuple[Kind, ...]
+    reads: Reads
     fields: tuple[str, ...]  #: that the columns are made of
-    entry: Callable[[Record, int | None], Entry | None]  #: None for an event that doesn't count
+    entry: ReadEntry
     labelled: bool  #: whether it waits for the events' labels
-    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,16 @@ class Group:
     by: tuple[str, ...]
     key: Callable[[Record], Any]  #: the entity of an event; None where a part of it is missing
     tracks: tuple[TrackPlan, ...]
+    cells: Cells
+    entries: Callable[[Record, int | None], Entries]  #: of an event and its label, if it is known
+    told: Callable[[Record, int | None], Entries]  #: only where the label is read
 
     def counts_distinct(self, field: str) -> bool:
         """Whether another entity than the field's remembers which of its values there were."""
         return field not in self.by and any(
             kind == "hash" and name == field
             for track in self.tracks
-            for kind, name in zip(track.kinds, track.fields, strict=True)
+            for kind, name in zip(track.reads.kinds, track.fields, strict=True)
         )
 
 
@@ -83,8 +84,16 @@ class WindowPlan:
     digest: str  #: of all that the values depend on; state of one plan is no state of another
 
 
-def compile_windows(contract: Contract) -> WindowPlan | None:
-    """The plan of a contract's window features; None where it declares none."""
+def compile_windows(contract: Contract, *, kernel: Choice = "auto") -> WindowPlan | None:
+    """The plan of a contract's window features; None where it declares none.
+
+    Args:
+        kernel: which of two programs that give the same bits: compiled where it is built, or
+            Python.
+
+    Raises:
+        RuntimeError: ``c`` is asked for and not built.
+    """
     windows, schema = contract.windows, contract.events
     time, event_id = schema.by_role("time"), schema.by_role("id")
     if not windows or time is None:
@@ -97,12 +106,29 @@ def compile_windows(contract: Contract) -> WindowPlan | None:
             flags.append((window.name, parse_condition(window.where or "", schema).holds))
         else:
             groups.setdefault(window.by, []).append(window)
-    planned = tuple(
-        Group(by=by, key=_key(by), tracks=_tracks(schema, members))
-        for by, members in groups.items()
-    )
     reach = max((round((w.window_s or 0) * _S) + round(w.lag_s * _S) for w in windows), default=0)
     late_us = round(history.late_s * _S)
+    keep_us = reach + late_us
+    tracks = {by: _tracks(schema, members) for by, members in groups.items()}
+    planned = tuple(
+        Group(
+            by=by,
+            key=_key(by),
+            tracks=own,
+            cells=cells_of(
+                CellPlan(
+                    late_us=late_us,
+                    keep_us=keep_us,
+                    max_events=history.max_events,
+                    tracks=tuple(track.reads for track in own),
+                ),
+                kernel=kernel,
+            ),
+            entries=_entries(own),
+            told=_told(own),
+        )
+        for by, own in tracks.items()
+    )
     return WindowPlan(
         groups=planned,
         flags=tuple(flags),
@@ -112,11 +138,11 @@ def compile_windows(contract: Contract) -> WindowPlan | None:
         late_us=late_us,
         ahead_us=round(history.ahead_s * _S),
         repeat_us=round(history.repeat_s * _S),
-        keep_us=reach + late_us,
+        keep_us=keep_us,
         time=time.name,
         event_id=event_id.name if event_id else None,
         label=contract.label.field if contract.label else None,
-        labelled=any(track.labelled for group in planned for track in group.tracks),
+        labelled=any(track.labelled for own in tracks.values() for track in own),
         digest=_digest(contract, history),
     )
 
@@ -165,7 +191,7 @@ class _Draft:
     where: str | None
     labelled: bool
     columns: dict[tuple[Kind, str, int], Read]
-    spans: dict[tuple[int, int, bool], list[tuple[str, Emit]]]
+    spans: dict[tuple[int, int, bool], list[Emit]]
 
 
 def _tracks(schema: Schema, windows: Sequence[WindowFeature]) -> tuple[TrackPlan, ...]:
@@ -183,14 +209,16 @@ def _tracks(schema: Schema, windows: Sequence[WindowFeature]) -> tuple[TrackPlan
         )
         emit = _emit(schema, window, draft)
         span = (round((window.window_s or 0) * _S), round(window.lag_s * _S), window.itself)
-        draft.spans.setdefault(span, []).append((window.name, emit))
+        draft.spans.setdefault(span, []).append(emit)
     return tuple(
         TrackPlan(
-            kinds=tuple(kind for kind, _, _ in draft.columns),
             fields=tuple(name for _, name, _ in draft.columns),
+            reads=Reads(
+                kinds=tuple(kind for kind, _, _ in draft.columns),
+                spans=tuple(Span(*span, tuple(emits)) for span, emits in draft.spans.items()),
+            ),
             entry=_entry(schema, draft),
             labelled=draft.labelled,
-            spans=tuple(Span(*span, tuple(emits)) for span, emits in draft.spans.items()),
         )
         for draft in drafts.values()
     )
@@ -203,7 +231,7 @@ def _reads_label(schema: Schema, window: WindowFeature) -> bool:
     return any(schema[name].role == "label" for name in names)
 
 
-def _entry(schema: Schema, draft: _Draft) -> Callable[[Record, int | None], Entry | None]:
+def _entry(schema: Schema, draft: _Draft) -> ReadEntry:
     reads = tuple(draft.columns.values())
     plain = _values(reads)
     if draft.where is None:
@@ -212,7 +240,7 @@ def _entry(schema: Schema, draft: _Draft) -> Callable[[Record, int | None], Entr
     return lambda record, label: plain(record, label) if holds(record, label) else None
 
 
-def _values(reads: tuple[Read, ...]) -> Callable[[Record, int | None], Entry | None]:
+def _values(reads: tuple[Read, ...]) -> ReadEntry:
     if not reads:
         return lambda _record, _label: ()
     if len(reads) == 1:
@@ -284,171 +312,40 @@ def _hashes(name: str) -> Read:
 
 # --- reading -----------------------------------------------------------------------------------
 
+_OF_COUNTS: tuple[str, ...] = ("count", "rate", "since_last")
+
 
 def _emit(schema: Schema, window: WindowFeature, draft: _Draft) -> Emit:
     """How a feature is read from its window."""
-    simple: dict[str, Callable[[WindowFeature], Emit]] = {
-        "count": _count, "rate": _rate, "since_last": _since_last,
-    }  # fmt: skip
-    if window.op in simple:
-        return simple[window.op](window)
-    j = _column(schema, window, draft)
-    if window.op == "distinct":
-        return lambda track, lo, hi, old, _at, _own: track.distinct(j, lo, hi, old)
-    if window.op in ("min", "max"):
-        return _extreme(window, j)
-    scale = 10**window.decimals
-    if window.op == "sum":
-        return lambda track, lo, hi, old, _at, _own: record_form(
-            track.total(j, lo, hi, old) / scale
-        )
-    return _ratio(window, j) if window.op == "ratio" else _mean(window, j, scale)
+    return Emit(
+        name=window.name,
+        op=cast("Op", "mean" if window.op == "share" else window.op),
+        column=-1 if window.op in _OF_COUNTS else _column(schema, window, draft),
+        scale=10**window.decimals,
+        empty=window.empty,
+        seconds=window.window_s or 1.0,
+    )
 
 
-def _number_in(lo: int, hi: int, old: Sequence[Bucket]) -> int:
-    return hi - lo + sum(b.n for b in old) if old else hi - lo
+def _entries(tracks: Sequence[TrackPlan]) -> Callable[[Record, int | None], Entries]:
+    """An event's values for all tracks; where the label is read it must be known."""
+    reads = [_once_known(track.entry) if track.labelled else track.entry for track in tracks]
+    if len(reads) == 1:
+        (only,) = reads
+        return lambda record, label: (only(record, label),)
+    if len(reads) == 2:
+        first, second = reads
+        return lambda record, label: (first(record, label), second(record, label))
+    return lambda record, label: tuple([read(record, label) for read in reads])
 
 
-def _count(_: WindowFeature) -> Emit:
-    return lambda _track, lo, hi, old, _at, _own: _number_in(lo, hi, old)
+def _told(tracks: Sequence[TrackPlan]) -> Callable[[Record, int | None], Entries]:
+    """An event's values where its label is read, and None for the other tracks."""
+    reads = [_once_known(track.entry) if track.labelled else None for track in tracks]
+    return lambda record, label: tuple(
+        [None if read is None else read(record, label) for read in reads]
+    )
 
 
-def _rate(window: WindowFeature) -> Emit:
-    seconds = window.window_s or 1.0
-    return lambda _track, lo, hi, old, _at, _own: record_form(_number_in(lo, hi, old) / seconds)
-
-
-def _mean(window: WindowFeature, j: int, scale: int) -> Emit:
-    empty = _empty(window)
-
-    def mean(
-        track: Track, lo: int, hi: int, old: Sequence[Bucket], _at: int, _own: Entry | None
-    ) -> float | None:
-        n = hi - lo
-        if not old:
-            if n <= 0:
-                return empty
-            column = track.columns[j]
-            value = (column[hi] - column[lo]) / (n * scale)  # whole numbers: rounded once
-        else:
-            value = track.total(j, lo, hi, old) / (_number_in(lo, hi, old) * scale)
-        return record_form(value)
-
-    return mean
-
-
-def _ratio(window: WindowFeature, j: int) -> Emit:
-    empty = _empty(window)
-
-    def ratio(
-        track: Track, lo: int, hi: int, old: Sequence[Bucket], _at: int, own: Entry | None
-    ) -> float | None:
-        if own is None:
-            return None
-        total = track.total(j, lo, hi, old)
-        return record_form(own[j] * _number_in(lo, hi, old) / total) if total else empty
-
-    return ratio
-
-
-def _extreme(window: WindowFeature, j: int) -> Emit:
-    empty, pick = _empty(window), max if window.op == "max" else min
-
-    def extreme(
-        track: Track, lo: int, hi: int, old: Sequence[Bucket], _at: int, _own: Entry | None
-    ) -> float | None:
-        found = track.extreme(j, lo, hi, old, pick)
-        return empty if found is None else record_form(found)
-
-    return extreme
-
-
-def _since_last(window: WindowFeature) -> Emit:
-    empty = _empty(window)
-
-    def since_last(
-        track: Track, lo: int, hi: int, old: Sequence[Bucket], at: int, _own: Entry | None
-    ) -> float | None:
-        if hi > lo:
-            last: int = track.at[hi - 1]
-        elif old:
-            last = old[-1].at
-        else:
-            return empty
-        return record_form((at - last) / _S)
-
-    return since_last
-
-
-def _empty(window: WindowFeature) -> float | None:
-    return None if window.empty is None else record_form(window.empty)
-
-
-# --- one entity, one event ---------------------------------------------------------------------
-
-
-class Cell:
-    """What is remembered of one entity."""
-
-    __slots__ = ("newest", "tracks")
-
-    def __init__(self, group: Group) -> None:
-        self.newest = -(2**62)  #: time of its newest event
-        self.tracks = [Track(plan.kinds) for plan in group.tracks]
-
-    def dump(self) -> list[Any]:
-        """As plain values that MessagePack holds."""
-        return [self.newest, [track.dump() for track in self.tracks]]
-
-    @classmethod
-    def load(cls, group: Group, data: Sequence[Any]) -> Cell:
-        """A cell from :meth:`dump`.
-
-        Raises:
-            ValueError: it is none of this group.
-        """
-        cell = cls(group)
-        newest, tracks = data
-        cell.newest = int(newest)
-        cell.tracks = [
-            Track.load(plan.kinds, track) for plan, track in zip(group.tracks, tracks, strict=True)
-        ]
-        return cell
-
-
-@dataclass(slots=True)
-class Reading:
-    """From where an event reads a track.
-
-    Attributes:
-        before: number of remembered events up to the event, itself not counted.
-        after: the same, the event itself counted where it is remembered.
-        floor: nothing at or before this time is read.
-        own: the event's own entry.
-    """
-
-    at: int
-    before: int
-    after: int
-    floor: int
-    own: Entry | None
-
-
-def read_spans(plan: TrackPlan, track: Track, reading: Reading, out: dict[str, Any]) -> None:
-    """Write the features of one track for one event."""
-    times, buckets, at, own = track.at, track.buckets, reading.at, reading.own
-    old: Sequence[Bucket] = ()
-    for span in plan.spans:
-        limit = at - span.lag_us
-        start = max(limit - span.window_us, reading.floor)
-        if span.lag_us:
-            hi = bisect_right(times, limit)
-        else:
-            hi = reading.after if span.itself else reading.before
-        lo = bisect_right(times, start, 0, hi)
-        if buckets is not None:
-            old = [b for b in buckets if start < b.at <= limit]
-        for name, emit in span.emits:
-            value = emit(track, lo, hi, old, at, own)
-            if value is not None:
-                out[name] = value
+def _once_known(entry: ReadEntry) -> ReadEntry:
+    return lambda record, label: None if label is None else entry(record, label)

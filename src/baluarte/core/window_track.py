@@ -50,16 +50,16 @@ class Track:
         self.buckets: list[Bucket] | None = None
 
     def insert(self, at: int, entry: Entry) -> int:
-        """Remember an event, after those of the same time; its position."""
+        """Remember an event, after those of the same time; its position, -1 in a bucket."""
         times = self.at
-        if not times or at >= times[-1]:
+        if times and at >= times[-1]:
             times.append(at)
             for kind, column, value in zip(self.kinds, self.columns, entry, strict=True):
                 column.append(column[-1] + value if kind == "sum" else value)
             return len(times) - 1
         if self.buckets and at <= self.buckets[-1].at:
             _add(next(b for b in self.buckets if at <= b.at), self.kinds, entry)
-            return 0
+            return -1
         i = bisect_right(times, at)
         times.insert(i, at)
         for kind, column, value in zip(self.kinds, self.columns, entry, strict=True):
@@ -136,7 +136,8 @@ class Track:
 
     def dump(self) -> list[Any]:
         """As plain values that MessagePack holds."""
-        return [self.at.tobytes(), [c.tobytes() for c in self.columns], self.buckets or []]
+        buckets = [[b.at, b.n, [_plain(c) for c in b.columns]] for b in self.buckets or ()]
+        return [self.at.tobytes(), [c.tobytes() for c in self.columns], buckets]
 
     @classmethod
     def load(cls, kinds: Sequence[Kind], data: Sequence[Any]) -> Track:
@@ -153,6 +154,11 @@ class Track:
         if [len(column) for column in track.columns] != wanted:
             raise ValueError("columns of another length than the times")
         track.buckets = msgspec.convert(buckets, list[Bucket]) or None
+        for bucket in track.buckets or ():
+            bucket.columns = [
+                int(c) if kind == "sum" else c
+                for kind, c in zip(kinds, bucket.columns, strict=True)
+            ]
         return track
 
     def _delete(self, i: int, entry: Entry) -> None:
@@ -197,6 +203,11 @@ class Track:
         if len(buckets) > MAX_BUCKETS:
             i = min(range(len(buckets) - 1), key=lambda i: buckets[i].n + buckets[i + 1].n)
             buckets[i : i + 2] = [_joined(self.kinds, buckets[i], buckets[i + 1])]
+
+
+def _plain(column: Any) -> Any:
+    """A bucket's value as MessagePack holds it, which ends at 64 bits."""
+    return str(column) if isinstance(column, int) and not -(2**63) <= column < 2**63 else column
 
 
 def _add(bucket: Bucket, kinds: Sequence[Kind], entry: Entry) -> None:

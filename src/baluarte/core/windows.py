@@ -29,17 +29,17 @@ The values become part of the event's record, so a recorded decision needs no st
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from baluarte.core.event import Values
 from baluarte.core.sketch import value_hash
-from baluarte.core.window_plan import Cell, Group, Reading, WindowPlan, read_spans
+from baluarte.core.window_cell import EARLY, NEW, REPEAT, Cell, Place
+from baluarte.core.window_plan import Group, WindowPlan
 
 _SWEEP_EVERY = 65_536  #: events between two looks for what is too old to matter
 _LONG_AGO = -(2**62)
@@ -57,6 +57,11 @@ class WindowCounts(msgspec.Struct, kw_only=True):
     folded: int = 0  #: times that old events of an entity were put into a bucket
     entities: int = 0  #: held now
     entities_forgotten: int = 0  #: to keep within ``max_entities``
+
+    def took(self, told: int) -> None:
+        """Count what a cell's step told."""
+        self.too_late += told & 1
+        self.folded += told >> 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,62 +88,10 @@ class Told:
     label: int
 
 
-Place = Literal["new", "repeat", "early"]  #: what an event is to the state: only a new one is kept
-
-
-@dataclass(slots=True, kw_only=True)
-class Moment:
-    """One event as an entity's memory takes it."""
-
-    seen: Seen
-    at: int
-    place: Place
-
-
-def step(plan: WindowPlan, group: Group, cell: Cell, moment: Moment, counts: WindowCounts) -> None:
-    """Remember one event for one entity and write the entity's features into its record."""
-    record, label, at = moment.seen.record, moment.seen.label, moment.at
-    newest, remember = cell.newest, moment.place == "new"
-    if at < newest - plan.late_us:
-        counts.too_late += remember
-        remember = False
-    elif remember and at > newest:
-        newest = cell.newest = at
-    floor, most = newest - plan.keep_us, plan.history.max_events
-    for track_plan, track in zip(group.tracks, cell.tracks, strict=True):
-        if track_plan.labelled:
-            own = track_plan.entry(record, label) if remember and label is not None else None
-        else:
-            own = track_plan.entry(record, None)
-        if own is not None and remember:
-            before = track.insert(at, own)
-            after = before + 1
-        else:
-            before = after = bisect_right(track.at, at)
-            if moment.place == "repeat" and own is not None and after and track.at[after - 1] == at:
-                before -= 1  # it stands there already
-        read_spans(track_plan, track, Reading(at, before, after, floor, own), record)
-        if own is not None and track.is_untidy(floor, most):
-            counts.folded += track.tidy(floor, most)
-
-
 def learn(plan: WindowPlan, group: Group, cell: Cell, told: Told, was: int | None) -> bool:
     """Take one label in for one entity, in place of ``was``; False if the event is too old."""
-    floor, at = cell.newest - plan.keep_us, int(told.record[plan.time] or 0)
-    if at <= floor:
-        return False
-    for track_plan, track in zip(group.tracks, cell.tracks, strict=True):
-        if not track_plan.labelled:
-            continue
-        if was is not None:
-            entry = track_plan.entry(told.record, was)
-            if entry is not None:
-                track.remove(at, entry)
-        entry = track_plan.entry(told.record, told.label)
-        if entry is not None:
-            track.insert(at, entry)
-            track.tidy(floor, plan.history.max_events)
-    return True
+    record, at = told.record, int(told.record[plan.time] or 0)
+    return cell.learn(at, group.told(record, was), group.told(record, told.label))
 
 
 def is_of(group: Group, key: object, field: str, names: Collection[str]) -> bool:
@@ -159,11 +112,11 @@ def forms_of(name: str) -> list[str | int]:
 
 def forget_distinct(group: Group, cell: Cell, field: str, names: Collection[str]) -> int:
     """Forget the events of an entity whose subject was counted among its distinct ones."""
-    hashes = {value_hash(name) for name in names}
+    hashes = frozenset(value_hash(name) for name in names)
     return sum(
-        track.forget(j, hashes)
-        for track_plan, track in zip(group.tracks, cell.tracks, strict=True)
-        for j, (kind, name) in enumerate(zip(track_plan.kinds, track_plan.fields, strict=True))
+        cell.forget(t, j, hashes)
+        for t, track in enumerate(group.tracks)
+        for j, (kind, name) in enumerate(zip(track.reads.kinds, track.fields, strict=True))
         if kind == "hash" and name == field
     )
 
@@ -192,12 +145,12 @@ def place_of(
     """
     if seen.arrived_at is not None and at > seen.arrived_at + plan.ahead_us:
         counts.too_early += 1
-        return "early"
+        return EARLY
     if known is not None and abs(at - known) <= plan.repeat_us:
         counts.repeats += 1
-        return "repeat"
+        return REPEAT
     counts.events += 1
-    return "new"
+    return NEW
 
 
 class WindowMemory:
@@ -222,19 +175,21 @@ class WindowMemory:
         at = time_of(plan, seen)
         if at is None:
             return
-        moment = Moment(seen=seen, at=at, place=self._place(seen, at))
+        place, counts = self._place(seen, at), self.counts
         for group, cells in zip(plan.groups, self._cells, strict=True):
             key = group.key(record)
             if key is None:
                 continue
             cell = cells.get(key)
             if cell is None:
-                cell = Cell(group)
-                if moment.place == "new":
+                cell = group.cells.new()
+                if place == NEW:
                     if len(cells) >= plan.history.max_entities:
                         self._forget_idle(cells)
                     cells[key] = cell
-            step(plan, group, cell, moment, self.counts)
+            told = cell.step(record, at, place, group.entries(record, seen.label))
+            if told:
+                counts.took(told)
 
     def learn(self, labels: Sequence[Told]) -> int:
         """Take labels in; how many changed something that can still matter."""
@@ -283,7 +238,7 @@ class WindowMemory:
         event_id = id_of(self.plan, seen.record)
         known = None if event_id is None else self._ids.get(event_id)
         place = place_of(self.plan, seen, at, known, self.counts)
-        if place == "new":
+        if place == NEW:
             if event_id is not None:
                 self._ids[event_id] = at
             self._newest = max(self._newest, at)
@@ -345,5 +300,5 @@ class WindowMemory:
         memory._labels = {name: (at, label) for name, at, label in labels}
         for i, key, cell in rows:
             name = tuple(key) if isinstance(key, list) else key
-            memory._cells[i][name] = Cell.load(plan.groups[i], cell)
+            memory._cells[i][name] = plan.groups[i].cells.load(cell)
         return memory

@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from baluarte.core.window_plan import Cell, Group, WindowPlan
+from baluarte.core.window_cell import NEW, Cell
+from baluarte.core.window_plan import Group, WindowPlan
 from baluarte.core.windows import (
-    Moment,
     Seen,
     Told,
     WindowCounts,
@@ -31,7 +31,6 @@ from baluarte.core.windows import (
     is_of,
     learn,
     place_of,
-    step,
     time_of,
 )
 from baluarte.errors import OutsideError
@@ -191,7 +190,7 @@ class RedisState:
                 data = pipe.get(name)
                 if data is None:
                     return False
-                cell = Cell.load(group, _decode(data))
+                cell = group.cells.load(_decode(data))
                 if not forget_distinct(group, cell, field, names):
                     return False
                 pipe.multi()
@@ -221,7 +220,7 @@ class RedisState:
                 for (group, cell_name), data in zip(groups, raw, strict=True):
                     if data is None:
                         continue
-                    cell = Cell.load(group, _decode(data))
+                    cell = group.cells.load(_decode(data))
                     if learn(plan, group, cell, told, was):
                         taken = True
                         pipe.set(cell_name, _encode(cell.dump()), px=self._ttl_ms)
@@ -277,7 +276,7 @@ class _Work:
                 continue
             if name.startswith(cells):
                 i = int(name[len(cells) :].partition(b":")[0])
-                self._cells[name] = Cell.load(self._plan.groups[i], _decode(data))
+                self._cells[name] = self._plan.groups[i].cells.load(_decode(data))
             else:
                 self._ids[name] = int(data)
 
@@ -291,20 +290,20 @@ class _Work:
             name = self._id_name(seen)
             known = None if name is None else self._ids.get(name)
             place = place_of(plan, seen, at, known, self._counts)
-            if place == "new" and name is not None:
+            if place == NEW and name is not None:
                 self._ids[name] = at
                 self._new_ids.add(name)
-            moment = Moment(seen=seen, at=at, place=place)
             for i, group in enumerate(plan.groups):
                 key = group.key(seen.record)
                 if key is None:
                     continue
                 cell_name = self._cell_name(i, key)
-                cell = self._cells.get(cell_name) or Cell(group)
-                if place == "new":
+                cell = self._cells.get(cell_name) or group.cells.new()
+                if place == NEW:
                     self._cells[cell_name] = cell
                     self._changed.add(cell_name)
-                step(plan, group, cell, moment, self._counts)
+                entries = group.entries(seen.record, seen.label)
+                self._counts.took(cell.step(seen.record, at, place, entries))
 
     def give(self, pipe: Any, *, ttl_ms: int, id_ttl_ms: int) -> None:
         """Queue what changed."""

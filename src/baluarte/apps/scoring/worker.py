@@ -181,6 +181,7 @@ class Worker:
             reader=reader,
             labels=labels,
             unsealer=Unsealer(self._people.open()) if is_personal else None,
+            kernel=settings.kernel,
         )
 
 
