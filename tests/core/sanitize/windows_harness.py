@@ -46,7 +46,8 @@ def main(cases_folder, path, rounds):
     for odd in ((), (1,), (1, 2, 3, 4, 5), (0, 0, 64, None, ((),)), (0, 0, 64, None, (("x", ()),)),
                 (0, 0, 64, None, (("s", ((1, 0, True, (("n", 5, 0, 1, None, 1.0),)),)),)),
                 (0, 0, 64, None, (("s", ((1, 0, True, (("n", 7, 0, 1, None, 1.0),)),)),)),
-                (0, 0, 64, None, (("s", ((1, 0, True, (("n", 3, 9, 1, None, 1.0),)),)),))):  # fmt: skip
+                (0, 0, 64, None, (("s", ((1, 0, True, (("n", 3, 9, 1, None, 1.0),)),)),)),
+                ):  # fmt: skip
         try:
             module.Spec(*odd)
         except (TypeError, ValueError):
