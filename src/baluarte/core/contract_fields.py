@@ -26,6 +26,7 @@ ROLE_TYPES: dict[Role, tuple[FieldType, ...]] = {
     "legacy_score": ("number", "integer"),
     "id": ("text", "category", "integer", "ip"),
     "entity": ("text", "category", "integer", "ip"),
+    "key": ("text", "category", "integer", "ip", "boolean"),
 }
 PSEUDONYM_TYPES: tuple[FieldType, ...] = ("category", "text")
 ORDERED_TYPES: tuple[FieldType, ...] = ("number", "integer", "boolean")
@@ -144,10 +145,10 @@ def _claims(surface: DetectorFile) -> Iterator[tuple[str, _Claim]]:
         name = getattr(events, role)
         if not isinstance(name, UnsetType):
             yield name, _Claim(role, ("events", role))
-    several: tuple[Role, ...] = ("ignored", "sensitive")
-    for role in several:
-        for position, name in enumerate(getattr(events, role)):
-            yield name, _Claim(role, ("events", role, position))
+    several: dict[str, Role] = {"ignored": "ignored", "sensitive": "sensitive", "keys": "key"}
+    for key, role in several.items():
+        for position, name in enumerate(getattr(events, key)):
+            yield name, _Claim(role, ("events", key, position))
     for name, table in surface.fields.items():
         if not isinstance(table.role, UnsetType):
             yield name, _Claim(table.role, ("fields", name, "role"))

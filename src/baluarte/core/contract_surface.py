@@ -76,6 +76,10 @@ class EventsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
         | UnsetType
     ) = UNSET
+    keys: Annotated[
+        tuple[FieldName, ...],
+        Meta(description="fields that only name whose history a window reads; never features"),
+    ] = ()
     legacy_score: (
         Annotated[FieldName, Meta(description="the score of the detector in use today")] | UnsetType
     ) = UNSET

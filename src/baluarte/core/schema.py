@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 FieldType = Literal["number", "integer", "category", "text", "time", "ip", "boolean"]
 GivenRole = Literal[
-    "feature", "id", "time", "entity", "label", "sensitive", "ignored", "legacy_score"
+    "feature", "id", "time", "entity", "key", "label", "sensitive", "ignored", "legacy_score"
 ]
 Role = GivenRole | Literal["derived"]
 Mutable = Literal["no", "up", "down", "any"]
@@ -52,8 +52,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     neither. ``pseudonym`` says that the value is personal, and that a keyed pseudonym stands for it
     from the reader on. ``personal`` says that it is about a person: a record keeps it sealed under
     the key of the schema's subject (:mod:`baluarte.core.envelope`). What isn't given of these three
-    is left out of the sealed bytes. A field of the role ``derived`` is not in an event as it comes:
-    it is computed over a window (:mod:`baluarte.core.windows`).
+    is left out of the sealed bytes. A field of the role ``key`` names whose history a window reads,
+    and is no feature itself. A field of the role ``derived`` is not in an event as it comes: it is
+    computed over a window (:mod:`baluarte.core.windows`).
     """
 
     name: str

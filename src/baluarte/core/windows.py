@@ -163,33 +163,51 @@ class WindowMemory:
         self._ids: dict[str, int] = {}  # event id -> time, in the order of arrival
         self._labels: dict[str, tuple[int, int]] = {}  # event id -> time, label
         self._newest = _LONG_AGO
-        self._steps = 0
+        self._steps = 0  # new events so far
+        self._next_sweep = _SWEEP_EVERY
 
     def see(self, events: Sequence[Seen]) -> None:
         """Remember events, in order, and write the window features into their records."""
+        plan, counts = self.plan, self.counts
+        groups = [
+            (group, group.key, group.entries, cells)
+            for group, cells in zip(plan.groups, self._cells, strict=True)
+        ]
         for seen in events:
-            self._see(seen)
-
-    def _see(self, seen: Seen) -> None:
-        plan, record = self.plan, seen.record
-        at = time_of(plan, seen)
-        if at is None:
-            return
-        place, counts = self._place(seen, at), self.counts
-        for group, cells in zip(plan.groups, self._cells, strict=True):
-            key = group.key(record)
-            if key is None:
+            at = time_of(plan, seen)
+            if at is None:
                 continue
-            cell = cells.get(key)
-            if cell is None:
-                cell = group.cells.new()
-                if place == NEW:
-                    if len(cells) >= plan.history.max_entities:
-                        self._forget_idle(cells)
-                    cells[key] = cell
-            told = cell.step(record, at, place, group.entries(record, seen.label))
-            if told:
-                counts.took(told)
+            record, label, place = seen.record, seen.label, self._place(seen, at)
+            for group, key_of, entries, cells in groups:
+                key = key_of(record)
+                if key is None:
+                    continue
+                cell = cells.get(key) or self._cell(group, cells, key, place)
+                told = cell.step(record, at, place, entries(record, label))
+                if told:
+                    counts.took(told)
+        if self._steps >= self._next_sweep:
+            self._sweep()
+
+    def _place(self, seen: Seen, at: int) -> Place:
+        name = id_of(self.plan, seen.record)
+        known = None if name is None else self._ids.get(name)
+        place = place_of(self.plan, seen, at, known, self.counts)
+        if place == NEW:
+            if name is not None:
+                self._ids[name] = at
+            self._newest = max(self._newest, at)
+            self._steps += 1
+        return place
+
+    def _cell(self, group: Group, cells: dict[Any, Cell], key: Any, place: Place) -> Cell:
+        """A new entity's memory; only what is remembered makes it stay."""
+        cell = group.cells.new()
+        if place == NEW:
+            if len(cells) >= self.plan.history.max_entities:
+                self._forget_idle(cells)
+            cells[key] = cell
+        return cell
 
     def learn(self, labels: Sequence[Told]) -> int:
         """Take labels in; how many changed something that can still matter."""
@@ -234,22 +252,10 @@ class WindowMemory:
         self.counts.entities = sum(map(len, self._cells))
         return self.counts
 
-    def _place(self, seen: Seen, at: int) -> Place:
-        event_id = id_of(self.plan, seen.record)
-        known = None if event_id is None else self._ids.get(event_id)
-        place = place_of(self.plan, seen, at, known, self.counts)
-        if place == NEW:
-            if event_id is not None:
-                self._ids[event_id] = at
-            self._newest = max(self._newest, at)
-            self._steps += 1
-            if self._steps % _SWEEP_EVERY == 0:
-                self._sweep()
-        return place
-
     def _sweep(self) -> None:
         """Drop what can't matter any more to an event that is not too late."""
         plan, newest = self.plan, self._newest
+        self._next_sweep = self._steps + _SWEEP_EVERY
         horizon = newest - plan.repeat_us - plan.late_us
         self._ids = {name: at for name, at in self._ids.items() if at > horizon}
         horizon = newest - plan.keep_us - plan.late_us
@@ -296,6 +302,7 @@ class WindowMemory:
         _, _, counts, newest, steps, ids, labels = head[0]
         memory.counts = msgspec.convert(counts, WindowCounts)
         memory._newest, memory._steps = int(newest), int(steps)
+        memory._next_sweep = memory._steps + _SWEEP_EVERY
         memory._ids = dict(ids)
         memory._labels = {name: (at, label) for name, at, label in labels}
         for i, key, cell in rows:

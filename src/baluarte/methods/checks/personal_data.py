@@ -48,7 +48,7 @@ class PersonalData:
         """At most one a field: features, id, entity and sensitive fields; values first."""
         found = []
         for field in contract.events.fields:
-            looked_at = field.role in ("feature", "id", "entity", "sensitive")
+            looked_at = field.role in ("feature", "id", "entity", "key", "sensitive")
             if not looked_at or field.name not in events.columns or field.is_pseudonym:
                 continue
             column = events.columns[field.name]

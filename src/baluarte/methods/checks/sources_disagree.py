@@ -51,7 +51,12 @@ class SourcesDisagree:
         found: list[tuple[float, Finding]] = []
         for field in contract.events.fields:
             named = bool({plain(field.name), *tokens(field.name)} & SOURCE_NAMES)
-            usable = field.type == "category" and field.role in ("feature", "entity", "sensitive")
+            usable = field.type == "category" and field.role in (
+                "feature",
+                "entity",
+                "key",
+                "sensitive",
+            )
             if not (named and usable and field.name in events.columns):
                 continue
             texts = [str(v) for v in events.columns[field.name][known].tolist()]
