@@ -39,7 +39,7 @@ from baluarte.apps.scoring.recorder import Recorder  # noqa: E402
 from baluarte.core.bundle import open_bundle  # noqa: E402
 from baluarte.core.ids import format_ids  # noqa: E402
 from baluarte.core.merkle import NATIVE  # noqa: E402
-from baluarte.ports import LedgerShard  # noqa: E402
+from baluarte.ports import LedgerShard, Room  # noqa: E402
 from baluarte.stages.score import Scorer  # noqa: E402
 from baluarte.testing.bundles import sample_events  # noqa: E402
 
@@ -79,9 +79,8 @@ class Sqlite:
     def root(self) -> bytes:
         return b""
 
-    def has_room(self, spare_bytes: int = 0) -> bool:
-        del spare_bytes
-        return True
+    def room(self) -> Room:
+        return Room(1 << 40, 1 << 24, next_is_reserved=True)
 
     def close(self) -> None:
         self.commit()
@@ -311,7 +310,7 @@ _UNRECORDED = """
 import sys, msgspec
 from baluarte.apps.scoring import recorder, server, worker
 from baluarte.apps.scoring.settings import ServeSettings
-from baluarte.ports import LedgerShard  # noqa: E402
+from baluarte.ports import LedgerShard, Room  # noqa: E402
 from baluarte.stages.score import Scorer
 recorder.Recorder.append = lambda self, records, done: self._loop.call_soon(done, None)
 Scorer.records = lambda self, *args, **more: []

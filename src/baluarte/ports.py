@@ -633,6 +633,14 @@ class Disk(Protocol):
         ...
 
 
+class Room(NamedTuple):
+    """The room that a shard has, and the disk beside it."""
+
+    free_bytes: int  #: of the disk
+    reserved_bytes: int  #: for this shard, not used yet
+    next_is_reserved: bool  #: whether a whole further segment is among it
+
+
 class LedgerShard(Protocol):
     """An append-only Merkle log with one writer: one shard a worker."""
 
@@ -660,6 +668,14 @@ class LedgerShard(Protocol):
 
     def root(self) -> bytes:
         """32 bytes: the RFC 9162 tree head over all records."""
+        ...
+
+    def room(self) -> Room:
+        """The room that is left; where the next segment is not reserved, this tries again.
+
+        Raises:
+            OSError: the disk can't be asked.
+        """
         ...
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.core.registry import Version
 from baluarte.core.windows import WindowCounts
+from baluarte.ports import Room
 from baluarte.stages.promote import promote
 from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts
@@ -39,6 +40,8 @@ class CountsKept:
         self.champions: list[tuple[str, int]] = []
         self.refused_champions: list[str] = []
         self.writable: list[bool] = []
+        self.accepts = True
+        self.gaps = 0
 
     def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None: ...
 
@@ -50,6 +53,12 @@ class CountsKept:
 
     def ledger(self, *, waiting: int, lag_s: float | None, writable: bool) -> None:
         self.writable.append(writable)
+
+    def room(self, room: Room, *, accepts: bool) -> None:
+        self.accepts = accepts
+
+    def gap(self, detector: str, n: int) -> None:
+        self.gaps += n
 
     def champion(self, detector: str, version: int) -> None:
         self.champions.append((detector, version))

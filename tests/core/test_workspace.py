@@ -171,6 +171,7 @@ def test_the_guide_shows_a_workspace_with_every_default_named() -> None:
         detectors={},
         serve=msgspec.structs.replace(workspace.serve, token=None),
         stores=msgspec.structs.replace(workspace.stores, password=None),
+        keys=msgspec.structs.replace(workspace.keys, gap=None),
     )
     assert plain == Workspace()
     for section in ("stores", "keys", "limits", "watch", "serve"):

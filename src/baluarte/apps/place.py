@@ -158,14 +158,26 @@ class Place:
         Raises:
             ContractError: it is given by an environment variable that is not set.
         """
-        secret = self.workspace.keys.signing
+        return self._private_key(self.workspace.keys.signing, "keys.signing")
+
+    @property
+    def gap_key(self) -> Path:
+        """The private key that gap records are signed with.
+
+        Raises:
+            ContractError: it is given by an environment variable that is not set.
+        """
+        secret = self.workspace.keys.gap
+        return self.signing if secret is None else self._private_key(secret, "keys.gap")
+
+    def _private_key(self, secret: Secret, name: str) -> Path:
         if secret.file is not None:
             return self.at(secret.file)
         named = os.environ.get(secret.env or "")
         if not named:
             raise ContractError(
                 f"expected the path of the private key in {secret.env}; it is not set",
-                where=f"{WORKSPACE_FILE}: keys.signing",
+                where=f"{WORKSPACE_FILE}: {name}",
             )
         return Path(named)
 

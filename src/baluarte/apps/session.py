@@ -18,6 +18,7 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.place import Place
 from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
+from baluarte.core.gap import GAP_INDEX
 from baluarte.core.ids import parse_id
 from baluarte.core.keys import only_key
 from baluarte.errors import DataError
@@ -181,6 +182,11 @@ class Session:
             DataError: it is no id, or there is no such decision.
         """
         place = parse_id(decision_id)
+        if place.index >= GAP_INDEX:
+            raise DataError(
+                f"decision {decision_id} was answered while the ledger was away: it has no record",
+                hint="A signed gap record says how many there were: baluarte ledger tail.",
+            )
         record = msgspec.json.decode(self.reader.record(place.tag, place.index), type=Record)
         if not isinstance(record, DecisionRecord) or record.id != decision_id:
             raise DataError(f"there is no decision {decision_id}", where=str(self.place.ledger))

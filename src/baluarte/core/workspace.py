@@ -96,6 +96,12 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pepper: Annotated[
         Secret, Meta(description="what API keys and sessions are kept under, 32 bytes in hex")
     ] = Secret(file=".baluarte/keys/pepper")
+    gap: (
+        Annotated[
+            Secret, Meta(description="the private key of gap records; else the one that signs")
+        ]
+        | None
+    ) = None
     people: Annotated[
         Secret, Meta(description="the master key of personal values; a file is made if need be")
     ] = Secret(file=".baluarte/keys/people.key")
@@ -144,6 +150,10 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(description="answer after the record is on disk, or up to interval_ms before"),
     ] = "commit"
     interval_ms: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+    on_ledger_failure: Annotated[
+        Literal["refuse", "decide-and-mark-gap"],
+        Meta(description="when nothing can be recorded: no decisions, or a signed gap"),
+    ] = "refuse"
     reasons_above: Annotated[
         int,
         Meta(ge=0, description="events that wait in a worker above which reasons are deferred"),
@@ -160,6 +170,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         dict[str, Said],
         Meta(description="retention below six months, accepted by name, each with its reason"),
     ] = {}
+    shed_below_mb: Annotated[
+        int, Meta(ge=0, description="room on its disk below which no decision is recorded")
+    ] = 256
     cold_after_days: Annotated[
         int, Meta(ge=0, description="age at which a sweep compresses a segment")
     ] = 7
@@ -338,6 +351,8 @@ def _plain(shape: inspect.Type) -> inspect.Type:
 
 def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "signing"), workspace.keys.signing
+    if workspace.keys.gap is not None:
+        yield ("keys", "gap"), workspace.keys.gap
     yield ("keys", "people"), workspace.keys.people
     yield ("keys", "pepper"), workspace.keys.pepper
     if workspace.serve.token is not None:

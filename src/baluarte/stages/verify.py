@@ -19,6 +19,7 @@ from baluarte.core.checkpoint import (
     text_of,
 )
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
+from baluarte.core.gap import payload, signature_of
 from baluarte.core.ids import parse_id
 from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hashes
 from baluarte.core.registry import Version
@@ -106,6 +107,7 @@ class LedgerReport:
     n_heads: int  #: checkpoints over all shards that were checked
     faults: tuple[Fault, ...] = field(default=())  #: not of one shard
     events: int = 0  #: distinct events that were decided; retries share an id
+    gap_decisions: int = 0  #: that were answered without a record, by signed gap records
     incidents: tuple[Fault, ...] = ()  #: events that one version gave two scores
 
     @property
@@ -134,7 +136,7 @@ def verify_ledger(
         for tag in sorted(promised.keys() - set(tags))
     ]
     shards = []
-    account = _Account()
+    account = _Account(verifier)
     for number, tag in enumerate(tags):
         shards.append(_verify_shard(reader, verifier, tag, promised[tag], account))
         if progress is not None:
@@ -144,6 +146,7 @@ def verify_ledger(
         n_heads=len(notes),
         faults=(*faults, *account.faults()),
         events=account.repeats.distinct(),
+        gap_decisions=account.gap_decisions,
         incidents=tuple(account.repeats.incidents(reader)),
     )
 
@@ -151,10 +154,25 @@ def verify_ledger(
 class _Account:
     """What can be judged only when every shard was read: sweeps, and repeated decisions."""
 
-    def __init__(self) -> None:
+    def __init__(self, verifier: Verifier) -> None:
+        self.verifier = verifier
         self.repeats = Repeats()
+        self.gap_decisions = 0
         self.sweeps: dict[str, ActRecord] = {}
         self.dropped: dict[str, tuple[str, DroppedDigest]] = {}
+
+    def take(self, act: ActRecord) -> None:
+        """An act that accounts for what is not there.
+
+        Raises:
+            TrustError: a gap record that no trusted key signed.
+        """
+        if act.act == "sweep":
+            self.sweeps[str(act.details.get("sweep"))] = act
+        elif act.act == "gap":
+            key_id, signature = signature_of(act)
+            self.verifier.verify(payload(act), signature, key_id=key_id, at_us=act.at)
+            self.gap_decisions += int(act.details.get("decisions") or 0)
 
     def faults(self) -> Iterable[Fault]:
         """Records that are gone without an act that accounts for exactly them."""
@@ -278,8 +296,7 @@ class _Walk:
                     self.account.repeats.add(record, index)
                 else:
                     self.counts[record.act] += 1
-                    if record.act == "sweep":
-                        self.account.sweeps[str(record.details.get("sweep"))] = record
+                    self.account.take(record)
             except (msgspec.MsgspecError, BaluarteError, ValueError, RecursionError) as error:
                 self.faults.append(
                     Fault(f"expected a record, found: {error}", where=f"{self.tag}/{index}")

@@ -9,7 +9,7 @@ from baluarte.core.merkle import Frontier, leaf_hash, root_of
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.core.retention import Dropped
 from baluarte.errors import DataError, OutsideError, TrustError
-from baluarte.ports import BundleStore, LedgerReader, LedgerShard, Registry
+from baluarte.ports import BundleStore, LedgerReader, LedgerShard, Registry, Room
 from baluarte.testing.expect import refused, same
 from baluarte.testing.keepers import MemoryKeeper
 
@@ -20,6 +20,7 @@ class MemoryLedger:
     name: ClassVar[str] = "memory"
 
     def __init__(self) -> None:
+        self.room = Room(1 << 40, 1 << 25, next_is_reserved=True)
         self.full = False  #: every commit fails from the moment this is set
         self.kept: dict[str, list[bytes]] = {}  #: durable records by tag; tests may damage them
         self.dropped: dict[str, dict[int, Dropped]] = {}  #: what stays of dropped records
@@ -132,6 +133,10 @@ class MemoryShard:
             raise OutsideError("no room", hint="This is a test.")
         self._ledger.kept[self._tag].extend(self._queue)
         self._queue = []
+
+    def room(self) -> Room:
+        """As much as the test says."""
+        return self._ledger.room
 
     def root(self) -> bytes:
         """The tree head over all records."""

@@ -3,7 +3,7 @@
 A segment's successor is prepared before it is needed: ``spare`` is a file whose room is reserved,
 and it becomes the next segment by its name alone. So a commit that begins a segment waits for two
 syncs, and a full disk is known a whole segment before anything must be refused. Who writes a few
-acts never asks for it: the first spare is made when :meth:`ShardFiles.has_room` or a second segment
+acts never asks for it: the first spare is made when :meth:`ShardFiles.room` or a second segment
 wants one.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.head import Head
 from baluarte.adapters.ledger.layout import ENTRY_BYTES, index_path, segment_path, spare_path
-from baluarte.ports import Disk
+from baluarte.ports import Disk, Room
 
 
 class ShardFiles:
@@ -158,12 +158,17 @@ class ShardFiles:
             return
         self._has_spare = True
 
-    def has_room(self, spare_bytes: int) -> bool:
-        """Whether the next segment is reserved, or can be, and so much more room is there."""
+    def room(self, offset: int) -> Room:
+        """The room that is left after ``offset`` in this segment, and beside it."""
         with self._upkeep:
             if not self._has_spare and self._head >= 0:
                 self._prepare()
-            return self._has_spare and self._disk.free_bytes(self._folder) >= spare_bytes
+            spare = self._segment_bytes if self._has_spare else 0
+            return Room(
+                free_bytes=self._disk.free_bytes(self._folder),
+                reserved_bytes=max(0, self._segment_bytes - offset) + spare,
+                next_is_reserved=self._has_spare,
+            )
 
     # --- closing ----------------------------------------------------------------------------
 

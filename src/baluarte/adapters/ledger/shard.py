@@ -19,7 +19,7 @@ from baluarte.adapters.ledger.recover import Recovery, recover
 from baluarte.core.leaves import seal
 from baluarte.core.merkle import leaf_hashes
 from baluarte.errors import OutsideError
-from baluarte.ports import Disk
+from baluarte.ports import Disk, Room
 
 SEGMENT_BYTES = 16 << 20  #: room that is reserved ahead, and where a segment ends
 SEGMENT_AGE_S = 86_400.0  #: after which one ends even so, so that retention can reach its records
@@ -133,13 +133,12 @@ class SegmentShard:
             self._refuse_if_failed()
             self._end_segment()
 
-    def has_room(self, spare_bytes: int = 0) -> bool:
-        """Whether a whole further segment is reserved, and so much room is left beside it.
+    def room(self) -> Room:
+        """The room that is left; where the next segment is not reserved, this tries again.
 
-        Where the next segment couldn't be reserved, this tries again. Acts and gap records may be
-        appended all the same: what is reserved is for them.
+        Acts and gap records may be appended when decisions no more are: what is reserved is theirs.
         """
-        return self._files.has_room(spare_bytes)
+        return self._files.room(self._head.offset)
 
     def root(self) -> bytes:
         """32 bytes: the RFC 9162 tree head over all records, durable or not."""

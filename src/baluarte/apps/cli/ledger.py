@@ -87,12 +87,16 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
         records=total,
         dropped=dropped,
         events=report.events,
+        gap_decisions=report.gap_decisions,
         shards=rows,
         faults=[str(f) for f in report.all_faults],
         incidents=[str(f) for f in report.incidents],
     )
     if dropped:
         screen.item("Dropped", f"{dropped:,} records past their retention, each accounted for")
+    if report.gap_decisions:
+        n = report.gap_decisions
+        screen.item("Gap", f"{n:,} decisions were answered without a record: ledger tail", "unsure")
     said = f"{total:,} records hold" if holds else f"{len(report.all_faults)} faults"
     screen.item("Ledger", said, "kept" if holds else "broken")
     screen.next(

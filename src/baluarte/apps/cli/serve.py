@@ -104,6 +104,9 @@ def serve_settings(
         people_master=place.people_master(),
         durability=serving.durability,
         interval_ms=max(1, round(serving.interval_ms)),
+        on_ledger_failure=serving.on_ledger_failure,
+        gap_key=str(place.gap_key) if serving.on_ledger_failure != "refuse" else "",
+        shed_below_bytes=place.workspace.ledger.shed_below_mb << 20,
         kernel=wiring.kernel_choice(),
         language=place.workspace.language,
         limits=Limits(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
+from baluarte.ports import Room
 
 
 class Counts(Protocol):
@@ -30,6 +31,14 @@ class Counts(Protocol):
 
     def ledger(self, *, waiting: int, lag_s: float | None, writable: bool) -> None:
         """Requests that wait for their record; the last group's time; whether all is well."""
+        ...
+
+    def room(self, room: Room, *, accepts: bool) -> None:
+        """The room for records, and whether decisions are still recorded."""
+        ...
+
+    def gap(self, detector: str, n: int) -> None:
+        """Decisions were answered without a record."""
         ...
 
     def champion(self, detector: str, version: int) -> None:

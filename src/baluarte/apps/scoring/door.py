@@ -19,7 +19,7 @@ from baluarte.apps.scoring.body import form_of, parse_body
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
-from baluarte.apps.scoring.openapi import DetectorInfo, Readiness, openapi_bytes
+from baluarte.apps.scoring.openapi import DetectorInfo, LedgerState, Readiness, openapi_bytes
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.routes import ROUTES, Route, find
@@ -240,15 +240,23 @@ class Door:
         champions, recorder = self._plane.champions, self._plane.recorder
         current = champions.current
         missing = sorted(champions.names - current.keys())
-        writable = recorder.shard is not None
+        decides = recorder.accepts or self._plane.gaps is not None
         return Readiness(
-            status="ready" if current and writable else "not ready",
+            status="ready" if current and decides else "not ready",
             detectors={name: current[name].version.version for name in sorted(current)},
             without_champion=missing,
             kernel=next((c.scorer.kernel for c in current.values()), None),
-            ledger="writable" if writable else "refuses records",
+            ledger=self._ledger_state(),
             registry="away" if champions.registry_away else "followed",
         )
+
+    def _ledger_state(self) -> LedgerState:
+        recorder = self._plane.recorder
+        if recorder.accepts:
+            return "writable"
+        if self._plane.gaps is not None:
+            return "away, gap is marked"
+        return "refuses records" if recorder.shard is None else "nearly full"
 
     def _readyz(self) -> _Reply:
         readiness = self.readiness()

@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
+from baluarte.ports import Room
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -73,6 +74,30 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=mine,
         )
+        self._free_bytes = Gauge(
+            "baluarte_ledger_free_bytes",
+            "Room on the ledger's disk",
+            multiprocess_mode="livemin",
+            registry=mine,
+        )
+        self._reserved_bytes = Gauge(
+            "baluarte_ledger_reserved_bytes",
+            "Room that workers have reserved for records and not used yet",
+            multiprocess_mode="livesum",
+            registry=mine,
+        )
+        self._has_room = Gauge(
+            "baluarte_ledger_has_room",
+            "0 where decisions are shed since the disk is nearly full; the least over the workers",
+            multiprocess_mode="livemin",
+            registry=mine,
+        )
+        self._gap_decisions = PrometheusCounter(
+            "baluarte_ledger_gap_decisions",
+            "Decisions that were answered without a record; gap records mark them",
+            ["detector"],
+            registry=mine,
+        )
         self._champion = Gauge(
             "baluarte_champion_version",
             "The version that decides; the least over the workers",
@@ -122,6 +147,16 @@ class Metrics:
         self._writable.set(writable)
         if lag_s is not None:
             self._lag_seconds.set(lag_s)
+
+    def room(self, room: Room, *, accepts: bool) -> None:
+        """The room for records, and whether decisions are still recorded."""
+        self._free_bytes.set(room.free_bytes)
+        self._reserved_bytes.set(room.reserved_bytes)
+        self._has_room.set(accepts)
+
+    def gap(self, detector: str, n: int) -> None:
+        """Decisions were answered without a record."""
+        self._gap_decisions.labels(detector).inc(n)
 
     def champion(self, detector: str, version: int) -> None:
         """A version was let in."""

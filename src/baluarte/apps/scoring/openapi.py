@@ -32,6 +32,9 @@ class DetectorInfo(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
 
 
+LedgerState = Literal["writable", "nearly full", "refuses records", "away, gap is marked"]
+
+
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this worker decides, and by what."""
 
@@ -39,7 +42,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     detectors: dict[str, int]  #: name to the version that decides
     without_champion: list[str]
     kernel: Literal["c", "numpy"] | None
-    ledger: Literal["writable", "refuses records"]
+    ledger: LedgerState
     registry: Literal["followed", "away"]
 
 

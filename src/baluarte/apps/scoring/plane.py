@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,21 @@ from baluarte.adapters.system import lone_name
 from baluarte.apps.scoring.answer import Answer, answer
 from baluarte.apps.scoring.champions import Champion, Champions
 from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.windowed import Windowed
+from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
 from baluarte.errors import BaluarteError, DataError, OutsideError
 from baluarte.ports import Clock
-from baluarte.stages.score import Identity, Reasons
+from baluarte.stages.score import Decisions, Identity, Reasons, Scorer
 
 LOG = logging.getLogger("baluarte.scoring")
+GROUP_ROWS = 256  #: rows of different requests that are decided and recorded together
 
 
 class _Request:
@@ -62,7 +66,11 @@ class _Request:
 
 
 class Plane:
-    """Decides requests by the champions and records every decision."""
+    """Decides requests by the champions and records every decision.
+
+    Args:
+        gaps: where decisions are marked that can't be recorded; without it none is made.
+    """
 
     def __init__(
         self,
@@ -74,10 +82,12 @@ class Plane:
         counts: Counts,
         loop: asyncio.AbstractEventLoop,
         people: People,
+        gaps: Gaps | None = None,
     ) -> None:
         self.champions = champions
         self._people = people
         self.recorder = recorder
+        self.gaps = gaps
         self._clock = clock
         self._limits = limits
         self._counts = counts
@@ -109,8 +119,8 @@ class Plane:
             Refusal: faults in the rows, no champion, no room to record, or too much is waiting.
         """
         champion = self.champion(detector)
-        if self.recorder.shard is None:
-            raise no_room()
+        if self.gaps is None and not self.recorder.accepts:
+            raise no_room() if self.recorder.shard is None else nearly_full()
         if self._n_rows + len(rows) > self._limits.max_waiting_rows:
             raise Refusal("overloaded", "try again", retry_after_s=1)
         try:
@@ -168,7 +178,7 @@ class Plane:
         batches: dict[int, list[_Request]] = {}
         for request in waiting:
             batches.setdefault(id(request.champion), []).append(request)
-        for batch in batches.values():
+        for batch in (group for each in batches.values() for group in _groups(each)):
             try:
                 self._decide(batch)
             except BaluarteError as error:
@@ -190,32 +200,85 @@ class Plane:
         decisions = scorer.decide_records(rows, reasons="none" if late else _mask(batch))
         due = _due(batch, decisions.bands.tolist()) if late else [False] * len(rows)
         now = self._clock.now_us()
-        shard = self.recorder.shard
+        undone = _Undone(scorer, decisions, identities, due)
+        shard = self.recorder.shard if self.recorder.accepts else None
         if shard is None:
-            raise OutsideError("the ledger takes no records")
+            self._answer_in_gap(batch, undone)
+            return
         ids = format_ids(now // 1000, shard.tag, shard.size, len(rows))
-        decided = scorer.answers(decisions, identities, ids)
-        records = scorer.records(decisions, decided, identities, decided_at=now, deferred=due)
-        start = 0
-        for request in batch:
-            say = None if request.reasons == "none" else request.champion.say
-            end = start + len(request.rows)
-            request.answers = [
-                answer(decision, values, scorer.fields, say, deferred=deferred)
-                for decision, values, deferred in zip(
-                    decided[start:end], request.rows, due[start:end], strict=True
-                )
-            ]
-            start = end
+        decided, records = undone.with_ids(ids, now)
+        _answer(batch, decided, due)
 
         def done(failure: OutsideError | None) -> None:
-            if failure is None:
-                self._counts.decided(scorer.detector, scorer.version, decided)
-                if late:
-                    self._counts.deferred(scorer.detector, sum(due))
-            _settle(batch, None if failure is None else no_room())
+            if failure is not None:
+                self._answer_in_gap(batch, undone)
+                return
+            self._counts.decided(scorer.detector, scorer.version, decided)
+            if late:
+                self._counts.deferred(scorer.detector, sum(due))
+            _settle(batch, None)
 
-        self.recorder.append(records, done)
+        gaps = self.gaps
+        lost = None if gaps is None else functools.partial(gaps.add, scorer, records, now)
+        self.recorder.append(records, done, lost=lost)
+
+    def _answer_in_gap(self, batch: list[_Request], undone: _Undone) -> None:
+        """The ledger is away: answer and count what can't be recorded, or refuse."""
+        if self.gaps is None:
+            _settle(batch, no_room())
+            return
+        now = self._clock.now_us()
+        ids = self.gaps.ids(now, undone.decisions.n)
+        decided, records = undone.with_ids(ids, now)
+        self.gaps.add(undone.scorer, records, now)
+        _answer(batch, decided, undone.due)
+        _settle(batch, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Undone:
+    """Scored events whose ids and records are not made yet."""
+
+    scorer: Scorer
+    decisions: Decisions
+    identities: list[Identity]
+    due: list[bool]
+
+    def with_ids(self, ids: list[str], now: int) -> tuple[list[Decision], list[bytes]]:
+        """The decisions and their records."""
+        decided = self.scorer.answers(self.decisions, self.identities, ids)
+        return decided, self.scorer.records(
+            self.decisions, decided, self.identities, decided_at=now, deferred=self.due
+        )
+
+
+def _groups(batch: list[_Request]) -> Iterator[list[_Request]]:
+    """Requests to decide together: while the disk works on some, the next are decided."""
+    group: list[_Request] = []
+    n = 0
+    for request in batch:
+        if group and n + len(request.rows) > GROUP_ROWS:
+            yield group
+            group, n = [], 0
+        group.append(request)
+        n += len(request.rows)
+    yield group
+
+
+def _answer(batch: list[_Request], decided: list[Decision], due: list[bool]) -> None:
+    """Give each request the answers to its rows."""
+    start = 0
+    for request in batch:
+        fields = request.champion.scorer.fields
+        say = None if request.reasons == "none" else request.champion.say
+        end = start + len(request.rows)
+        request.answers = [
+            answer(decision, values, fields, say, deferred=deferred)
+            for decision, values, deferred in zip(
+                decided[start:end], request.rows, due[start:end], strict=True
+            )
+        ]
+        start = end
 
 
 def _settle(batch: list[_Request], failure: BaseException | None) -> None:
@@ -247,6 +310,15 @@ def no_room() -> Refusal:
         "no_room_to_record",
         "a decision that can't be recorded is not made; the server's operator must act",
         retry_after_s=5,
+    )
+
+
+def nearly_full() -> Refusal:
+    """What is left on the disk is kept for acts and checkpoints."""
+    return Refusal(
+        "nearly_full",
+        "what room is left is kept for acts and checkpoints; the server's operator must act",
+        retry_after_s=10,
     )
 
 

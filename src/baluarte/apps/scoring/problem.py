@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
     "too_many_requests": (429, "The key asks too often."),
     "quota_used_up": (429, "The tenant has no events left today."),
     "no_room_to_record": (503, "Decisions can't be recorded, so none are made."),
+    "nearly_full": (503, "The ledger's disk is nearly full, so no more decisions are made."),
     "labels_not_kept": (503, "Labels can't be kept now; none of these were."),
     "state_away": (503, "The state of window features is away, so nothing is decided."),
     "keys_away": (503, "Personal values can't be sealed now, so nothing is decided."),

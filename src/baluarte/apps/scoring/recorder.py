@@ -23,6 +23,7 @@ from baluarte.ports import LedgerShard
 LOG = logging.getLogger("baluarte.scoring")
 REOPEN_S = 0.5  #: between two tries to take a shard again
 IDLE_S = 1.0  #: the thread looks up even if nobody called
+ROOM_S = 1.0  #: between two looks at the room that is left
 
 Done = Callable[[OutsideError | None], None]
 
@@ -35,6 +36,8 @@ class Recorder:
         loop: the event loop that calls :meth:`append` and is called back.
         durability: with ``commit`` ``done`` is called after fdatasync, with ``interval`` at once.
         interval_s: with ``interval``, time between two fdatasyncs.
+        shed_below_bytes: room on the disk below which no decision is to be recorded any more; acts
+            are, in the room that the shard reserved.
 
     Raises:
         TrustError: the shard that is to be opened lost committed records.
@@ -48,12 +51,18 @@ class Recorder:
         durability: Durability,
         interval_s: float,
         counts: Counts,
+        shed_below_bytes: int = 0,
     ) -> None:
         self._open_shard = open_shard
         self._loop = loop
         self._at_once = durability == "interval"
         self._pause_s = interval_s if self._at_once else 0.0
         self._counts = counts
+        self._shed_below_bytes = shed_below_bytes
+        self._has_room = True
+        self._looked_s = 0.0
+        self.on_turn: Callable[[], None] | None = None  #: in the loop, once a second or more
+        self.last_failure: BaluarteError | None = None  #: also when all is well again
         # (shard, how many of its records must be durable, done)
         self._waiting: deque[tuple[LedgerShard, int, Done]] = deque()
         self._called = threading.Event()
@@ -62,8 +71,9 @@ class Recorder:
         self._shard: LedgerShard | None = None
         try:
             self._shard = open_shard()
+            self._look_at_room(self._shard)
         except OutsideError as error:
-            self._failure = error
+            self._failure = self.last_failure = error
         self._tell(None)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
@@ -78,8 +88,19 @@ class Recorder:
         """Why nothing can be recorded; None while all is well."""
         return self._failure
 
-    def append(self, records: Sequence[bytes], done: Done) -> None:
+    @property
+    def accepts(self) -> bool:
+        """Whether decisions may be recorded: there is a shard, and room."""
+        return self._shard is not None and self._has_room
+
+    def append(
+        self, records: Sequence[bytes], done: Done, *, lost: Callable[[], None] | None = None
+    ) -> None:
         """Queue records of the shard; ``done`` is called in the loop, with None or the failure.
+
+        Args:
+            lost: called in the loop where ``done`` was told None and the records did not become
+                durable after all; that happens with ``interval`` only.
 
         Raises:
             OutsideError: nothing can be recorded; nothing was queued.
@@ -90,6 +111,9 @@ class Recorder:
         shard.append(records)
         if self._at_once:
             done(None)
+            if lost is not None:
+                tell = lost  # its own name, so that it is known not to be None
+                self._waiting.append((shard, shard.size, lambda e: None if e is None else tell()))
         else:
             self._waiting.append((shard, shard.size, done))
         if not self._called.is_set():  # far cheaper than to set it again
@@ -135,21 +159,37 @@ class Recorder:
             shard.commit()
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             failure = error if isinstance(error, OutsideError) else _broken(error)
-            self._failure = failure
+            self._failure = self.last_failure = failure
             self._shard = None
             self._call(self._fail, shard, failure)
             with contextlib.suppress(BaluarteError):
                 shard.close()
             self._called.set()
         else:
+            self._look_at_room(shard)
             self._call(self._committed, shard, upto, time.perf_counter() - started)
 
     def _try_open(self) -> None:
         try:
             self._shard = self._open_shard()
             self._failure = None
+            self._looked_s = 0.0
+            self._look_at_room(self._shard)
         except BaluarteError as error:
-            self._failure = error
+            self._failure = self.last_failure = error
+
+    def _look_at_room(self, shard: LedgerShard) -> None:
+        now_s = time.monotonic()
+        if self._looked_s and now_s - self._looked_s < ROOM_S:
+            return
+        self._looked_s = now_s
+        try:
+            room = shard.room()
+        except OSError as error:
+            LOG.error("the room that is left is not known: %s", error)  # noqa: TRY400 - likewise
+            return
+        self._has_room = room.next_is_reserved and room.free_bytes >= self._shed_below_bytes
+        self._counts.room(room, accepts=self._has_room)
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
         try:
@@ -176,6 +216,8 @@ class Recorder:
         self._counts.ledger(
             waiting=len(self._waiting), lag_s=lag_s, writable=self._shard is not None
         )
+        if self.on_turn is not None:
+            self.on_turn()
 
 
 def _broken(error: Exception) -> OutsideError:

@@ -9,6 +9,7 @@ import msgspec
 from baluarte.apps.numerals import Language
 
 Durability = Literal["commit", "interval"]
+OnLedgerFailure = Literal["refuse", "decide-and-mark-gap"]
 Kernel = Literal["auto", "c", "numpy"]
 
 
@@ -30,7 +31,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``durability``: with ``commit`` an answer leaves after its record is durable on disk; with
     ``interval`` when its record is queued, and records are made durable every ``interval_ms``: a
-    crash, a power cut or a full disk may take the last of them.
+    crash, a power cut or a full disk may take the last of them. ``on_ledger_failure``: a decision
+    that can't be recorded is not made, or it is answered and a signed act says how many were.
     """
 
     registry: str  #: address of the registry
@@ -53,6 +55,10 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 2
     durability: Durability = "commit"
     interval_ms: int = 50
+    on_ledger_failure: OnLedgerFailure = "refuse"
+    gap_key: str = ""  #: private key that signs gap records; needed to mark gaps
+    shed_below_bytes: int = 0  #: room on the ledger's disk below which decisions are not recorded
+    settle_s: float = 60.0  #: between two looks for shards without an owner
     registry_password: str | None = None
     state: str = "memory:"  #: address of the state of window features
     state_folder: str = ""  #: of snapshots of state in memory; nothing keeps none

@@ -20,6 +20,7 @@ from baluarte.apps.scoring.access import Access
 from baluarte.apps.scoring.champions import Champions
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.door import Door
+from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.openapi import Readiness
@@ -29,6 +30,7 @@ from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.apps.scoring.settling import Settler
 from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
@@ -79,6 +81,8 @@ class Worker:
         )
         self._keeper: WindowKeeper | None = None
         self._recorder: Recorder | None = None
+        self._gaps: Gaps | None = None
+        self._settler: Settler | None = None
         self._door: Door | None = None
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -90,7 +94,9 @@ class Worker:
                 durability=settings.durability,
                 interval_s=settings.interval_ms / 1000,
                 counts=self._counts,
+                shed_below_bytes=settings.shed_below_bytes,
             )
+            self._gaps = self._open_gaps(self._recorder)
         plane = Plane(
             champions=self._champions,
             recorder=self._recorder,
@@ -99,6 +105,10 @@ class Worker:
             counts=self._counts,
             loop=loop,
             people=self._people,
+            gaps=self._gaps,
+        )
+        self._settler = Settler(
+            functools.partial(wiring.open_ledger_keeper, settings.ledger), every_s=settings.settle_s
         )
         self._keeper = WindowKeeper(
             champions=self._champions,
@@ -146,11 +156,29 @@ class Worker:
         self._access.stop()
         if self._keeper is not None:
             self._keeper.stop()
+        if self._settler is not None:
+            self._settler.stop()
+        if self._gaps is not None:
+            self._gaps.mark_last()
         if self._recorder is not None:
             self._recorder.close()
         if self._keeper is not None:
             self._keeper.keep()
         self._people.close()
+
+    def _open_gaps(self, recorder: Recorder) -> Gaps | None:
+        """What marks gaps; None where nothing is decided that can't be recorded.
+
+        Raises:
+            TrustError: the key of gap records is not trusted, or can't be read.
+        """
+        settings = self._settings
+        if settings.on_ledger_failure == "refuse":
+            return None
+        signer = wiring.open_signer(settings.gap_key, settings.trusted)
+        gaps = Gaps(recorder, signer=signer, clock=self._clock, counts=self._counts)
+        recorder.on_turn = gaps.mark
+        return gaps
 
     def _open_windows(self, contract: Contract) -> Windowed | None:
         if not contract.windows:
