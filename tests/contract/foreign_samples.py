@@ -347,6 +347,7 @@ def skops() -> list[Sample]:
             output=machine.decision_function(texts),
         )
     )
+    samples += ensembles(rows[known][:, :3].copy(), y[known])
     extra = ExtraTreesClassifier(4, max_depth=4, random_state=0).fit(rows[:, :3], y)
     samples.append(
         Sample(
@@ -356,6 +357,59 @@ def skops() -> list[Sample]:
             output=extra.predict_proba(rows[:, :3])[:, 1],
         )
     )
+    return samples
+
+
+def ensembles(rows: np.ndarray, y: np.ndarray) -> list[Sample]:
+    """Estimators of estimators, on numbers without missing values."""
+    sio = pytest.importorskip("skops.io")
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import (
+        AdaBoostClassifier,
+        GradientBoostingClassifier,
+        IsolationForest,
+        RandomForestClassifier,
+        StackingClassifier,
+        VotingClassifier,
+    )
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    X = np.nan_to_num(rows, nan=0.3)
+    line = make_pipeline(StandardScaler(), LogisticRegression())
+    forest = RandomForestClassifier(3, max_depth=3, random_state=0)
+    boosted = GradientBoostingClassifier(n_estimators=3, max_depth=2, random_state=0)
+    machine = CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC()), cv=2)
+    both = [("line", line), ("forest", forest), ("dropped", "drop")]
+    kinds = {
+        "vote": VotingClassifier(
+            [*both, ("boosted", boosted)], voting="soft", weights=[2, 1, 9, 1]
+        ),
+        "stack": StackingClassifier([("line", line), ("machine", machine)], cv=2, passthrough=True),
+        "scores": StackingClassifier(
+            [("boosted", boosted), ("votes", AdaBoostClassifier(n_estimators=3))],
+            cv=2,
+            stack_method="decision_function",
+        ),
+        "calibrated": CalibratedClassifierCV(forest, cv=2),
+    }
+    samples = []
+    for kind, model in kinds.items():
+        model.fit(X, y)
+        stacked = hasattr(model, "final_estimator_")
+        said = model.decision_function(X) if stacked else model.predict_proba(X)[:, 1]
+        data = sio.dumps(model)
+        samples.append(Sample(name=f"{kind}.skops", data=data, rows=X, output=said, missing=False))
+    alone = IsolationForest(n_estimators=6, max_features=2, max_samples=64, random_state=0).fit(X)
+    length = sum(
+        2.0 * (np.log(n - 1.0) + np.euler_gamma) - 2.0 * (n - 1.0) / n
+        for n in [float(alone.max_samples_)] * 6
+    )
+    said = np.log2(-alone.score_samples(X)) * length
+    data = sio.dumps(alone)
+    samples.append(Sample(name="alone.skops", data=data, rows=X, output=said, missing=False))
     return samples
 
 

@@ -22,6 +22,7 @@ from baluarte.methods.foreign_columns import (
 from baluarte.methods.protobuf import Message
 from baluarte.methods.readers.lightgbm_text import LightGBMText
 from baluarte.methods.readers.pmml import Pmml
+from baluarte.methods.readers.skops import Skops
 from baluarte.methods.xml_tree import read_xml
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -141,6 +142,35 @@ def test_trees_with_linear_leaves_are_refused_and_say_why() -> None:
     text = lgb.train(options, lgb.Dataset(X, X[:, 0] > 0), 2).model_to_string().encode()
     with pytest.raises(DataError, match="linear"):
         LightGBMText().read(text, positive=None, where="m.txt")
+
+
+@pytest.mark.parametrize("kind", ["majority", "steps", "no probability", "a forest on top"])
+def test_an_ensemble_that_is_no_stack_of_sums_is_refused_with_what_to_do(kind: str) -> None:
+    sio = pytest.importorskip("skops.io")
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 2))
+    forest = RandomForestClassifier(2, max_depth=2, random_state=0)
+    line, machine = ("line", LogisticRegression()), ("machine", LinearSVC())
+    made, said = {
+        "majority": (VotingClassifier([line, ("forest", forest)]), "voting='soft'"),
+        "steps": (CalibratedClassifierCV(forest, method="isotonic", cv=2), "Adopt the estimator"),
+        "no probability": (
+            VotingClassifier([line, machine], voting="soft"),
+            "no function of its score",
+        ),
+        "a forest on top": (
+            StackingClassifier([line, machine], final_estimator=forest, cv=2),
+            "Use LogisticRegression",
+        ),
+    }[kind]
+    data = sio.dumps(made.fit(X, (X[:, 0] > 0).astype(int)))
+    with pytest.raises(DataError, match=said):
+        Skops().read(data, positive=None, where="m.skops")
 
 
 def test_a_booster_of_an_objective_of_ones_own_is_read() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ SUPPORTED = (
     "HistGradientBoostingClassifier",
     "MLPClassifier",
     "SVC",
+    *("CalibratedClassifierCV", "IsolationForest", "StackingClassifier", "VotingClassifier"),
     *sorted(_LINEAR),
     *sorted(_LINEAR_NUMBERS),
 )
@@ -56,7 +57,8 @@ class Estimated:
         column: of what the method gives; None where it gives one number a row.
         sign: of what it gives.
         columns: what trees read.
-        dense: the draft of a kernel machine or network from rows, which is no sum of trees.
+        dense: the draft of what is no sum of trees and weighted columns, from rows.
+        then: what is done to what the method gives, before its sign.
     """
 
     sum: Additive
@@ -66,6 +68,7 @@ class Estimated:
     column: int | None = None
     sign: float = 1.0
     dense: Callable[[Matrix], Draft] | None = None
+    then: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
 
 
 def estimated(model: Any, columns: list[Column], positive: str | None, where: str) -> Estimated:
@@ -104,24 +107,24 @@ def _shares(
 ) -> Estimated:
     place = _class(model, positive, where)
     trees = [one.tree_ for one in model.estimators_] if forest else [model.tree_]
-    single = _single(columns)
-    shares = tuple(_tree(tree, tree.value[:, 0, place] / len(trees), single) for tree in trees)
+    seen = single(columns)
+    shares = tuple(grown(tree, tree.value[:, 0, place] / len(trees), seen) for tree in trees)
     return Estimated(
         sum=Additive(trees=shares),
         scale="probability",
         says="predict_proba",
         column=place,
-        columns=tuple(single),
+        columns=tuple(seen),
     )
 
 
 def _gradient_boosted(model: Any, columns: list[Column], sign: float) -> Estimated:
-    rate, single = float(model.learning_rate), _single(columns)
-    grown = tuple(
-        _tree(stage[0].tree_, sign * rate * stage[0].tree_.value[:, 0, 0], single)
+    rate, seen = float(model.learning_rate), single(columns)
+    stages = tuple(
+        grown(stage[0].tree_, sign * rate * stage[0].tree_.value[:, 0, 0], seen)
         for stage in model.estimators_
     )
-    return _boosted(Additive(base=sign * _start(model), trees=grown), single, sign, "log-odds")
+    return _boosted(Additive(base=sign * _start(model), trees=stages), seen, sign, "log-odds")
 
 
 def _histogram_boosted(model: Any, columns: list[Column], sign: float) -> Estimated:
@@ -139,18 +142,18 @@ def _adaboost(model: Any, columns: list[Column], sign: float) -> Estimated:
     """Each tree votes with its weight. Source: Zhu et al., Statistics and Its Interface 2, 2009."""
     trees = [one.tree_ for one in model.estimators_]
     weights = model.estimator_weights_[: len(trees)]
-    single = _single(columns)
-    grown = tuple(
-        _tree(
+    seen = single(columns)
+    stages = tuple(
+        grown(
             tree,
             sign
             * (2.0 * weight / weights.sum())
             * np.where(np.argmax(tree.value[:, 0, :], axis=1) == 1, 1.0, -1.0),
-            single,
+            seen,
         )
         for tree, weight in zip(trees, weights, strict=True)
     )
-    return _boosted(Additive(trees=grown), single, sign, "raw")
+    return _boosted(Additive(trees=stages), seen, sign, "raw")
 
 
 def _boosted(found: Additive, columns: list[Column], sign: float, scale: Scale) -> Estimated:
@@ -187,7 +190,7 @@ def _dense(model: Any, columns: list[Column], sign: float) -> Estimated:
     )
 
 
-def _single(columns: list[Column]) -> list[Column]:
+def single(columns: Sequence[Column]) -> list[Column]:
     """As scikit-learn's trees see them: rounded to float32."""
     return [column.then(InFloat32()) for column in columns]
 
@@ -213,15 +216,24 @@ def _class(model: Any, positive: str | None, where: str) -> int:
     return names.index(positive)
 
 
-def _sign(model: Any, positive: str | None, where: str) -> float:
-    """1 where the model's score is of the attack, -1 where it is of the other of two classes."""
+def second_of_two(model: Any, positive: str | None, where: str) -> int:
+    """The number of the class that is the attack: 1, unless the first of the two is named.
+
+    Raises:
+        DataError: not two classes, or none of this name.
+    """
     if len(model.classes_) != 2:
         raise DataError(
             f"a {type(model).__name__} of {len(model.classes_)} classes has no additive score",
             where=where,
             hint="Train it with two classes (attack or not), or one against the rest.",
         )
-    return 1.0 if _class(model, positive, where) == 1 else -1.0
+    return _class(model, positive, where)
+
+
+def _sign(model: Any, positive: str | None, where: str) -> float:
+    """1 where the model's score is of the attack, -1 where it is of the other of two classes."""
+    return 1.0 if second_of_two(model, positive, where) == 1 else -1.0
 
 
 def _start(model: Any) -> float:
@@ -236,7 +248,12 @@ def _start(model: Any) -> float:
     return float(np.ravel(model._raw_predict_init(row))[0])  # noqa: SLF001 - it has no public name
 
 
-def _tree(tree: Any, value: NDArray[np.float64], columns: list[Column]) -> ForeignTree:
+def grown(tree: Any, value: NDArray[np.float64], columns: Sequence[Column]) -> ForeignTree:
+    """A tree of scikit-learn's with its leaves' values.
+
+    Raises:
+        ValueError: a node reads a column or names a child that there isn't.
+    """
     size = int(tree.node_count)
     left = np.asarray(tree.children_left, dtype=np.int64)
     feature = np.asarray(tree.feature, dtype=np.int64)

@@ -137,7 +137,7 @@ def draft_of_isolation_forest(forest: Any) -> Draft:
     """
     trees = [estimator.tree_ for estimator in forest.estimators_]
     values = [
-        -(_depth(tree) + average_path_length(tree.n_node_samples.astype(np.float64)))
+        -(depths(tree) + average_path_length(tree.n_node_samples.astype(np.float64)))
         for tree in trees
     ]
     part = draft_trees(trees, values, columns=forest.estimators_features_)
@@ -154,7 +154,7 @@ def average_path_length(n: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(n > 2, length, np.where(n == 2, 1.0, 0.0))
 
 
-def _depth(tree: Any) -> NDArray[np.float64]:
+def depths(tree: Any) -> NDArray[np.float64]:
     """Cuts from the root to each node; scikit-learn numbers a node before its children."""
     depth = np.zeros(tree.node_count)
     for node in np.flatnonzero(tree.children_left >= 0):

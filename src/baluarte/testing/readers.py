@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.adopted import Compared, certify, sealed
 from baluarte.core.certificate import Certificate
-from baluarte.core.program.draft import Draft, DraftLinear, DraftPart, DraftTrees
+from baluarte.core.program.draft import Draft, DraftLinear, DraftPart, DraftStack, DraftTrees
 from baluarte.core.program.draft_dense import DraftKernel, DraftNetwork
 from baluarte.core.program.draft_value import n_terms, value
 from baluarte.core.program.evaluate import Evaluator
@@ -103,7 +103,8 @@ def trap_rows(model: ForeignModel, rows: Matrix, *, n: int, missing: bool = True
 def _near(draft: Draft, column: int) -> NDArray[np.float64]:
     found = [np.array(_EDGES)]
     linear = False
-    for part in draft.parts:
+    parts = _plain(draft)
+    for part in parts:
         if isinstance(part, DraftTrees):
             found.append(part.threshold[part.feature == column])
         elif (ranged := _ranged(part)) is not None:
@@ -114,12 +115,23 @@ def _near(draft: Draft, column: int) -> NDArray[np.float64]:
     cuts = cuts[np.isnan(cuts) | (np.abs(cuts) <= FLOAT32_MAX)]
     near = np.concatenate([cuts, np.nextafter(cuts, np.inf), np.nextafter(cuts, -np.inf)])
     if linear:  # beyond the range of a linear term its value is the range's end
-        for part in draft.parts:
+        for part in parts:
             ranged = _ranged(part)
             if ranged is not None:
                 mine = ranged.column == column
                 near = np.clip(near, ranged.low[mine].max(), ranged.high[mine].min())
     return near if len(near) else np.zeros(1)
+
+
+def _plain(draft: Draft) -> list[DraftPart]:
+    """The parts, those of a stack's members in its place."""
+    found: list[DraftPart] = []
+    for part in draft.parts:
+        if isinstance(part, DraftStack):
+            found += [own for member in part.members for own in _plain(member.draft)]
+        else:
+            found.append(part)
+    return found
 
 
 def _ranged(part: DraftPart) -> DraftLinear | Inputs | None:

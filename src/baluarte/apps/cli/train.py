@@ -67,13 +67,19 @@ def tell_training(screen: Screen, candidate: Candidate, *, seconds: float) -> No
     """What the search chose and what it reaches on tuning rows."""
     training = candidate.training
     chosen = " + ".join(f"{m.weight:.3g}·{m.model}" for m in training.members)
+    if any(isinstance(m.slope, float) for m in training.members):
+        chosen = "vote of " + ", ".join(m.model for m in training.members)
     figures = {figure.name: figure.value for figure in training.rehearsal}
     recall = f", recall {figures['recall']:.3f} on tuning rows" if "recall" in figures else ""
     stopped = " (stopped by the clock)" if training.stopped_early else ""
+    pruned = sum(trial.pruned for trial in training.trials)
+    broken_off = f", {pruned} broken off" if pruned else ""
     screen.item(
         "Train",
-        f"{len(training.trials)} trials{stopped}, {seconds:.0f} s    best: {chosen}{recall}",
+        f"{len(training.trials)} trials{broken_off}{stopped}, {seconds:.0f} s    best: {chosen}{recall}",
     )
+    if shown := training.faithfulness.get("monotone"):
+        screen.item("", f"shown on the sealed program, for every row: {shown}", "kept")
     screen.data(
         trials=len(training.trials),
         members=[{"model": m.model, "weight": m.weight} for m in training.members],

@@ -25,19 +25,24 @@ from baluarte.methods.foreign_inputs import Inputs
 from baluarte.methods.foreign_text import refuse_damaged
 from baluarte.methods.libraries import library
 from baluarte.methods.sklearn_columns import Transformers
-from baluarte.methods.sklearn_models import Estimated, estimated
+from baluarte.methods.sklearn_ensembles import Place, whole
+from baluarte.methods.sklearn_models import Estimated
 from baluarte.ports import ForeignModel, Matrix
 
 _MAX_UNPACKED = 2 << 30  #: bytes
 _MAX_MEMBERS = 100_000
 _TRUSTED = (
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
 )
-"""Beside what skops trusts by itself: the kind of a number, what fitted a network, arrays of trees.
+"""Beside what skops trusts by itself: the kind of a number, what fitted a network, arrays of trees,
+the two numbers of a sigmoid, and the table of an ensemble's members by name.
 
 The library walks a tree without looking where it points. Nothing is asked of it before every node
 was checked here.
@@ -62,12 +67,9 @@ class Skops:
             inputs = Inputs(names=names or [None] * n, where=where)
             walk = Transformers(inputs=inputs)
             steps = model.steps if type(model).__name__ == "Pipeline" else [("model", model)]
-            vector = walk.start()
-            for _, step in steps[:-1]:
-                vector = walk.take(step, vector)
             last = steps[-1][1]
-            columns = walk.numbers(vector)
-            found = estimated(last, columns, positive, where)
+            found = whole(model, Place(walk, walk.start(), where), positive)
+            columns = found.columns
             undefined = () if _takes_missing(last) else range(len(columns))
             return SkopsModel(
                 read_as=f"scikit-learn {_version(model)}, {type(last).__name__}",
@@ -116,6 +118,7 @@ class SkopsModel:
                 "(handle_unknown='ignore', an imputer).",
             ) from error
         margin = said if self.found.column is None else said[:, self.found.column]
+        margin = margin if self.found.then is None else self.found.then(margin)
         sklearn = library("sklearn")
         return LibraryOutput(
             library="scikit-learn",
