@@ -76,7 +76,8 @@ def tell_training(screen: Screen, candidate: Candidate, *, seconds: float) -> No
     broken_off = f", {pruned} broken off" if pruned else ""
     screen.item(
         "Train",
-        f"{len(training.trials)} trials{broken_off}{stopped}, {seconds:.0f} s    best: {chosen}{recall}",
+        f"{len(training.trials)} trials{broken_off}{stopped}, {seconds:.0f} s    "
+        f"best: {chosen}{recall}",
     )
     if shown := training.faithfulness.get("monotone"):
         screen.item("", f"shown on the sealed program, for every row: {shown}", "kept")
