@@ -7,6 +7,7 @@ conformance suite lives in :mod:`baluarte.testing` and runs over every registere
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import PurePath
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
@@ -23,7 +24,8 @@ from baluarte.core.envelope import Subject
 from baluarte.core.erasure import Erasure
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, GateResult
-from baluarte.core.keys import PublicKey
+from baluarte.core.keys import Algorithm, PublicKey
+from baluarte.core.note_keys import NoteKey
 from baluarte.core.program.draft import Draft
 from baluarte.core.proof_rows import ProofRows
 from baluarte.core.raw_column import RawColumn
@@ -32,6 +34,7 @@ from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.core.retention import Dropped, RecordClass
 from baluarte.core.schema import Schema
 from baluarte.core.search import FitTask, SearchBudget, Trial
+from baluarte.core.tiles import Tree
 from baluarte.core.windows import Seen, Told, WindowCounts
 
 Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
@@ -513,8 +516,40 @@ class Sink(Protocol):
         ...
 
 
+class PrivateKey(Protocol):
+    """A private key that was opened."""
+
+    public_key: bytes  #: raw
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature over the message."""
+        ...
+
+
+class SignatureKind(Protocol):
+    """One algorithm of signatures: one file in ``adapters/signers``."""
+
+    name: ClassVar[Algorithm]
+
+    def generate(self) -> tuple[bytes, bytes]:
+        """A new private key as PEM (PKCS 8), and its raw public key."""
+        ...
+
+    def open(self, pem: bytes, *, where: str) -> PrivateKey:
+        """The private key in a PEM.
+
+        Raises:
+            TrustError: it is none, or of another kind.
+        """
+        ...
+
+    def holds(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        """Whether the signature over the message is by this key; False for what is malformed."""
+        ...
+
+
 class Signer(Protocol):
-    """Makes signatures: one file in ``adapters/signers``."""
+    """Makes signatures with one key."""
 
     name: ClassVar[str]
 
@@ -633,6 +668,26 @@ class Disk(Protocol):
         ...
 
 
+class WitnessStore(Protocol):
+    """What a witness knows of logs and saw of each."""
+
+    def keys_of(self, origin: str) -> tuple[NoteKey, ...]:
+        """The keys of one log; none where it isn't known."""
+        ...
+
+    def last(self, origin: str) -> bytes | None:
+        """The checkpoint that was cosigned last, as a note."""
+        ...
+
+    def keep(self, origin: str, note: bytes) -> None:
+        """Remember a checkpoint, durably before this returns."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Within, nobody else replaces what was seen."""
+        ...
+
+
 class Room(NamedTuple):
     """The room that a shard has, and the disk beside it."""
 
@@ -721,8 +776,28 @@ class LedgerReader(Protocol):
         """
         ...
 
-    def leaf_hashes(self, tag: str, stop: int | None = None) -> Sequence[bytes]:
-        """Leaf hashes of the first ``stop`` records (all when None), for proofs."""
+    def leaf_hashes(self, tag: str, stop: int | None = None, *, start: int = 0) -> Sequence[bytes]:
+        """Leaf hashes of the records from ``start`` up to ``stop`` (all when None)."""
+        ...
+
+    def tree(self, tag: str, *, fresh: bool = False) -> Tree:
+        """The Merkle tree over a shard's durable records; a proof reads a few of its hashes.
+
+        Args:
+            fresh: make what is kept of it for speed again from the leaves.
+        """
+        ...
+
+    def heads(self) -> list[bytes]:
+        """Entries of the log of heads, in order: what was signed of the shards, line by line."""
+        ...
+
+    def add_heads(self, entries: Sequence[bytes], *, after: int) -> None:
+        """Append to the log of heads, durably, where it has ``after`` entries.
+
+        Raises:
+            OutsideError: it has another number by now: somebody else signs at this moment.
+        """
         ...
 
     def notes(self, tag: str | None) -> list[bytes]:
@@ -732,7 +807,7 @@ class LedgerReader(Protocol):
     def put_note(self, tag: str | None, number: int, note: bytes) -> None:
         """Keep a signed checkpoint under its size (of a shard) or time (over all heads).
 
-        The one thing that is written here: it stands beside the records and needs no lock.
+        It stands beside the records and needs no lock.
         """
         ...
 

@@ -16,17 +16,18 @@ from baluarte.core.nearest import did_you_mean
 from baluarte.errors import ContractError
 
 if TYPE_CHECKING:
+    from baluarte.adapters.key_files import FileSigner, GivenKeys, TrustedKeys
     from baluarte.adapters.keystores.sqlite import SqliteKeys
     from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
-    from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
     from baluarte.adapters.stores.accounts import SqliteAccounts
     from baluarte.adapters.stores.folder import FolderBundles
+    from baluarte.core.keys import Algorithm, PublicKey
     from baluarte.core.window_plan import WindowPlan
-    from baluarte.ports import ModelReader, Progress, Search, WindowState
+    from baluarte.ports import ModelReader, Progress, Search, SignatureKind, WindowState
 
 Kernel = Literal["auto", "c", "numpy"]
 Password = Callable[[], str | None]  #: reads a secret when it is needed
@@ -276,16 +277,51 @@ def open_people(address: str, master: str) -> SqliteKeys:
     return SqliteKeys(Path(path), MasterKeys(master, where="workspace.toml: keys.people"))
 
 
+@cache
+def signature_kind(algorithm: Algorithm) -> SignatureKind:
+    """Makes, opens and checks keys of an algorithm."""
+    kind: SignatureKind = plugin("signers", algorithm, where="keys")
+    return kind
+
+
 def open_verifier(trusted: str | Path) -> TrustedKeys:
     """Checks signatures by the public keys in a folder."""
-    from baluarte.adapters.signers.ed25519 import TrustedKeys  # noqa: PLC0415 - named by address
+    from baluarte.adapters.key_files import TrustedKeys  # noqa: PLC0415 - named by address
 
-    return TrustedKeys(Path(trusted))
+    return TrustedKeys(Path(trusted), signature_kind)
 
 
-def open_signer(private: str | Path, trusted: str | Path) -> Ed25519Signer:
+def open_given_keys(keys: list[PublicKey]) -> GivenKeys:
+    """Checks signatures by public keys that are at hand."""
+    from baluarte.adapters.key_files import GivenKeys  # noqa: PLC0415 - loads signers
+
+    return GivenKeys(keys, signature_kind)
+
+
+def open_signer(private: str | Path, trusted: str | Path) -> FileSigner:
     """Signs with the private key at this path, whose public record must be trusted."""
-    from baluarte.adapters.signers.ed25519 import open_signer as open_key  # noqa: PLC0415 - likewise
+    from baluarte.adapters.key_files import open_signer as open_key  # noqa: PLC0415 - likewise
 
     path = Path(private)
-    return open_key(path.parent, Path(trusted), path.stem)
+    return open_key(path.parent, Path(trusted), path.stem, signature_kind)
+
+
+def create_key(
+    private: Path,
+    trusted: Path,
+    *,
+    algorithm: Algorithm = "ed25519",
+    not_before: int,
+    not_after: int,
+) -> PublicKey:
+    """Make a key pair: the private key at this path, the public one trusted under its name."""
+    from baluarte.adapters.key_files import create_key as create  # noqa: PLC0415 - likewise
+
+    return create(
+        private.parent,
+        trusted,
+        private.stem,
+        signature_kind(algorithm),
+        not_before=not_before,
+        not_after=not_after,
+    )

@@ -18,7 +18,6 @@ from typing import Any, Self
 import msgspec
 
 from baluarte import wiring
-from baluarte.adapters.signers.ed25519 import create_key
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.scoring.guard import Token, make_token
 from baluarte.apps.scoring.settings import Limits, ServeSettings
@@ -92,10 +91,9 @@ class Workplace:
     def __post_init__(self) -> None:
         now = SystemClock().now_us()
         self.token = make_token(now_us=now)
-        create_key(
-            self.root / "keys",
+        wiring.create_key(
+            self.root / "keys" / "test.key",
             self.root / "trusted",
-            "test",
             not_before=now - 1_000_000,
             not_after=now + 3_600_000_000,
         )

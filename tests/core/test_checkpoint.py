@@ -15,7 +15,6 @@ from baluarte.core.checkpoint import (
     NoteSignature,
     ShardHead,
     heads_checkpoint,
-    key_hash,
     note_of,
     read_heads,
     read_note,
@@ -36,12 +35,6 @@ def test_a_note_has_the_form_of_the_specification() -> None:
         f"baluarte/ledger/00ff00\n12\n{base64.b64encode(ROOT).decode()}\nat 1700\n\n"
         f"— demo {encoded}\n"
     )
-
-
-def test_the_key_hash_is_that_of_the_signed_note_specification() -> None:
-    # The vkey of the specification's example: PeterNeumann+c74f20a3+…
-    key = base64.b64decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
-    assert key_hash("PeterNeumann", key[1:]).hex() == "c74f20a3"
 
 
 @given(

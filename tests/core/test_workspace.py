@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from baluarte.core.workspace import (
+    Checkpoints,
     DetectorEntry,
     Secret,
     Workspace,
@@ -171,12 +172,54 @@ def test_the_guide_shows_a_workspace_with_every_default_named() -> None:
         detectors={},
         serve=msgspec.structs.replace(workspace.serve, token=None),
         stores=msgspec.structs.replace(workspace.stores, password=None),
-        keys=msgspec.structs.replace(workspace.keys, gap=None),
+        keys=msgspec.structs.replace(workspace.keys, gap=None, second=None),
+        checkpoints=Checkpoints(),
     )
     assert plain == Workspace()
-    for section in ("stores", "keys", "limits", "watch", "serve"):
+    for section in ("stores", "keys", "checkpoints", "limits", "watch", "serve"):
         keys = set(msgspec.structs.asdict(getattr(Workspace(), section)))
         assert keys == set(tomllib.loads(shown)[section])
+
+
+VKEY = (  # made for this test
+    "witness.example/w1+f7b7c82d+BJ44odNVOGyFGFm3ZXx4SadNFanMNrob/0xz+M6xaxQb"
+)
+
+
+def test_witnesses_are_read_with_their_keys() -> None:
+    text = f"""
+[checkpoints]
+origin = "bank.example/ledger"
+quorum = 1
+[[checkpoints.witnesses]]
+key = "{VKEY}"
+url = "http://127.0.0.1:8319"
+"""
+    said = parse_workspace(text, where="w").checkpoints
+    assert (said.origin, said.quorum) == ("bank.example/ledger", 1)
+    assert [(one.key, one.url) for one in said.witnesses] == [(VKEY, "http://127.0.0.1:8319")]
+
+
+def test_witnesses_that_can_not_be_are_refused_with_their_place() -> None:
+    log = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+    text = f"""
+[checkpoints]
+origin = "a b"
+quorum = 4
+witnesses = [{{ key = "{VKEY}" }}, {{ key = "{VKEY}" }}, {{ key = "{log}" }}, {{ key = "x" }}]
+"""
+    said = "\n".join(faults(text))
+    assert "checkpoints.origin" in said
+    text = text.replace("a b", "ab")
+    said = "\n".join(faults(text))
+    for part in (
+        "two witnesses named witness.example/w1",
+        "expected a witness's key",
+        "expected NAME+ID+KEY",
+    ):
+        assert part in said
+    text = f"[checkpoints]\nquorum = 2\nwitnesses = [{{ key = '{VKEY}' }}]\n"
+    assert "expected at most the number of witnesses, 1; found 2" in "\n".join(faults(text))
 
 
 def test_the_schema_for_editors_is_the_one_committed() -> None:

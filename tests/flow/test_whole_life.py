@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from baluarte.adapters.signers.ed25519 import read_public_key
+from baluarte.adapters.key_files import read_public_key
 from baluarte.apps.cli.main import main
 from baluarte.core.checkpoint import key_hash, read_note, text_of
 from baluarte.core.merkle import leaf_hash, verify_inclusion

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from baluarte.core.checkpoint import read_note, signed_at
+from baluarte.core.checkpoint import HEADS_ORIGIN, read_note, signed_at
 from baluarte.core.decision import ActRecord
 from baluarte.core.ids import format_ids
 from baluarte.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
-from baluarte.errors import TrustError
+from baluarte.errors import OutsideError, TrustError
 from baluarte.stages.checkpoint import checkpoint
-from baluarte.stages.verify import LedgerReport, verify_ledger, verify_note
+from baluarte.stages.notes import verify_note
+from baluarte.stages.verify import LedgerReport, verify_ledger
 from baluarte.testing.clock import START_US, FixedClock
 from baluarte.testing.signers import MemorySigner, MemoryVerifier
 from baluarte.testing.stores import MemoryLedger
@@ -129,7 +130,7 @@ def test_a_checkpoint_by_a_stranger_or_for_another_log_does_not_count(place: Pla
     with pytest.raises(TrustError, match="expected a checkpoint of"):
         verify_note(note, place.verifier, origin="baluarte/ledger")
     place.ledger.put_note(None, 0, note)
-    assert "expected a checkpoint of baluarte/ledger" in place.words()
+    assert f"expected a checkpoint over all shards, found one of {origin}" in place.words()
 
 
 def test_a_changed_checkpoint_does_not_count(place: Place) -> None:
@@ -173,10 +174,84 @@ def test_a_record_is_proved_against_a_checkpoint_without_the_others(place: Place
     verify_inclusion(leaf_hash(act(3)), 3, head.size, proof, head.root)
 
 
+def test_the_log_of_heads_is_only_added_to_and_signed_as_a_whole(place: Place) -> None:
+    assert place.verify().n_entries == 3  # both shards, then the one that grew
+    notes = [read_note(note, where="x")[0] for note in place.ledger.notes(None)]
+    assert [(note.origin, note.size) for note in notes] == [(HEADS_ORIGIN, 2), (HEADS_ORIGIN, 3)]
+    place.clock.advance(1)
+    place.sign()  # nothing new: a fresh signature over the same log
+    assert place.verify().n_entries == 3
+    assert place.verify().all_faults == ()
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_changed_log_of_heads_is_noticed_and_never_signed(place: Place, index: int) -> None:
+    heads = place.ledger.kept_heads
+    before = heads[index]
+    for other in (b"", b"x", before.replace(b"/", b"+"), before + b"0", b"0" + before):
+        heads[index] = other
+        if other != before:
+            assert place.verify().all_faults
+            with pytest.raises(TrustError):
+                place.sign()
+    heads[index] = before
+    assert place.verify().all_faults == ()
+
+
+def test_a_log_of_heads_that_was_cut_or_shrinks_is_noticed(place: Place) -> None:
+    heads = place.ledger.kept_heads
+    last = heads.pop()
+    assert "covers 3 entries of the log of heads, found 2" in place.words()
+    heads += [last, heads[0]]
+    assert "had 10 records before, and 6 here" in place.words()
+
+
+def test_a_ledger_that_was_rolled_back_is_found_by_a_checkpoint_kept_elsewhere(
+    place: Place,
+) -> None:
+    kept = place.ledger.notes(None)[-1]
+    older = MemoryLedger()  # as it was at the first checkpoint, all of it
+    for tag, records in place.ledger.kept.items():
+        older.kept[tag] = records[:6]
+        for note in place.ledger.notes(tag)[:1]:
+            older.put_note(tag, 6, note)
+    older.kept_heads = place.ledger.kept_heads[:2]
+    older.put_note(None, 1, place.ledger.notes(None)[0])
+    assert verify_ledger(older, place.verifier).all_faults == ()
+    (fault,) = verify_ledger(older, place.verifier, kept=[kept]).all_faults
+    assert "covers 3 entries of the log of heads, found 2" in fault.message
+    assert fault.where == "the checkpoint kept elsewhere"
+
+
+def test_a_ledger_that_was_forked_is_found_by_a_checkpoint_kept_elsewhere(place: Place) -> None:
+    kept = place.ledger.notes(None)[-1]
+    fork = Place()  # the same key, the same times, one other record
+    fork.ledger = MemoryLedger()
+    shards = [fork.ledger.open_shard(), fork.ledger.open_shard()]
+    shards[0].append([act(i) for i in (0, 1, 2, 99, 4, 5, 6, 7, 8, 9)])
+    shards[1].append([act(i) for i in range(5)])
+    for shard in shards:
+        shard.commit()
+    fork.sign()
+    fork.clock.advance(1)
+    shards[1].append([act(5)])
+    shards[1].commit()
+    fork.sign()
+    assert fork.verify().all_faults == ()
+    assert verify_ledger(fork.ledger, place.verifier, kept=[kept]).all_faults
+
+
+def test_two_who_sign_at_once_do_not_lose_a_head(place: Place) -> None:
+    with pytest.raises(OutsideError) as caught:
+        place.ledger.add_heads([b"late"], after=2)
+    assert caught.value.retryable
+    assert len(place.ledger.heads()) == 3
+
+
 def test_an_empty_ledger_holds_and_can_be_signed() -> None:
     ledger, signer, clock = MemoryLedger(), MemorySigner(), FixedClock()
     ledger.open_shard()
     verifier = MemoryVerifier(signer.key)
-    whole = checkpoint(ledger, signer=signer, verifier=verifier, clock=clock)
+    whole = checkpoint(ledger, signer=signer, verifier=verifier, clock=clock).checkpoint
     assert whole.size == 0
     assert verify_ledger(ledger, verifier).all_faults == ()

@@ -170,6 +170,16 @@ class Place:
         secret = self.workspace.keys.gap
         return self.signing if secret is None else self._private_key(secret, "keys.gap")
 
+    @property
+    def second_key(self) -> Path | None:
+        """The further private key that signs checkpoints, if there is one.
+
+        Raises:
+            ContractError: it is given by an environment variable that is not set.
+        """
+        secret = self.workspace.keys.second
+        return None if secret is None else self._private_key(secret, "keys.second")
+
     def _private_key(self, secret: Secret, name: str) -> Path:
         if secret.file is not None:
             return self.at(secret.file)

@@ -20,18 +20,21 @@ from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.gap import GAP_INDEX
 from baluarte.core.ids import parse_id
-from baluarte.core.keys import only_key
+from baluarte.core.keys import PublicKey, only_key
+from baluarte.core.note_keys import read_vkey
 from baluarte.errors import DataError
 from baluarte.ports import Progress
+from baluarte.stages.checkpoint import Signed, checkpoint
 from baluarte.stages.index import refresh
+from baluarte.stages.notes import WitnessPolicy
 from baluarte.stages.unseal import Unsealer
 
 if TYPE_CHECKING:
+    from baluarte.adapters.key_files import FileSigner, TrustedKeys
     from baluarte.adapters.keystores.sqlite import SqliteKeys
     from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
-    from baluarte.adapters.signers.ed25519 import Ed25519Signer, TrustedKeys
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
     from baluarte.adapters.stores.accounts import SqliteAccounts
@@ -115,9 +118,38 @@ class Session:
         return wiring.open_verifier(self.place.trusted)
 
     @cached_property
-    def signer(self) -> Ed25519Signer:
+    def signer(self) -> FileSigner:
         """The key that seals."""
         return wiring.open_signer(self.place.signing, self.place.trusted)
+
+    @cached_property
+    def also(self) -> tuple[FileSigner, ...]:
+        """The further key that signs checkpoints, where the workspace names one."""
+        second = self.place.second_key
+        return () if second is None else (wiring.open_signer(second, self.place.trusted),)
+
+    @cached_property
+    def witnesses(self) -> WitnessPolicy:
+        """Whose cosignatures count, and how many a checkpoint needs."""
+        said = self.place.workspace.checkpoints
+        keys = tuple(read_vkey(one.key, where="checkpoints.witnesses") for one in said.witnesses)
+        verifier = wiring.open_given_keys([key.as_public() for key in keys]) if keys else None
+        return WitnessPolicy(keys=keys, quorum=said.quorum, verifier=verifier)
+
+    def sign_checkpoint(self) -> Signed:
+        """Sign how far the ledger is, with every key that signs checkpoints.
+
+        Raises:
+            TrustError: the ledger's past was changed, or a key isn't valid.
+        """
+        return checkpoint(
+            self.reader,
+            signer=self.signer,
+            also=self.also,
+            verifier=self.verifier,
+            clock=self.clock,
+            origin=self.place.workspace.checkpoints.origin,
+        )
 
     @cached_property
     def shard(self) -> SegmentShard:
@@ -152,6 +184,25 @@ class Session:
         """Write one act, durably."""
         self.shard.append([msgspec.json.encode(act)])
         self.shard.commit()
+
+    def record_key(self, done: str, key: PublicKey, *, reason: str) -> None:
+        """Write who changed whose signatures are believed: keys are of the whole workspace."""
+        details: dict[str, str | int | float | bool | None] = {
+            "done": done,
+            "name": key.name,
+            "key_id": key.key_id,
+            "algorithm": key.algorithm,
+            "not_after": key.not_after,
+        }
+        act = ActRecord(
+            at=self.clock.now_us(),
+            act="key",
+            actor=self.actor,
+            detector="",
+            reason=reason,
+            details=details,
+        )
+        self.record_act(act)
 
     def bundle(self, digest: str, at_us: int | None = None) -> SealedBundle:
         """A checked bundle by digest, as of a time (now by default); kept once opened."""

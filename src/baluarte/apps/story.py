@@ -18,11 +18,11 @@ from baluarte.core.checkpoint import LEDGER_ORIGIN, Checkpoint
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Value
 from baluarte.core.ids import RecordId, parse_id
-from baluarte.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
+from baluarte.core.merkle import leaf_hash, verify_inclusion
 from baluarte.core.registry import Promotion, Version
+from baluarte.stages.notes import verify_note
 from baluarte.stages.replay import Replayed, replay
 from baluarte.stages.score import Scorer
-from baluarte.stages.verify import verify_note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +147,8 @@ def covering_checkpoint(session: Session, place: RecordId) -> Checkpoint | None:
     if not covering:
         return None
     head = min(covering, key=lambda head: head.size)
-    leaves = session.reader.leaf_hashes(place.tag, head.size)
     leaf = leaf_hash(session.reader.record(place.tag, place.index))
-    path = inclusion_proof(leaves, place.index, head.size)
+    path = session.reader.tree(place.tag).inclusion(place.index, head.size)
     verify_inclusion(leaf, place.index, head.size, path, head.root)
     return head
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -17,9 +16,11 @@ from baluarte.core.ids import is_tag
 from baluarte.core.merkle import HASH_BYTES, leaf_hash, root_of
 from baluarte.errors import TrustError
 
-LEDGER_ORIGIN = "baluarte/ledger"
-_ED25519 = b"\x01"  # signature type of the signed-note specification
+LEDGER_ORIGIN = "baluarte/ledger"  #: of a shard, before its tag; of all heads in version 0.1
+HEADS_ORIGIN = "baluarte/heads"  #: of the log of heads, where the workspace gives no other
 _KEY_HASH_BYTES = 4
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_SPACE = re.compile(r"[\s+]")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -41,11 +42,12 @@ class NoteSignature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardHead(msgspec.Struct, frozen=True, kw_only=True):
-    """One shard as a checkpoint over all heads lists it."""
+    """How far one shard was when it was signed."""
 
     tag: str
     size: int
     root: bytes
+    at_us: int = 0  #: when that was so; 0 in checkpoints of version 0.1, which say it once for all
 
 
 def shard_checkpoint(tag: str, size: int, root: bytes, *, at_us: int) -> Checkpoint:
@@ -55,8 +57,39 @@ def shard_checkpoint(tag: str, size: int, root: bytes, *, at_us: int) -> Checkpo
     )
 
 
+def head_entry(head: ShardHead) -> bytes:
+    """A shard's head as an entry of the log of heads."""
+    return f"{head.tag} {head.size} {base64.b64encode(head.root).decode()} {head.at_us}".encode()
+
+
+def read_entry(entry: bytes, *, where: str) -> ShardHead:
+    """The shard's head in an entry of the log of heads.
+
+    Raises:
+        TrustError: it is none, or spelled another way.
+    """
+    text = entry.decode("ascii", "replace")
+    line, _, at = text.rpartition(" ")
+    if not _NUMBER.fullmatch(at):
+        raise TrustError(f"expected a shard's head, found {text[:100]!r}", where=where)
+    head = msgspec.structs.replace(_read_head(line, where=where), at_us=int(at))
+    if head_entry(head) != entry:
+        raise TrustError("expected the one spelling of a shard's head", where=where)
+    return head
+
+
+def log_checkpoint(origin: str, size: int, root: bytes, *, at_us: int) -> Checkpoint:
+    """The checkpoint of the log of heads, which covers all shards."""
+    return Checkpoint(origin=origin, size=size, root=root, extensions=(f"at {at_us}",))
+
+
+def lists_heads(checkpoint: Checkpoint) -> bool:
+    """Whether it is one of version 0.1, which lists the heads in itself and is no log's."""
+    return checkpoint.origin == LEDGER_ORIGIN
+
+
 def heads_checkpoint(heads: Sequence[ShardHead], *, at_us: int) -> Checkpoint:
-    """The checkpoint over all shards: a tree whose leaves are the lines that list their heads."""
+    """The checkpoint over all shards of version 0.1: its leaves are the lines that list heads."""
     ordered = sorted(heads, key=lambda head: head.tag)
     lines = tuple(f"{h.tag} {h.size} {base64.b64encode(h.root).decode()}" for h in ordered)
     return Checkpoint(
@@ -119,9 +152,29 @@ def note_of(checkpoint: Checkpoint, signatures: Sequence[NoteSignature]) -> byte
     return text_of(checkpoint) + b"\n" + "".join(lines).encode()
 
 
-def key_hash(name: str, public_key: bytes) -> bytes:
-    """4 bytes: the hint by which a signature line names its Ed25519 key."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:_KEY_HASH_BYTES]
+def cosigned(note: bytes, lines: Sequence[NoteSignature], *, where: str) -> bytes:
+    """The note with further signature lines; one that is there already is not added again.
+
+    Raises:
+        TrustError: it is no signed note.
+    """
+    checkpoint, signatures = read_note(note, where=where)
+    return note_of(checkpoint, [*signatures, *(line for line in lines if line not in signatures)])
+
+
+def read_signatures(data: bytes, *, where: str) -> list[NoteSignature]:
+    """Signature lines that stand alone, as a witness answers them.
+
+    Raises:
+        TrustError: they are none.
+    """
+    try:
+        lines = [_read_signature(line, where=where) for line in data.decode().splitlines()]
+    except UnicodeDecodeError as error:
+        raise TrustError("expected signature lines, found no text", where=where) from error
+    if not lines:
+        raise TrustError("expected signature lines, found none", where=where)
+    return lines
 
 
 def read_note(data: bytes, *, where: str) -> tuple[Checkpoint, list[NoteSignature]]:
@@ -137,6 +190,8 @@ def read_note(data: bytes, *, where: str) -> tuple[Checkpoint, list[NoteSignatur
     lines = text.split("\n")
     if not separator or len(lines) < 3 or not _NUMBER.fullmatch(lines[1]):
         raise TrustError("expected a signed note of a checkpoint", where=where)
+    if not all(lines) or _CONTROL.search(text):
+        raise TrustError("a checkpoint has no empty line and no control character", where=where)
     checkpoint = Checkpoint(
         origin=lines[0],
         size=int(lines[1]),
@@ -153,7 +208,7 @@ def _read_signature(line: str, *, where: str) -> NoteSignature:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     data = _base64(encoded, where=where)
-    if dash != "—" or not name or len(data) <= _KEY_HASH_BYTES:
+    if dash != "—" or not name or _SPACE.search(name) or len(data) <= _KEY_HASH_BYTES:
         raise TrustError(f"expected a signature line, found {line[:100]!r}", where=where)
     return NoteSignature(
         name=name, key_hash=data[:_KEY_HASH_BYTES], signature=data[_KEY_HASH_BYTES:]

@@ -9,7 +9,8 @@ import msgspec
 
 from baluarte.errors import TrustError
 
-Algorithm = Literal["ed25519"]
+Algorithm = Literal["ed25519", "ml-dsa-44"]
+RAW_BYTES: dict[Algorithm, int] = {"ed25519": 32, "ml-dsa-44": 1312}  #: of a public key
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,7 +18,7 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: str  #: the grammar of names: lower-case letters, digits, hyphens, dots
     algorithm: Algorithm = "ed25519"
-    public_key: bytes  #: raw, 32 bytes for Ed25519; base64 in JSON
+    public_key: bytes  #: raw: 32 bytes for Ed25519, 1,312 for ML-DSA-44; base64 in JSON
     not_before: int
     not_after: int
     revoked_at: int | None = None

@@ -9,7 +9,7 @@ Source: RFC 9162 section 2.1 (the tree is the one of RFC 6962 section 2.1).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Self
@@ -18,6 +18,7 @@ from baluarte.errors import TrustError
 
 HASH_BYTES = 32
 _FEW = 8  #: leaves up to which the compiled code gains nothing
+Subtree = Callable[[int, int], bytes]  #: the head over the leaves from start up to stop
 EMPTY_ROOT = hashlib.sha256(b"").digest()  #: head of the empty tree (RFC 9162 section 2.1.1)
 
 
@@ -121,7 +122,7 @@ def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
     return frontier.root()
 
 
-def _split(size: int) -> int:
+def split_of(size: int) -> int:
     """The largest power of two smaller than ``size``, for ``size`` of 2 or more."""
     return 1 << ((size - 1).bit_length() - 1)
 
@@ -131,20 +132,31 @@ def inclusion_proof(leaf_hashes: Sequence[bytes], index: int, size: int) -> list
 
     Raises:
         IndexError: not ``0 <= index < size <= len(leaf_hashes)``.
+    """
+    if size > len(leaf_hashes):
+        raise IndexError(f"no tree of {size} over {len(leaf_hashes)} leaves")
+    return inclusion_path(lambda start, stop: root_of(leaf_hashes[start:stop]), index, size)
+
+
+def inclusion_path(subtree: Subtree, index: int, size: int) -> list[bytes]:
+    """The same, from whatever knows the heads of subtrees.
+
+    Raises:
+        IndexError: not ``0 <= index < size``.
 
     Source: RFC 9162 section 2.1.3.1.
     """
-    if not 0 <= index < size <= len(leaf_hashes):
-        raise IndexError(f"no leaf {index} in a tree of {size} over {len(leaf_hashes)} leaves")
+    if not 0 <= index < size:
+        raise IndexError(f"no leaf {index} in a tree of {size}")
     path: list[bytes] = []
     start, stop = 0, size
     while stop - start > 1:
-        middle = start + _split(stop - start)
+        middle = start + split_of(stop - start)
         if index < middle:
-            path.append(root_of(leaf_hashes[middle:stop]))
+            path.append(subtree(middle, stop))
             stop = middle
         else:
-            path.append(root_of(leaf_hashes[start:middle]))
+            path.append(subtree(start, middle))
             start = middle
     path.reverse()
     return path
@@ -174,13 +186,11 @@ def _sides(position: int, last: int, n_steps: int) -> list[bool]:
     return left
 
 
-def verify_inclusion(
-    leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
-) -> None:
-    """Return if ``leaf`` (a hash) is leaf ``index`` of the tree of ``size`` leaves with this head.
+def head_by_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """The head of the tree of ``size`` leaves to which a proof leads from a leaf's hash.
 
     Raises:
-        TrustError: the proof doesn't lead to the head.
+        TrustError: the proof has not the length of that way.
 
     Source: RFC 9162 section 2.1.3.2.
     """
@@ -189,7 +199,18 @@ def verify_inclusion(
     node = leaf
     for step, left in zip(proof, _sides(index, size - 1, len(proof)), strict=True):
         node = node_hash(step, node) if left else node_hash(node, step)
-    if node != root:
+    return node
+
+
+def verify_inclusion(
+    leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+) -> None:
+    """Return if ``leaf`` (a hash) is leaf ``index`` of the tree of ``size`` leaves with this head.
+
+    Raises:
+        TrustError: the proof doesn't lead to the head.
+    """
+    if head_by_inclusion(leaf, index, size, proof) != root:
         raise TrustError(f"inclusion: the proof of leaf {index} leads to another head")
 
 
@@ -198,25 +219,36 @@ def consistency_proof(leaf_hashes: Sequence[bytes], first: int, second: int) -> 
 
     Raises:
         IndexError: not ``0 < first <= second <= len(leaf_hashes)``.
+    """
+    if second > len(leaf_hashes):
+        raise IndexError(f"no tree of {second} over {len(leaf_hashes)} leaves")
+    return consistency_path(lambda start, stop: root_of(leaf_hashes[start:stop]), first, second)
+
+
+def consistency_path(subtree: Subtree, first: int, second: int) -> list[bytes]:
+    """The same, from whatever knows the heads of subtrees.
+
+    Raises:
+        IndexError: not ``0 < first <= second``.
 
     Source: RFC 9162 section 2.1.4.1.
     """
-    if not 0 < first <= second <= len(leaf_hashes):
-        raise IndexError(f"no proof from {first} to {second} over {len(leaf_hashes)} leaves")
+    if not 0 < first <= second:
+        raise IndexError(f"no proof from {first} to {second}")
     path: list[bytes] = []
     start, stop, inside, known = 0, second, first, True
     while inside != stop - start:
-        middle = start + _split(stop - start)
+        middle = start + split_of(stop - start)
         if inside <= middle - start:
-            path.append(root_of(leaf_hashes[middle:stop]))
+            path.append(subtree(middle, stop))
             stop = middle
         else:
-            path.append(root_of(leaf_hashes[start:middle]))
+            path.append(subtree(start, middle))
             inside -= middle - start
             start = middle
             known = False
     if not known:
-        path.append(root_of(leaf_hashes[start:stop]))
+        path.append(subtree(start, stop))
     path.reverse()
     return path
 

@@ -14,13 +14,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, inspect
 
+from baluarte.core.checkpoint import HEADS_ORIGIN
 from baluarte.core.contract_surface import Name, Positive, Said
 from baluarte.core.forecast import Prices
+from baluarte.core.note_keys import read_vkey
 from baluarte.core.reading import Reading
 from baluarte.core.retention import Retention, require_floor
 from baluarte.core.toml_lines import KeyPath
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
-from baluarte.errors import ContractError
+from baluarte.errors import ContractError, TrustError
 
 ENVIRONMENT_PREFIX = "BALUARTE_"
 SECTION_MARK = "__"  #: between a section and a key in a variable's name
@@ -105,6 +107,32 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     people: Annotated[
         Secret, Meta(description="the master key of personal values; a file is made if need be")
     ] = Secret(file=".baluarte/keys/people.key")
+    second: (
+        Annotated[Secret, Meta(description="a further private key that signs checkpoints")] | None
+    ) = None
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who cosigns checkpoints: `baluarte witness` is one."""
+
+    key: Annotated[Said, Meta(description="verifier key: NAME+ID+KEY, as the witness shows it")]
+    url: Annotated[Said, Meta(description="where it answers; without one, by files")] | None = None
+
+
+class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The log of heads: its name, and who must have seen it."""
+
+    origin: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\s+]{1,200}$",
+            description="the log's name, best an address of yours; it stays as it is for good",
+        ),
+    ] = HEADS_ORIGIN
+    quorum: Annotated[
+        int, Meta(ge=0, le=32, description="witnesses whose cosignatures a checkpoint needs")
+    ] = 0
+    witnesses: tuple[Witness, ...] = ()
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,6 +250,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tenants: dict[Name, Tenant] = {}
     stores: Stores = Stores()
     keys: Keys = Keys()
+    checkpoints: Checkpoints = Checkpoints()
     serve: Serve = Serve()
     ledger: Ledger = Ledger()
     limits: Limits = Limits()
@@ -258,6 +287,7 @@ def parse_workspace(
     for place, secret in _secrets(workspace):
         if (secret.env is None) == (secret.file is None) and not report.touches(*place):
             report.fault(place, 'expected one of {env = "NAME"} and {file = "PATH"}')
+    _check_witnesses(workspace.checkpoints, report)
     report.stop_if_faulty()
     require_floor(workspace.ledger.retention, workspace.ledger.accept, where=where)
     return workspace
@@ -349,12 +379,33 @@ def _plain(shape: inspect.Type) -> inspect.Type:
     return shape
 
 
+def _check_witnesses(checkpoints: Checkpoints, report: Report) -> None:
+    keys: list[str] = []
+    for number, witness in enumerate(checkpoints.witnesses):
+        place: KeyPath = ("checkpoints", "witnesses", number, "key")
+        try:
+            key = read_vkey(witness.key, where="checkpoints.witnesses")
+        except TrustError as error:
+            report.fault(place, error.faults[0].message)
+            continue
+        if not key.timed:
+            report.fault(place, "expected a witness's key (type 4 or 6), found a log's (type 1)")
+        if key.name in keys:
+            report.fault(place, f"there are two witnesses named {key.name}")
+        keys.append(key.name)
+    if checkpoints.quorum > len(checkpoints.witnesses):
+        said = f"expected at most the number of witnesses, {len(checkpoints.witnesses)}"
+        report.fault(("checkpoints", "quorum"), f"{said}; found {checkpoints.quorum}")
+
+
 def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     yield ("keys", "signing"), workspace.keys.signing
     if workspace.keys.gap is not None:
         yield ("keys", "gap"), workspace.keys.gap
     yield ("keys", "people"), workspace.keys.people
     yield ("keys", "pepper"), workspace.keys.pepper
+    if workspace.keys.second is not None:
+        yield ("keys", "second"), workspace.keys.second
     if workspace.serve.token is not None:
         yield ("serve", "token"), workspace.serve.token
     if workspace.stores.password is not None:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from baluarte.core.bundle import SealedBundle, open_bundle
-from baluarte.core.checkpoint import (
-    LEDGER_ORIGIN,
-    Checkpoint,
-    key_hash,
-    read_heads,
-    read_note,
-    signed_at,
-    text_of,
-)
+from baluarte.core.checkpoint import LEDGER_ORIGIN, signed_at
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.gap import payload, signature_of
 from baluarte.core.ids import parse_id
 from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hashes
 from baluarte.core.registry import Version
 from baluarte.core.retention import Dropped, DroppedDigest
-from baluarte.errors import BaluarteError, Fault, TrustError
+from baluarte.errors import BaluarteError, Fault
 from baluarte.ports import BundleStore, LedgerReader, Progress, Verifier
+from baluarte.stages.heads_walk import HeadsWalk
+from baluarte.stages.notes import NO_WITNESSES, WitnessPolicy, cosigners, verify_note
 from baluarte.stages.repeats import Repeats
 from baluarte.stages.sweep import unaccounted
 
@@ -56,33 +50,6 @@ def open_version(
     )
 
 
-def verify_note(note: bytes, verifier: Verifier, *, origin: str) -> Checkpoint:
-    """The checkpoint in a note, if a trusted key signed it and was valid then.
-
-    Raises:
-        TrustError: nobody trusted signed it, a trusted key's signature doesn't hold, or it is of
-            another log.
-    """
-    checkpoint, signatures = read_note(note, where=origin)
-    if checkpoint.origin != origin:
-        raise TrustError(f"expected a checkpoint of {origin}, found {checkpoint.origin[:100]!r}")
-    known = {(key.name, key_hash(key.name, key.public_key)): key for key in verifier.public_keys()}
-    n_held = 0
-    for line in signatures:
-        key = known.get((line.name, line.key_hash))
-        if key is not None:
-            verifier.verify(
-                text_of(checkpoint),
-                line.signature,
-                key_id=key.key_id,
-                at_us=signed_at(checkpoint),
-            )
-            n_held += 1
-    if n_held == 0:
-        raise TrustError("no trusted key signed the checkpoint", where=origin)
-    return checkpoint
-
-
 # --- the ledger ----------------------------------------------------------------------------------
 
 
@@ -100,11 +67,23 @@ class ShardReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Witnessed:
+    """How far witnesses saw the log of heads."""
+
+    quorum: int  #: cosignatures that a checkpoint must have
+    newest: Mapping[str, int]  #: who cosigned the newest checkpoint, and when (POSIX time)
+    at_us: int | None  #: when the newest one with enough of them was signed; None where none has
+    n_later: int  #: checkpoints after that one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerReport:
     """What was found in a ledger; it holds when there is no fault."""
 
     shards: tuple[ShardReport, ...]
     n_heads: int  #: checkpoints over all shards that were checked
+    n_entries: int = 0  #: of the log of heads
+    witnessed: Witnessed | None = None  #: None where no witness is asked for
     faults: tuple[Fault, ...] = field(default=())  #: not of one shard
     events: int = 0  #: distinct events that were decided; retries share an id
     gap_decisions: int = 0  #: that were answered without a record, by signed gap records
@@ -117,37 +96,74 @@ class LedgerReport:
 
 
 def verify_ledger(
-    reader: LedgerReader, verifier: Verifier, *, progress: Progress | None = None
+    reader: LedgerReader,
+    verifier: Verifier,
+    *,
+    witnesses: WitnessPolicy = NO_WITNESSES,
+    kept: Sequence[bytes] = (),
+    progress: Progress | None = None,
 ) -> LedgerReport:
-    """Read every record, hash every leaf, and hold all of it against every signed checkpoint."""
-    faults: list[Fault] = []
-    promised: dict[str, dict[int, set[bytes]]] = defaultdict(lambda: defaultdict(set))
+    """Read every record, hash every leaf, and hold all of it against every signed checkpoint.
+
+    Args:
+        kept: checkpoints over all shards that were kept elsewhere: what they cover must be there.
+    """
+    heads = HeadsWalk(reader.heads())
     notes = reader.notes(None)
-    for number, note in enumerate(notes):
+    seen: list[tuple[int, dict[str, int]]] = []
+    for number, note in enumerate((*notes, *kept)):
+        where = f"heads/{number}" if number < len(notes) else "the checkpoint kept elsewhere"
         try:
-            checkpoint = verify_note(note, verifier, origin=LEDGER_ORIGIN)
-            for head in read_heads(checkpoint):
-                promised[head.tag][head.size].add(head.root)
+            checkpoint = verify_note(note, verifier, origin=None)
+            heads.hold(checkpoint)
+            if number < len(notes):
+                seen.append((signed_at(checkpoint), cosigners(note, witnesses)))
         except BaluarteError as error:
-            faults += _located(error, f"heads/{number}")
+            heads.faults += _located(error, where)
+    witnessed = _witnessed(seen, witnesses, heads.faults)
     tags = reader.shards()
-    faults += [
+    heads.faults += [
         Fault("a signed checkpoint lists this shard; it isn't there", where=tag)
-        for tag in sorted(promised.keys() - set(tags))
+        for tag in sorted(heads.promised.keys() - set(tags))
     ]
     shards = []
     account = _Account(verifier)
     for number, tag in enumerate(tags):
-        shards.append(_verify_shard(reader, verifier, tag, promised[tag], account))
+        shards.append(_verify_shard(reader, verifier, tag, heads.promised[tag], account))
         if progress is not None:
             progress.step(number + 1, len(tags), tag)
     return LedgerReport(
         shards=tuple(shards),
         n_heads=len(notes),
-        faults=(*faults, *account.faults()),
+        n_entries=heads.tree.size,
+        witnessed=witnessed,
+        faults=(*heads.faults, *account.faults()),
         events=account.repeats.distinct(),
         gap_decisions=account.gap_decisions,
         incidents=tuple(account.repeats.incidents(reader)),
+    )
+
+
+def _witnessed(
+    seen: Sequence[tuple[int, Mapping[str, int]]], policy: WitnessPolicy, faults: list[Fault]
+) -> Witnessed | None:
+    if not policy.keys or not seen:
+        return None
+    enough = [n for n, (_, names) in enumerate(seen) if len(names) >= policy.quorum]
+    if not enough:
+        faults.append(
+            Fault(
+                f"no checkpoint has the cosignatures of {policy.quorum} of "
+                f"{len(policy.keys)} witnesses",
+                where="heads",
+                hint="`baluarte ledger witness` asks for them.",
+            )
+        )
+    return Witnessed(
+        quorum=policy.quorum,
+        newest=seen[-1][1],
+        at_us=seen[enough[-1]][0] if enough else None,
+        n_later=len(seen) - 1 - (enough[-1] if enough else -1),
     )
 
 

@@ -10,9 +10,9 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from baluarte.core.keys import PublicKey, only_key
+from baluarte.core.keys import RAW_BYTES, PublicKey, only_key
 from baluarte.errors import TrustError
-from baluarte.ports import Signer, Verifier
+from baluarte.ports import SignatureKind, Signer, Verifier
 from baluarte.testing.clock import START_US
 from baluarte.testing.expect import refused, same
 
@@ -108,3 +108,35 @@ def check_signer(signer: Signer, verifier: Verifier) -> None:
         (message, signature, signer.key_id, key.not_after + 1),
     ):
         refused(TrustError, partial(verifier.verify, what, by, key_id=key_id, at_us=moment))
+
+
+def check_signature_kind(kind: SignatureKind, *, other: SignatureKind) -> None:
+    """Conformance of one algorithm of signatures.
+
+    Args:
+        other: another algorithm, whose keys it must refuse.
+
+    Raises:
+        AssertionError: it breaks a rule of the port.
+    """
+    pem, public = kind.generate()
+    same(len(public), RAW_BYTES[kind.name])
+    same(kind.generate()[1] != public, True)  # noqa: FBT003 - what is compared is a boolean
+    private = kind.open(pem, where="x")
+    same(private.public_key, public)
+    message = b"a message"
+    signature = private.sign(message)
+    flipped = bytes([signature[0] ^ 1]) + signature[1:]
+    for key, what, by, holds in (
+        (public, message, signature, True),
+        (public, b"another message", signature, False),
+        (public, message, flipped, False),
+        (public, message, signature[:-1], False),
+        (public, message, b"", False),
+        (kind.generate()[1], message, signature, False),
+        (public[:-1], message, signature, False),
+        (b"", message, signature, False),
+    ):
+        same(kind.holds(key, what, by), holds)
+    for wrong in (b"", b"nonsense", other.generate()[0]):
+        refused(TrustError, partial(kind.open, wrong, where="x"))

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from baluarte.core.merkle import Frontier, leaf_hash, root_of
 from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
 from baluarte.core.retention import Dropped
+from baluarte.core.tiles import Tree, tree_of
 from baluarte.errors import DataError, OutsideError, TrustError
 from baluarte.ports import BundleStore, LedgerReader, LedgerShard, Registry, Room
 from baluarte.testing.expect import refused, same
@@ -27,6 +28,7 @@ class MemoryLedger:
         self.cold: dict[str, set[int]] = {}  #: first indexes of cold segments
         self.segment_records = 10  #: how many records a segment has
         self.held: set[str] = set()  #: tags of shards that have a writer
+        self.kept_heads: list[bytes] = []  #: the log of heads; tests may damage it
         self._notes: dict[str | None, dict[int, bytes]] = {}
 
     def open_shard(self) -> MemoryShard:
@@ -73,12 +75,27 @@ class MemoryLedger:
             raise DataError(f"shard {tag} has no record {index}")
         return self.kept[tag][index]
 
-    def leaf_hashes(self, tag: str, stop: int | None = None) -> Sequence[bytes]:
-        """Leaf hashes of the first ``stop`` records."""
+    def leaf_hashes(self, tag: str, stop: int | None = None, *, start: int = 0) -> Sequence[bytes]:
+        """Leaf hashes of the records from ``start`` up to ``stop``."""
         return [
             entry.leaf if isinstance(entry, Dropped) else leaf_hash(entry)
-            for entry in self.entries(tag, 0, stop)
+            for entry in self.entries(tag, start, stop)
         ]
+
+    def tree(self, tag: str, *, fresh: bool = False) -> Tree:
+        """The tree over a shard's records."""
+        del fresh
+        return tree_of(self.leaf_hashes(tag))
+
+    def heads(self) -> list[bytes]:
+        """Entries of the log of heads; tests may damage what is kept."""
+        return list(self.kept_heads)
+
+    def add_heads(self, entries: Sequence[bytes], *, after: int) -> None:
+        """Append to the log of heads."""
+        if len(self.kept_heads) != after:
+            raise OutsideError("another process signs at this moment", retryable=True)
+        self.kept_heads.extend(entries)
 
     def keeper(self) -> MemoryKeeper:
         """Compresses and drops."""
@@ -327,6 +344,16 @@ def check_ledger(open_shard: Callable[[], LedgerShard], reader: LedgerReader) ->
     same(list(reader.records(first.tag, 4, 6)), records[4:6])
     same([reader.record(first.tag, i) for i in range(10)], records)
     same(list(reader.leaf_hashes(first.tag, 9)), [leaf_hash(r) for r in records[:9]])
+    same(list(reader.leaf_hashes(first.tag, 9, start=4)), [leaf_hash(r) for r in records[4:9]])
+    same(reader.tree(first.tag).root(), expected.root())
+    same(reader.tree(first.tag, fresh=True).root(), expected.root())
+    same(reader.tree(first.tag).root(7), root_of(leaf_hash(r) for r in records[:7]))
+    same(reader.heads(), [])
+    reader.add_heads([b"one", b"two"], after=0)
+    refused(OutsideError, lambda: reader.add_heads([b"other"], after=0))
+    reader.add_heads([], after=2)
+    reader.add_heads([b"three"], after=2)
+    same(reader.heads(), [b"one", b"two", b"three"])
     refused(DataError, lambda: reader.record(first.tag, 10))
     refused(DataError, lambda: reader.size("ffffff"))
     refused(OutsideError, lambda: first.append([b"late"]))

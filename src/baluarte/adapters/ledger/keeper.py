@@ -144,7 +144,7 @@ class SegmentKeeper:
         """
         folder, disk = self._root / tag, self._disk
         stop = next(info.stop for info in self.closed(tag) if info.first == first)
-        expected = leaves_of(folder, first, stop, disk)
+        expected = leaves_of(folder, first, first, stop, disk)
         entries = list(entries_of(folder, first, first, stop, disk))
         found = [e.leaf if isinstance(e, Dropped) else leaf_hash(e) for e in entries]
         if found != expected:

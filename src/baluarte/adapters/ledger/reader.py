@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from baluarte.adapters.disk import LOCAL, make_folders, outside, write_aside
 from baluarte.adapters.ledger import head as heads
+from baluarte.adapters.ledger.heads_log import append_heads, read_heads_log
 from baluarte.adapters.ledger.layout import note_path, notes, segments, tags
 from baluarte.adapters.ledger.segment import entries_of, leaves_of, record_of
+from baluarte.adapters.ledger.tree import forget, shard_tree
 from baluarte.core.ids import is_tag
 from baluarte.core.retention import Dropped
+from baluarte.core.tiles import Tree
 from baluarte.errors import DataError, TrustError
 from baluarte.ports import Disk
 
@@ -77,8 +80,8 @@ class SegmentReader:
         first = firsts[bisect.bisect_right(firsts, index) - 1] if firsts else 0
         return record_of(folder, first, index, self._disk)
 
-    def leaf_hashes(self, tag: str, stop: int | None = None) -> list[bytes]:
-        """Leaf hashes of the first ``stop`` records (all when None), for proofs."""
+    def leaf_hashes(self, tag: str, stop: int | None = None, *, start: int = 0) -> list[bytes]:
+        """Leaf hashes of the records from ``start`` up to ``stop`` (all when None)."""
         folder = self._folder(tag)
         size = self.size(tag)
         stop = size if stop is None else min(stop, size)
@@ -86,10 +89,30 @@ class SegmentReader:
         leaves: list[bytes] = []
         for number, first in enumerate(firsts):
             last = firsts[number + 1] if number + 1 < len(firsts) else stop
-            if min(last, stop) <= first:
-                break
-            leaves += leaves_of(folder, first, min(last, stop), self._disk)
+            begin, end = max(first, start), min(last, stop)
+            if begin < end:
+                leaves += leaves_of(folder, first, begin, end, self._disk)
         return leaves
+
+    def tree(self, tag: str, *, fresh: bool = False) -> Tree:
+        """The tree over a shard's durable records; makes the rows of tiles that are missing."""
+        folder = self._folder(tag)
+        if fresh:
+            forget(folder, self._disk)
+
+        def leaves(start: int, stop: int) -> list[bytes]:
+            return self.leaf_hashes(tag, stop, start=start)
+
+        with outside("the ledger's tree can't be read", folder):
+            return shard_tree(folder, self.size(tag), leaves, self._disk)
+
+    def heads(self) -> list[bytes]:
+        """Entries of the log of heads, in order."""
+        return read_heads_log(self._notes_folder(None), self._disk)
+
+    def add_heads(self, entries: Sequence[bytes], *, after: int) -> None:
+        """Append to the log of heads, durably, where it has ``after`` entries."""
+        append_heads(self._notes_folder(None), entries, after=after, disk=self._disk)
 
     def notes(self, tag: str | None) -> list[bytes]:
         """Signed checkpoints of a shard by size, or (None) over all heads by time; oldest first."""

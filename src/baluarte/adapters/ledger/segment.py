@@ -102,18 +102,18 @@ def record_of(folder: Path, first: int, index: int, disk: Disk) -> bytes:
     return entry
 
 
-def leaves_of(folder: Path, first: int, stop: int, disk: Disk) -> list[bytes]:
-    """Leaf hashes of the segment's records up to ``stop``."""
+def leaves_of(folder: Path, first: int, start: int, stop: int, disk: Disk) -> list[bytes]:
+    """Leaf hashes of the segment's records from ``start`` up to ``stop``."""
     cold = open_cold(folder, first, disk)
     if cold is not None:
         with cold:
-            return cold.leaves(0, stop - first)
-    found = read_index(folder, first, 0, stop - first, disk)
+            return cold.leaves(start - first, stop - first)
+    found = read_index(folder, first, start - first, stop - start, disk)
     if found is not None:
         return [leaf for _, leaf in found]
     records: list[bytes] = []
     leaves: list[bytes] = []
-    for entry in entries_of(folder, first, first, stop, disk):
+    for entry in entries_of(folder, first, start, stop, disk):
         if isinstance(entry, Dropped):
             leaves += [*leaf_hashes(records), entry.leaf]
             records = []

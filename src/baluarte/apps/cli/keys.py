@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from baluarte import wiring
+from baluarte.adapters.disk import write_aside
 from baluarte.apps.cli.screen import Screen, Tone
-from baluarte.apps.place import Place, find_workspace
-from baluarte.apps.session import add_actor, session_of
+from baluarte.apps.place import find_workspace
+from baluarte.apps.session import Session, add_actor, session_of
 from baluarte.errors import DataError
 
 _DAY_US = 86_400_000_000
@@ -20,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create = verbs.add_parser("create", help="make a key pair; the private key is only yours")
     create.add_argument("name", nargs="?", default="signing", help="default: signing")
     create.add_argument("--days", type=int, default=730, help="validity (default: 730)")
+    create.add_argument(
+        "--algorithm", choices=("ed25519", "ml-dsa-44"), default="ed25519",
+        help="ml-dsa-44 withstands quantum computers; its signatures have 2,420 bytes",
+    )  # fmt: skip
     verbs.add_parser("list", help="the keys that are trusted")
     trust = verbs.add_parser("trust", help="trust the public key in a file")
     trust.add_argument("file", help="a public record, as in the folder of trusted keys")
@@ -36,99 +43,112 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     withdraw = verbs.add_parser("withdraw", help="take an API key back; it holds no second longer")
     withdraw.add_argument("id", help="as keys issued shows it")
     add_actor(withdraw)
+    verifier = verbs.add_parser("verifier", help="the keys that an auditor checks the ledger with")
+    verifier.add_argument("--out", help="a file (default: standard output)")
+    for verb in (create, trust, revoke):
+        add_actor(verb)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one verb."""
+    """Do one verb; what changes who is believed is recorded in the ledger."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     verbs = {
-        "create": _create, "list": _list, "trust": _trust, "revoke": _revoke,
-        "issue": _issue, "issued": _issued, "withdraw": _withdraw,
-    }  # fmt: skip
-    verbs[args.verb](args, place, screen)
+        "create": _create,
+        "list": _list,
+        "trust": _trust,
+        "revoke": _revoke,
+        "verifier": _verifier,
+        "issue": _issue,
+        "issued": _issued,
+        "withdraw": _withdraw,
+    }
+    with session_of(args, place) as session:
+        verbs[args.verb](args, session, screen)
     return screen.end()
 
 
-def private_folder(place: Place) -> Path:
-    """Where private keys are kept: the folder of the signing key."""
-    return place.signing.parent
-
-
-def _create(args: argparse.Namespace, place: Place, screen: Screen) -> None:
-    from baluarte.adapters.signers.ed25519 import create_key  # noqa: PLC0415 - loads cryptography
-    from baluarte.adapters.system import SystemClock  # noqa: PLC0415 - likewise
-
-    now = SystemClock().now_us()
-    key = create_key(
-        private_folder(place),
-        place.trusted,
-        args.name,
+def _create(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    path = session.place.signing.parent / f"{args.name}.key"
+    now = session.clock.now_us()
+    key = wiring.create_key(
+        path,
+        session.place.trusted,
+        algorithm=args.algorithm,
         not_before=now,
         not_after=now + args.days * _DAY_US,
     )
-    path = private_folder(place) / f"{args.name}.key"
-    screen.data(name=key.name, key_id=key.key_id, private=str(path))
-    screen.item("Key", f"{key.name}  {key.key_id[:16]}…  private: {path} (0600)")
+    session.record_key("create", key, reason=args.reason)
+    screen.data(name=key.name, key_id=key.key_id, algorithm=key.algorithm, private=str(path))
+    screen.item("Key", f"{key.name}  {key.algorithm}  {key.key_id[:16]}…  private: {path} (0600)")
     screen.next("baluarte build")
 
 
-def _list(_: argparse.Namespace, place: Place, screen: Screen) -> None:
-    from baluarte.adapters.signers.ed25519 import TrustedKeys  # noqa: PLC0415 - loads cryptography
-    from baluarte.adapters.system import SystemClock  # noqa: PLC0415 - likewise
-
-    now = SystemClock().now_us()
+def _list(_: argparse.Namespace, session: Session, screen: Screen) -> None:
+    now = session.clock.now_us()
     rows = []
-    for key in TrustedKeys(place.trusted).public_keys():
+    for key in session.verifier.public_keys():
         ends = _day(key.not_after)
         revoked = key.revoked_at is not None
         state = "revoked" if revoked else "expired" if key.not_after < now else "trusted"
-        rows.append({"name": key.name, "key_id": key.key_id, "state": state, "until": ends})
+        row = {"name": key.name, "key_id": key.key_id, "state": state, "until": ends}
+        rows.append(row | {"algorithm": key.algorithm})
         tone: Tone = "kept" if state == "trusted" else "broken"
-        screen.item(key.name, f"{state} until {ends}  {key.key_id[:16]}…", tone)
+        screen.item(key.name, f"{state} until {ends}  {key.algorithm}  {key.key_id[:16]}…", tone)
     if not rows:
         screen.line("no key is trusted yet")
     screen.data(keys=rows)
     screen.next("baluarte keys create" if not rows else "baluarte keys revoke NAME")
 
 
-def _trust(args: argparse.Namespace, place: Place, screen: Screen) -> None:
-    from baluarte.adapters.signers.ed25519 import (  # noqa: PLC0415 - loads cryptography
-        read_public_key,
-        trust_key,
-    )
+def _trust(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    from baluarte.adapters.key_files import read_public_key, trust_key  # noqa: PLC0415 - this verb
 
     key = read_public_key(Path(args.file).read_bytes(), where=args.file)
-    trust_key(place.trusted, key)
+    trust_key(session.place.trusted, key)
+    session.record_key("trust", key, reason=args.reason)
     screen.data(name=key.name, key_id=key.key_id)
     screen.item("Trusted", f"{key.name}  {key.key_id[:16]}…")
     screen.next("baluarte keys list")
 
 
-def _revoke(args: argparse.Namespace, place: Place, screen: Screen) -> None:
-    from baluarte.adapters.signers.ed25519 import revoke_key  # noqa: PLC0415 - loads cryptography
-    from baluarte.adapters.system import SystemClock  # noqa: PLC0415 - likewise
+def _revoke(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    from baluarte.adapters.key_files import revoke_key  # noqa: PLC0415 - this verb
 
-    key = revoke_key(place.trusted, args.name, at=SystemClock().now_us())
+    key = revoke_key(session.place.trusted, args.name, at=session.clock.now_us())
+    session.record_key("revoke", key, reason=args.reason)
     screen.data(name=key.name, key_id=key.key_id)
     screen.item("Revoked", f"{key.name}  {key.key_id[:16]}…  from now on", "broken")
     screen.next("baluarte keys create NEW_NAME")
 
 
-def _issue(args: argparse.Namespace, place: Place, screen: Screen) -> None:
+def _verifier(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    from baluarte.apps.proving import keys_text  # noqa: PLC0415 - this verb
+
+    text = keys_text(session)
+    if not args.out:
+        sys.stdout.write(text)
+        screen.as_json = False
+        return
+    write_aside(Path(args.out), text.encode())
+    screen.data(out=args.out, keys=text.splitlines())
+    screen.item("Keys", f"{args.out}: hand them over by another road than the proofs")
+    screen.next("baluarte ledger proof LAST --out FOLDER")
+
+
+def _issue(args: argparse.Namespace, session: Session, screen: Screen) -> None:
     if args.rate is not None and args.rate <= 0:
         raise DataError(f"expected a rate above 0; found {args.rate:g}")
     if args.burst is not None and (args.burst < 1 or args.rate is None):
         raise DataError("expected a burst of 1 or more, together with a rate")
-    with session_of(args, place) as session:
-        key, text = session.access.issue_key(
-            args.account,
-            note=args.note,
-            days=args.days,
-            rate_per_s=args.rate,
-            burst=args.burst,
-            reason=args.reason,
-        )
+    key, text = session.access.issue_key(
+        args.account,
+        note=args.note,
+        days=args.days,
+        rate_per_s=args.rate,
+        burst=args.burst,
+        reason=args.reason,
+    )
     screen.data(id=key.id, account=key.account, key=text, until=_day(key.until))
     screen.item("Key", f"{key.id} of {key.account}, until {_day(key.until)}")
     screen.line(f"{text}")
@@ -136,29 +156,27 @@ def _issue(args: argparse.Namespace, place: Place, screen: Screen) -> None:
     screen.next(f"baluarte keys withdraw {key.id}")
 
 
-def _issued(args: argparse.Namespace, place: Place, screen: Screen) -> None:
+def _issued(_: argparse.Namespace, session: Session, screen: Screen) -> None:
     rows = []
-    with session_of(args, place) as session:
-        now = session.clock.now_us()
-        for key in session.accounts.api_keys() if place.has_accounts else []:
-            gone = key.revoked_at is not None
-            state = "withdrawn" if gone else "expired" if key.until <= now else "holds"
-            rate = f"{key.rate_per_s:g}/s" if key.rate_per_s is not None else ""
-            rows.append({"id": key.id, "account": key.account, "state": state, "note": key.note})
-            screen.line(
-                f"{key.id}  {key.account:<20} {state:<10} until {_day(key.until)}  "
-                f"{rate:<8} {key.note}",
-                "kept" if state == "holds" else "dim",
-            )
+    now = session.clock.now_us()
+    for key in session.accounts.api_keys() if session.place.has_accounts else []:
+        gone = key.revoked_at is not None
+        state = "withdrawn" if gone else "expired" if key.until <= now else "holds"
+        rate = f"{key.rate_per_s:g}/s" if key.rate_per_s is not None else ""
+        rows.append({"id": key.id, "account": key.account, "state": state, "note": key.note})
+        screen.line(
+            f"{key.id}  {key.account:<20} {state:<10} until {_day(key.until)}  "
+            f"{rate:<8} {key.note}",
+            "kept" if state == "holds" else "dim",
+        )
     if not rows:
         screen.line("No API key was issued.")
     screen.data(keys=rows)
     screen.next("baluarte keys issue ACCOUNT")
 
 
-def _withdraw(args: argparse.Namespace, place: Place, screen: Screen) -> None:
-    with session_of(args, place) as session:
-        session.access.withdraw_key(args.id, reason=args.reason)
+def _withdraw(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    session.access.withdraw_key(args.id, reason=args.reason)
     screen.data(id=args.id, state="withdrawn")
     screen.item("Key", f"{args.id} is withdrawn; within a second no worker takes it")
     screen.next("baluarte keys issued")

@@ -1,48 +1,74 @@
-"""The ledger: verify all of it, prove one decision, show its end, sign a checkpoint, export."""
+"""The ledger: verify all of it, prove one record, show its end, sign a checkpoint, export."""
 
 from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import json
 import sys
+import time
 from pathlib import Path
 
 import msgspec
 
+from baluarte.adapters.disk import write_aside
 from baluarte.apps.cli.ledger_tables import add_export, add_index, run_index, run_parquet
 from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.cosigning import ask_all, newest_note, request_for, take_in
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import Session, session_of, texts_of
-from baluarte.core.checkpoint import LEDGER_ORIGIN
-from baluarte.core.ids import parse_id
-from baluarte.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
-from baluarte.core.retention import CLASSES
-from baluarte.errors import DataError, OutsideError
-from baluarte.stages.checkpoint import checkpoint
-from baluarte.stages.index import forget
-from baluarte.stages.sweep import sweep
-from baluarte.stages.verify import verify_ledger, verify_note
+from baluarte.apps.proving import (
+    anchor_of,
+    export_tiles,
+    kept_checkpoint,
+    place_of,
+    proof_document,
+    verifier_source,
+    write_proof_files,
+)
+from baluarte.apps.session import Session, session_of
+from baluarte.apps.sweeping import settle_shards, sweep_ledger
+from baluarte.apps.witness_words import tell_answers, tell_witnessed
+from baluarte.core.checkpoint import read_note
+from baluarte.stages.proofs import Prover, append_proof
+from baluarte.stages.verify import verify_ledger
+
+_FOLLOW_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``baluarte ledger``."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("verify", help="read every record and hold it against every checkpoint")
-    proof = verbs.add_parser("proof", help="a decision's record with its inclusion proof")
-    proof.add_argument("id", help="a decision's id, or LAST")
-    proof.add_argument("--out", help="write it there (default: standard output)")
+    verify = verbs.add_parser("verify", help="read every record and hold it to every checkpoint")
+    verify.add_argument(
+        "--against", action="append", default=[], metavar="FILE",
+        help="a checkpoint that was kept elsewhere: finds what was cut off or forked",
+    )  # fmt: skip
+    proof = verbs.add_parser("proof", help="a record with its proof, or that the log only grew")
+    proof.add_argument("id", nargs="?", help="a decision's id, LAST, or TAG/INDEX of any record")
+    proof.add_argument("--out", help="a folder for all that an auditor needs (default: as JSON)")
+    proof.add_argument(
+        "--since", metavar="FILE",
+        help="prove instead that the newest checkpoint only added to the one in this file",
+    )  # fmt: skip
     tail = verbs.add_parser("tail", help="the newest records")
     tail.add_argument("-n", type=int, default=10, help="how many of each shard (default: 10)")
-    verbs.add_parser("checkpoint", help="sign how far the ledger is")
+    tail.add_argument("--follow", action="store_true", help="go on with what is written next")
+    sign = verbs.add_parser("checkpoint", help="sign how far the ledger is; ask the witnesses")
+    sign.add_argument("--out", help="a copy of it, to be kept elsewhere")
     swept = verbs.add_parser("sweep", help="compress what is old, drop what is past its retention")
     swept.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     swept.add_argument("--idle", action="store_true", help="nothing was recorded for over a year")
-    export = verbs.add_parser("export", help="every record as a line of JSON")
+    export = verbs.add_parser("export", help="every record as a line of JSON, or as tiles")
     export.add_argument("--out", help="a file (default: standard output)")
+    export.add_argument("--tiles", metavar="FOLDER", help="C2SP tiles that any client reads")
     add_export(export)
     add_index(verbs)
+    witness = verbs.add_parser("witness", help="cosignatures of the newest checkpoint")
+    witness.add_argument("--request", metavar="FILE", help="write what a witness is asked")
+    witness.add_argument("--old", type=int, default=0, help="entries that it saw last (default: 0)")
+    witness.add_argument("--add", metavar="FILE", help="take in what a witness answered")
+    verifier = verbs.add_parser("verifier", help="the offline verifier, one file of Python")
+    verifier.add_argument("--out", help="a file (default: standard output)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,18 +80,26 @@ def run(args: argparse.Namespace) -> int:
         "proof": _proof,
         "tail": _tail,
         "checkpoint": _checkpoint,
-        "sweep": _sweep,
+        "sweep": sweep_ledger,
         "export": _export,
         "index": run_index,
+        "witness": _witness,
+        "verifier": _verifier,
     }
     with session_of(args, place) as session:
         return screen.end(verbs[args.verb](args, session, screen))
 
 
 def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
-    del args
+    kept = [kept_checkpoint(path, session) for path in args.against]
     with screen.progress("Verify") as bar:
-        report = verify_ledger(session.reader, session.verifier, progress=bar)
+        report = verify_ledger(
+            session.reader,
+            session.verifier,
+            witnesses=session.witnesses,
+            kept=kept,
+            progress=bar,
+        )
     rows = []
     for shard in report.shards:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(shard.records.items()))
@@ -77,6 +111,7 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
             tone,
         )
         rows.append({"shard": shard.tag, "size": shard.size, "root": shard.root.hex()})
+    tell_witnessed(report.witnessed, session, screen)
     for fault in (*report.all_faults, *report.incidents):
         screen.line(str(fault), "broken")
     total = sum(shard.size for shard in report.shards)
@@ -89,8 +124,11 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
         events=report.events,
         gap_decisions=report.gap_decisions,
         shards=rows,
-        faults=[str(f) for f in report.all_faults],
-        incidents=[str(f) for f in report.incidents],
+        checkpoints=report.n_heads,
+        heads=report.n_entries,
+        against=len(kept),
+        faults=[str(fault) for fault in report.all_faults],
+        incidents=[str(fault) for fault in report.incidents],
     )
     if dropped:
         screen.item("Dropped", f"{dropped:,} records past their retention, each accounted for")
@@ -106,123 +144,129 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
 
 
 def _proof(args: argparse.Namespace, session: Session, screen: Screen) -> int:
-    decision = session.last_decision() if args.id == "LAST" else session.decision(args.id)
-    place = parse_id(decision.id)
-    notes = session.reader.notes(place.tag)
-    origin = f"{LEDGER_ORIGIN}/{place.tag}"
-    signed = [(verify_note(note, session.verifier, origin=origin), note) for note in notes]
-    covering = [(c, note) for c, note in signed if c.size > place.index]
-    if not covering:
-        raise DataError(
-            f"no checkpoint covers record {place.index} of shard {place.tag} yet",
-            hint="baluarte ledger checkpoint signs one.",
-        )
-    head, note = min(covering, key=lambda pair: pair[0].size)
-    leaves = session.reader.leaf_hashes(place.tag, head.size)
-    path = inclusion_proof(leaves, place.index, head.size)
-    record = session.reader.record(place.tag, place.index)
-    verify_inclusion(leaf_hash(record), place.index, head.size, path, head.root)
-    document = {
-        "format": "baluarte-proof/1",
-        "record": base64.b64encode(record).decode(),
-        "shard": place.tag,
-        "index": place.index,
-        "size": head.size,
-        "path": [base64.b64encode(step).decode() for step in path],
-        "checkpoint": note.decode(),
-    }
-    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    if args.since:
+        return _append_proof(args, session, screen)
+    tag, index = place_of(session, args.id or "LAST")
     if args.out:
-        Path(args.out).write_text(text, "utf-8")
-        screen.item("Proof", f"{args.out}: record, {len(path)} hashes, signed checkpoint", "kept")
-        screen.data(id=decision.id, out=args.out, hashes=len(path))
-        screen.next(f"hand {args.out} and your public key to whoever asks")
-    else:
+        proof = write_proof_files(Path(args.out), session, tag, index)
+        screen.data(shard=tag, index=index, out=args.out, hashes=len(proof.path))
+        screen.item(
+            "Proof",
+            f"{args.out}: record {tag}/{index}, {len(proof.path)} + {len(proof.head_path)} hashes, "
+            "checkpoint, keys, verifier",
+            "kept",
+        )
+        screen.next(f"cd {args.out} && python3 verify.py checkpoint record.json proof keys.txt")
+        return 0
+    anchor = anchor_of(session)
+    record, proof = Prover(session.reader, anchor).prove(tag, index)
+    text = json.dumps(proof_document(record, proof, anchor), ensure_ascii=False, indent=2)
+    sys.stdout.write(text + "\n")
+    screen.as_json = False
+    return 0
+
+
+def _append_proof(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+    old, _ = read_note(kept_checkpoint(args.since, session), where=args.since)
+    note = newest_note(session)
+    new, _ = read_note(note, where="checkpoint")
+    steps = append_proof(session.reader, old, new)
+    text = "".join(f"{base64.b64encode(step).decode()}\n" for step in steps)
+    if not args.out:
         sys.stdout.write(text)
         screen.as_json = False
+        return 0
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in (("checkpoint", note), ("append-proof", text.encode())):
+        write_aside(folder / name, data)
+    write_aside(folder / "verify.py", verifier_source())
+    screen.data(old=old.size, new=new.size, hashes=len(steps), out=args.out)
+    screen.item("Proof", f"{args.out}: {old.size:,} → {new.size:,} entries, {len(steps)} hashes")
+    screen.next("python3 verify.py --append OLD checkpoint append-proof keys.txt")
     return 0
 
 
 def _tail(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     shown: dict[str, list[object]] = {}
-    for tag in session.reader.shards():
-        size = session.reader.size(tag)
-        shown[tag] = []
-        for data in session.reader.records(tag, max(0, size - args.n)):
-            record = msgspec.json.decode(data)
-            shown[tag].append(record)
-            kind = record.get("act") or record.get("outcome")
-            name = f"{record.get('detector')}@{record.get('version')}"
-            screen.line(f"{tag}  {name:<20} {kind:<10} {record.get('id') or record.get('actor')}")
+    reached: dict[str, int] = {}
+    while True:
+        for tag in session.reader.shards():
+            size = session.reader.size(tag)
+            start = reached.get(tag, max(0, size - args.n))
+            shown.setdefault(tag, [])
+            for data in session.reader.records(tag, start, size):
+                shown[tag].append(_show(tag, data, screen))
+            reached[tag] = size
+        if not args.follow:
+            break
+        shown.clear()
+        time.sleep(_FOLLOW_S)
     screen.data(shards=shown)
     screen.next("baluarte explain ID", "baluarte ledger verify")
     return 0
 
 
+def _show(tag: str, data: bytes, screen: Screen) -> object:
+    record = msgspec.json.decode(data)
+    kind = record.get("act") or record.get("outcome")
+    about = record.get("detector") or "workspace"
+    name = f"{about}@{record['version']}" if record.get("version") is not None else about
+    screen.line(f"{tag}  {name:<20} {kind:<10} {record.get('id') or record.get('actor')}")
+    return record
+
+
 def _checkpoint(args: argparse.Namespace, session: Session, screen: Screen) -> int:
-    del args
-    _settle(session, screen)
-    head = checkpoint(
-        session.reader, signer=session.signer, verifier=session.verifier, clock=session.clock
+    settle_shards(session, screen)
+    signed = session.sign_checkpoint()
+    head = signed.checkpoint
+    screen.data(shards=len(signed.heads), heads=head.size, origin=head.origin, root=head.root.hex())
+    screen.item(
+        "Checkpoint",
+        f"over {len(signed.heads)} shards, {head.size:,} heads so far, "
+        f"root {head.root.hex()[:16]}…",
+        "kept",
     )
-    screen.data(shards=head.size, root=head.root.hex())
-    screen.item("Checkpoint", f"over {head.size} shards, root {head.root.hex()[:16]}…", "kept")
+    if any(one.url is not None for one in session.place.workspace.checkpoints.witnesses):
+        tell_answers(ask_all(session), session, screen)
+    if args.out:
+        write_aside(Path(args.out), newest_note(session))
+        screen.item("Copy", args.out)
     screen.next("baluarte ledger proof LAST", "keep a copy of the checkpoint elsewhere")
     return 0
 
 
-def _settle(session: Session, screen: Screen) -> None:
-    """Recover what shards without an owner hold behind their heads, so that it is signed, too."""
-    with contextlib.suppress(OutsideError), session.keeper() as keeper:
-        for tag in keeper.settle():
-            screen.item(f"Shard {tag}"[:12], "had no owner and was not closed: recovered")
-
-
-def _sweep(args: argparse.Namespace, session: Session, screen: Screen) -> int:
-    settings = session.place.workspace.ledger
-    with session.keeper() as keeper:
-        report = sweep(
-            session.reader,
-            keeper,
-            session.new_shard,
-            retention=settings.retention,
-            cold_after_days=settings.cold_after_days,
-            clock=session.clock,
-            actor=session.actor,
-            idle=args.idle,
-            dry_run=args.dry_run,
-        )
-    texts = texts_of(args, session.place)
-    key = "would" if args.dry_run else "did"
-    for tag in report.settled:
-        screen.item(f"Shard {tag}"[:12], texts.get("sweep.settled"))
-    kept = [k for k in CLASSES if settings.retention.days(k) is None]
-    for kind in CLASSES:
-        days = settings.retention.days(kind)
-        if days is not None:
-            n = report.dropped.get(kind, 0)
-            said = texts.get(f"sweep.{key}_drop", n=n, days=days)
-            screen.item(texts.get(f"sweep.{kind}"), said)
-    if kept:
-        names = ", ".join(texts.get(f"sweep.{kind}") for kind in kept)
-        screen.item(texts.get("sweep.for_ever"), names)
-    screen.item(texts.get("sweep.segments"), texts.get(f"sweep.{key}_cool", n=report.cooled))
-    if report.rewritten and not args.dry_run:
-        forget(session.index)  # of what was dropped nothing stays there, either
-    screen.data(
-        dry_run=args.dry_run,
-        settled=list(report.settled),
-        compressed=report.cooled,
-        rewritten=report.rewritten,
-        dropped={kind: report.dropped.get(kind, 0) for kind in CLASSES},
-    )
-    screen.next("baluarte ledger sweep" if args.dry_run else "baluarte ledger checkpoint")
-    return 0
+def _witness(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+    if args.request:
+        write_aside(Path(args.request), request_for(session, newest_note(session), args.old))
+        screen.data(request=args.request)
+        screen.item("Request", f"{args.request}: for a witness that saw {args.old:,} entries last")
+        screen.next(f"baluarte witness sign FOLDER {args.request} --out ANSWER")
+        return 0
+    if args.add:
+        try:
+            data = Path(args.add).read_bytes()
+        except OSError as error:
+            screen.line(f"{args.add}: {error.strerror}", "broken")
+            return 3
+        answers = take_in(session, data)
+    else:
+        answers = ask_all(session)
+    enough = tell_answers(answers, session, screen)
+    screen.next("baluarte ledger verify")
+    return 0 if enough else 1
 
 
 def _export(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     if args.parquet:
         return run_parquet(args, session, screen)
+    if args.tiles:
+        written = export_tiles(Path(args.tiles), session)
+        records = sum(n for name, n in written.items() if name != "heads")
+        screen.data(records=records, out=args.tiles, logs=written)
+        screen.item("Export", f"{records:,} records of {len(written) - 1} shards to {args.tiles}")
+        screen.next(f"python3 verify.py --ledger {args.tiles} {args.tiles}/heads/checkpoint KEYS")
+        return 0
     count = 0
     if args.out:
         aside = Path(args.out + ".part")
@@ -240,4 +284,17 @@ def _export(args: argparse.Namespace, session: Session, screen: Screen) -> int:
         for record in session.reader.records(tag):
             sys.stdout.buffer.write(record + b"\n")
     screen.as_json = False
+    return 0
+
+
+def _verifier(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+    del session
+    if not args.out:
+        sys.stdout.write(verifier_source().decode())
+        screen.as_json = False
+        return 0
+    write_aside(Path(args.out), verifier_source())
+    screen.data(out=args.out)
+    screen.item("Verifier", f"{args.out}: needs Python 3.9 or later and nothing else")
+    screen.next(f"python3 {args.out} --help")
     return 0

@@ -57,6 +57,7 @@ COMMANDS = (
     Command("erase", "People", "erase people for good; every proof stays valid"),
     Command("verify", "Prove to others", "check a bundle: signature, digests, --bits"),
     Command("ledger", "Prove to others", "verify, prove, show or export the ledger"),
+    Command("witness", "Prove to others", "see that others' ledgers only grow, and cosign them"),
     Command("report", "Prove to others", "evidence and guarantees as a page"),
     Command("keys", "Run", "keys that sign: make, trust, revoke; API keys: issue, withdraw"),
     Command("users", "Run", "who may ask: accounts, their roles in tenants, passwords"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from baluarte import wiring
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.making import seal_pending
 from baluarte.apps.place import find_workspace
@@ -37,19 +38,17 @@ def run(args: argparse.Namespace) -> int:
 
 def ensure_key(session: Session) -> bool:
     """Make the workspace's signing key where nobody made one yet; whether it was made now."""
-    from baluarte.adapters.signers.ed25519 import create_key  # noqa: PLC0415 - loads cryptography
-
     path = session.place.signing
     if path.exists() or session.verifier.public_keys():
         return False
     now = session.clock.now_us()
-    create_key(
-        path.parent,
+    key = wiring.create_key(
+        path,
         session.place.trusted,
-        path.stem,
         not_before=now,
         not_after=now + 730 * _DAY_US,
     )
+    session.record_key("create", key, reason="the first key of this workspace")
     return True
 
 

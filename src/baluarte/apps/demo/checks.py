@@ -87,7 +87,7 @@ def _reasons(session: Session) -> tuple[bool, dict[str, int | float | str]]:
 
 
 def _proof(session: Session) -> tuple[bool, dict[str, int | float | str]]:
-    report = verify_ledger(session.reader, session.verifier)
+    report = verify_ledger(session.reader, session.verifier, witnesses=session.witnesses)
     records = sum(shard.size for shard in report.shards)
     signed = sum(shard.signed_size for shard in report.shards)
     faults = len(report.all_faults)

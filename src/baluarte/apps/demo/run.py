@@ -32,7 +32,6 @@ from baluarte.core.evidence import Figure
 from baluarte.core.findings import finding_name
 from baluarte.core.registry import LabelRow, Version
 from baluarte.errors import DataError
-from baluarte.stages.checkpoint import checkpoint
 from baluarte.stages.plan import PlanResult
 from baluarte.stages.promote import promote
 from baluarte.stages.prove import Proof
@@ -104,13 +103,8 @@ class Demo:
                     self._swap(session, story, client)
                 finally:
                     client.close()
-            head = checkpoint(
-                session.reader,
-                signer=session.signer,
-                verifier=session.verifier,
-                clock=session.clock,
-            )
-            self._screen.data(checkpoint=head.root.hex())
+            signed = session.sign_checkpoint()
+            self._screen.data(checkpoint=signed.checkpoint.root.hex())
             story.checks = check_promises(session, story.detector.name)
         story.seconds = time.monotonic() - started
         return story

@@ -1,4 +1,4 @@
-"""baluarte.adapters.signers.ed25519: keys in files, and who is believed."""
+"""baluarte.adapters.key_files: keys in files, of every kind, and who is believed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from baluarte.adapters.signers.ed25519 import (
-    TrustedKeys,
-    create_key,
-    open_signer,
-    read_public_key,
-    revoke_key,
-    trust_key,
-)
-from baluarte.core.keys import PublicKey
+from baluarte.adapters import key_files
+from baluarte.adapters.key_files import create_key, read_public_key, revoke_key, trust_key
+from baluarte.core.keys import Algorithm, PublicKey
 from baluarte.errors import DataError, OutsideError, TrustError
+from baluarte.wiring import signature_kind
 
 
 @pytest.fixture
@@ -27,15 +22,32 @@ def place(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "keys", tmp_path / "trusted"
 
 
+CHOSEN: list[Algorithm] = ["ed25519"]  #: the kind of the keys of the test that runs
+
+
+@pytest.fixture(params=["ed25519", "ml-dsa-44"], autouse=True)
+def every_kind(request: pytest.FixtureRequest) -> None:
+    """Every test here holds for keys of every kind."""
+    CHOSEN[:] = [request.param]
+
+
 def create(place: tuple[Path, Path], name: str = "demo") -> PublicKey:
-    return create_key(*place, name, not_before=10, not_after=1000)
+    return create_key(*place, name, signature_kind(CHOSEN[0]), not_before=10, not_after=1000)
+
+
+def open_signer(private: Path, trusted: Path, name: str) -> key_files.FileSigner:
+    return key_files.open_signer(private, trusted, name, signature_kind)
+
+
+def believers(folder: Path) -> key_files.TrustedKeys:
+    return key_files.TrustedKeys(folder, signature_kind)
 
 
 def test_a_new_key_signs_and_is_believed(place: tuple[Path, Path]) -> None:
     key = create(place)
     signer = open_signer(*place, "demo")
     signature = signer.sign(b"message")
-    TrustedKeys(place[1]).verify(b"message", signature, key_id=key.key_id, at_us=10)
+    believers(place[1]).verify(b"message", signature, key_id=key.key_id, at_us=10)
     assert signer.key == key
 
 
@@ -73,7 +85,7 @@ def test_a_private_key_through_a_link_is_not_used(place: tuple[Path, Path]) -> N
         open_signer(*place, "demo")
 
 
-def test_only_the_records_own_ed25519_key_signs(place: tuple[Path, Path]) -> None:
+def test_only_the_records_own_key_signs(place: tuple[Path, Path]) -> None:
     create(place)
     create(place, "other")
     mine = place[0] / "demo.key"
@@ -94,7 +106,7 @@ def test_a_revocation_holds_at_once_from_its_time_on_and_for_good(
 ) -> None:
     key = create(place)
     signature = open_signer(*place, "demo").sign(b"m")
-    believed = TrustedKeys(place[1])
+    believed = believers(place[1])
     believed.verify(b"m", signature, key_id=key.key_id, at_us=500)
     revoke_key(place[1], "demo", at=400)
     believed.verify(b"m", signature, key_id=key.key_id, at_us=399)
@@ -112,7 +124,7 @@ def test_a_public_key_is_handed_over_as_a_file(place: tuple[Path, Path], tmp_pat
     data = (place[1] / "demo.json").read_bytes()
     elsewhere = tmp_path / "elsewhere"
     trust_key(elsewhere, read_public_key(data, where="demo.json"))
-    TrustedKeys(elsewhere).verify(b"m", signature, key_id=key.key_id, at_us=10)
+    believers(elsewhere).verify(b"m", signature, key_id=key.key_id, at_us=10)
     again = msgspec.structs.replace(key, name="alias")
     for known in (key, again):
         with pytest.raises(DataError, match="known"):
@@ -137,14 +149,14 @@ def test_what_is_no_key_record_is_refused_and_then_nothing_is_believed(
     create(place, "good")
     (place[1] / "demo.json").write_bytes(data)
     with pytest.raises(TrustError):
-        TrustedKeys(place[1]).public_keys()
+        believers(place[1]).public_keys()
 
 
 def test_a_record_under_another_name_is_refused(place: tuple[Path, Path]) -> None:
     create(place)
     (place[1] / "demo.json").rename(place[1] / "boss.json")
     with pytest.raises(TrustError, match="expected the key boss"):
-        TrustedKeys(place[1]).public_keys()
+        believers(place[1]).public_keys()
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "A", "x" * 64, "a b", "a\n"])
@@ -154,7 +166,7 @@ def test_a_name_outside_the_grammar_is_no_file(place: tuple[Path, Path], name: s
 
 
 def test_nobody_is_believed_where_there_are_no_keys(place: tuple[Path, Path]) -> None:
-    believed = TrustedKeys(place[1])
+    believed = believers(place[1])
     assert believed.public_keys() == []
     with pytest.raises(TrustError, match="not trusted"):
         believed.verify(b"m", b"s" * 64, key_id="0" * 64, at_us=1)
