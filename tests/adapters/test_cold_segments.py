@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -150,17 +151,17 @@ def test_one_keeper_at_a_time(root: Path) -> None:
 
 def test_a_shard_whose_owner_died_is_settled_and_one_that_is_held_is_not(root: Path) -> None:
     held = open_shard(root, segment_bytes=SMALL)
-    pid = os.fork()
-    if pid == 0:  # dies with records that its head doesn't name
-        shard = open_shard(root, segment_bytes=SMALL)
-        shard.append(records(20))
-        shard.commit()
-        stale = (root / shard.tag / "head").read_bytes()
-        shard.append(records(20))
-        shard.commit()
-        (root / shard.tag / "head").write_bytes(stale)
-        os._exit(0)
-    os.waitpid(pid, 0)
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from baluarte.adapters.stores.segments import open_shard\n"
+        "root = Path(sys.argv[1]); shard = open_shard(root, segment_bytes=4096)\n"
+        "head = root / shard.tag / 'head'\n"
+        "shard.append([b'%d' % i for i in range(20)]); shard.commit()\n"
+        "stale = head.read_bytes()\n"
+        "shard.append([b'%d' % i for i in range(20, 40)]); shard.commit()\n"
+        "head.write_bytes(stale); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(root)], check=True)
     ledger = Segments(root, segment_bytes=SMALL)
     reader = ledger.reader()
     (dead,) = set(reader.shards()) - {held.tag}
@@ -169,7 +170,7 @@ def test_a_shard_whose_owner_died_is_settled_and_one_that_is_held_is_not(root: P
         assert keeper.settle() == [dead]
         assert keeper.settle() == []
     assert reader.size(dead) == 40
-    assert list(reader.records(dead)) == records(20) * 2
+    assert list(reader.records(dead)) == [b"%d" % i for i in range(40)]
     held.close()
 
 

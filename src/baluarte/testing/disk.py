@@ -17,6 +17,8 @@ import random
 from collections.abc import Callable
 from pathlib import PurePath
 
+from baluarte.ports import Disk
+
 SECTOR_BYTES = 512
 _ENDLESS = 1 << 40
 
@@ -330,3 +332,95 @@ def _used(folder: _Folder) -> int:
 
 def _error(code: int, path: PurePath) -> OSError:
     return OSError(code, os.strerror(code), str(path))
+
+
+Hook = Callable[[str, str, PurePath], None]
+
+
+class WatchedDisk:
+    """Another disk, with a hook before, after and in the middle of what changes it.
+
+    Args:
+        inner: the disk that does the work.
+        hook: called with ``before``, ``middle`` (of a write: half of it is done) or ``after``, the
+            operation, and the file's path; it may raise, wait, or end the process.
+    """
+
+    def __init__(self, inner: Disk, hook: Hook) -> None:
+        self._inner, self._hook = inner, hook
+        self._paths: dict[int, PurePath] = {}
+        # What changes nothing goes straight through.
+        self.read_at, self.size, self.names = inner.read_at, inner.size, inner.names
+        self.is_folder, self.free_bytes, self.lock = inner.is_folder, inner.free_bytes, inner.lock
+
+    def open_existing(self, path: PurePath, *, write: bool = False) -> int:
+        """As the inner disk."""
+        return self._known(self._inner.open_existing(path, write=write), path)
+
+    def open_new(self, path: PurePath) -> int:
+        """As the inner disk."""
+        self._hook("before", "create", path)
+        descriptor = self._known(self._inner.open_new(path), path)
+        self._hook("after", "create", path)
+        return descriptor
+
+    def open_or_new(self, path: PurePath) -> int:
+        """As the inner disk."""
+        return self._known(self._inner.open_or_new(path), path)
+
+    def close(self, descriptor: int, /) -> None:
+        """As the inner disk."""
+        self._paths.pop(descriptor, None)
+        self._inner.close(descriptor)
+
+    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+        """As the inner disk, in two halves."""
+        path, half = self._paths[descriptor], len(data) // 2
+        self._hook("before", "write", path)
+        self._inner.write_at(descriptor, data[:half], offset)
+        self._hook("middle", "write", path)
+        self._inner.write_at(descriptor, data[half:], offset + half)
+        self._hook("after", "write", path)
+
+    def truncate(self, descriptor: int, length: int, /) -> None:
+        """As the inner disk."""
+        self._around("truncate", self._paths[descriptor], self._inner.truncate, descriptor, length)
+
+    def reserve(self, descriptor: int, length: int) -> None:
+        """As the inner disk."""
+        self._around("reserve", self._paths[descriptor], self._inner.reserve, descriptor, length)
+
+    def datasync(self, descriptor: int, /) -> None:
+        """As the inner disk."""
+        self._around("datasync", self._paths[descriptor], self._inner.datasync, descriptor)
+
+    def sync(self, descriptor: int, /) -> None:
+        """As the inner disk."""
+        self._around("sync", self._paths[descriptor], self._inner.sync, descriptor)
+
+    def make_folder(self, path: PurePath) -> None:
+        """As the inner disk."""
+        self._around("make_folder", path, self._inner.make_folder, path)
+
+    def rename(self, old: PurePath, new: PurePath) -> None:
+        """As the inner disk."""
+        self._around("rename", new, self._inner.rename, old, new)
+
+    def unlink(self, path: PurePath) -> None:
+        """As the inner disk."""
+        self._around("unlink", path, self._inner.unlink, path)
+
+    def sync_folder(self, folder: PurePath) -> None:
+        """As the inner disk."""
+        self._around("sync_folder", folder, self._inner.sync_folder, folder)
+
+    def _around(
+        self, operation: str, path: PurePath, function: Callable[..., None], *args: object
+    ) -> None:
+        self._hook("before", operation, path)
+        function(*args)
+        self._hook("after", operation, path)
+
+    def _known(self, descriptor: int, path: PurePath) -> int:
+        self._paths[descriptor] = path
+        return descriptor
