@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from baluarte.core.contract import Budget, Contract, Gate, canonical, decode_canonical
-from baluarte.core.contract_toml import contract_json_schema, parse_contract
-from baluarte.errors import ContractError
+from baluarte.core.contract import (
+    Budget,
+    Contract,
+    Gate,
+    Sampling,
+    canonical,
+    decode_canonical,
+)
+from baluarte.core.contract_toml import (
+    MONOTONE_FAMILIES,
+    contract_json_schema,
+    parse_contract,
+)
+from baluarte.errors import ContractError, Fault
 
 ROOT = Path(__file__).parents[2]
 
@@ -209,3 +221,64 @@ def test_the_schema_for_editors_has_no_null_and_names_every_section() -> None:
     assert "null" not in json.dumps(schema)
     sections = schema["$defs"]["DetectorFile"]["properties"]
     assert {"events", "types", "fields", "objective", "bands", "learner", "gates"} <= set(sections)
+
+
+LEARNER = """
+[learner]
+families = ["lightgbm", "logistic"]
+class_weight = 20
+combine = "stack"
+calibration = "beta"
+search = "grid"
+prune = true
+
+[learner.sampling]
+how = "under"
+share = 0.3
+
+[learner.params.lightgbm]
+boosting = "dart"
+num_leaves = [15, 31]
+learning_rate = 0.1
+"""
+
+
+def test_what_families_are_told_is_kept_in_the_contract_as_it_was_written() -> None:
+    learner = parsed(GOOD + LEARNER).learner
+    assert (learner.combine, learner.calibration, learner.search) == ("stack", "beta", "grid")
+    assert learner.class_weight == 20.0
+    assert learner.sampling == Sampling(how="under", share=0.3)
+    assert learner.params == {
+        "lightgbm": {"boosting": "dart", "num_leaves": (15, 31), "learning_rate": 0.1}
+    }
+    of = parsed(GOOD + LEARNER)
+    assert decode_canonical(canonical(of)) == of
+
+
+def test_what_is_not_said_of_learning_is_not_in_the_sealed_bytes() -> None:
+    sealed = json.loads(canonical(parsed(GOOD)))
+    assert sorted(sealed["learner"]) == [
+        "blend", "class_weight", "families", "folds", "max_minutes", "seed", "threads", "trials",
+    ]  # fmt: skip
+    assert all("monotone" not in field for field in sealed["events"]["fields"])
+
+
+def test_a_monotone_field_takes_families_that_promise_it_and_only_numbers_can_be() -> None:
+    said = GOOD + '\n[fields.bytes]\nmonotone = "up"\n'
+    assert parsed(said).learner.families == MONOTONE_FAMILIES
+    assert parsed(said).events["bytes"].monotone == "up"
+    found = faults(GOOD + '\n[fields.service]\nmonotone = "up"\n')
+    assert "fields.service.monotone: only for features of type number" in found[0]
+
+
+def test_parameters_are_held_against_their_family_with_their_lines() -> None:
+    def refuse(family: str, said: Mapping[str, object]) -> list[tuple[str, Fault]]:
+        return [(name, Fault(f"{family} says no")) for name in said if name == "boosting"]
+
+    found = faults(GOOD + LEARNER, param_faults=refuse)  # type: ignore[arg-type]
+    line = (GOOD + LEARNER).split("\n").index('boosting = "dart"') + 1
+    assert found == [f"detector.toml:{line}: learner.params.lightgbm.boosting: lightgbm says no"]
+    told = '[learner.params.lightgbn]\nrounds = 3\n[learner]\nsearch = "gird"\n'
+    found = faults(GOOD + told, known_searches=["grid", "optuna"])
+    assert "Did you mean lightgbm?" in found[0]
+    assert "Did you mean grid?" in found[1]

@@ -68,6 +68,20 @@ def test_what_a_family_cannot_be_told_is_refused_before_anything_starts(
     assert f"learner.params.{model.name}.{next(iter(params))}" in str(caught.value)
 
 
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    both = contract(
+        families=("lightgbm", "logistic"),
+        params={"lightgbm": {"num_leafs": 3, "rounds": 0.5}, "logistic": {"bins": "many"}},
+    )
+    with pytest.raises(ContractError) as caught:
+        told(both, [LightGBM(), Logistic()])
+    assert [fault.where for fault in caught.value.faults] == [
+        "learner.params.lightgbm.num_leafs",
+        "learner.params.lightgbm.rounds",
+        "learner.params.logistic.bins",
+    ]
+
+
 def test_what_the_library_refuses_names_the_table() -> None:
     rows = ground(200)
     for model in (of(LightGBM(), bagging_fraction=7.0), of(XGBoost(), subsample=7.0)):

@@ -6,16 +6,17 @@ import argparse
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from baluarte import wiring
 from baluarte.adapters.disk import open_new, outside, sync_folder, write_aside, write_at
 from baluarte.core.accounts import SECRET_BYTES, read_pepper
-from baluarte.core.contract import Contract
+from baluarte.core.contract import Contract, Param
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.workspace import Secret, Workspace, parse_overrides, parse_workspace
-from baluarte.errors import ContractError
+from baluarte.errors import ContractError, Fault
 
 WORKSPACE_FILE = "workspace.toml"
 DETECTOR_FILE = "detector.toml"
@@ -288,7 +289,15 @@ class Detector:
             where = str(self.path.relative_to(Path.cwd()))
         except ValueError:
             where = str(self.path)
-        contract = parse_contract(self.text(), where=where, beside=text_beside(self.path))
+        contract = parse_contract(
+            self.text(),
+            where=where,
+            known_families=wiring.plugin_names("models"),
+            known_gates=wiring.plugin_names("gates"),
+            known_searches=wiring.plugin_names("searches"),
+            param_faults=_param_faults,
+            beside=text_beside(self.path),
+        )
         if contract.name != self.name:
             raise ContractError(
                 f"expected name = {self.name!r}, as workspace.toml calls it; "
@@ -311,6 +320,14 @@ class Detector:
                 hint='Write events = "FILE" there, or pass --events FILE.',
             )
         return self.events
+
+
+def _param_faults(
+    family: str, said: Mapping[str, Param | tuple[Param, ...]]
+) -> Sequence[tuple[str, Fault]]:
+    from baluarte.stages.told import param_faults  # noqa: PLC0415 - only where something is told
+
+    return param_faults(wiring.plugin("models", family, where="learner.families"), said)
 
 
 def make_private(path: Path, text: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from baluarte.core.contract import Accept, Contract, Learner, Points, Sampling
+from baluarte.core.contract import Accept, Contract, Learner, Param, Points, Sampling
 from baluarte.core.contract_fields import build_label, build_schema, hide_family
 from baluarte.core.contract_promises import build_bands, build_gates, build_objective
 from baluarte.core.contract_surface import DetectorFile
@@ -18,11 +18,14 @@ from baluarte.core.reason_catalogue import ReasonCatalogue, parse_reasons
 from baluarte.core.schema import Schema
 from baluarte.core.toml_lines import line_of
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
-from baluarte.errors import ContractError
+from baluarte.errors import ContractError, Fault
 
 UNLABELLED_FAMILIES = ("isolation_forest",)  #: what can be learnt where no label is named
 #: the default where a field is monotone
 MONOTONE_FAMILIES = ("lightgbm", "hist_gradient_boosting", "random_forest")
+
+#: by family and what it is told: the faults, by parameter
+ParamFaults = Callable[[str, Mapping[str, Param | tuple[Param, ...]]], Sequence[tuple[str, Fault]]]
 
 
 def parse_contract(
@@ -32,6 +35,7 @@ def parse_contract(
     known_families: Collection[str] | None = None,
     known_gates: Collection[str] | None = None,
     known_searches: Collection[str] | None = None,
+    param_faults: ParamFaults | None = None,
     beside: Callable[[str], str] | None = None,
 ) -> Contract:
     """The contract that a ``detector.toml`` declares, complete and in normal form.
@@ -41,6 +45,8 @@ def parse_contract(
         known_families: names of the learners at hand; None leaves them unchecked.
         known_gates: names of the gates at hand; None leaves them unchecked.
         known_searches: names of the searches at hand; None leaves them unchecked.
+        param_faults: what is wrong with the parameters that a family is told; None leaves them
+            unchecked.
         beside: the text of a file that this one names, relative to it; None leaves such files
             unread.
 
@@ -74,6 +80,8 @@ def parse_contract(
     contract = msgspec.structs.replace(contract, reasons=catalogue)
     _check_known(contract, known_families, known_gates, report)
     _check_learner(contract.learner, known_searches, label is not None, report)
+    if param_faults is not None and not report.found:
+        _check_params(contract.learner, param_faults, report)
     report.stop_if_faulty()
     return contract
 
@@ -160,3 +168,10 @@ def _check_learner(
     for key in ("sampling", "combine", "calibration"):
         if not labelled and getattr(learner, key) is not UNSET:
             report.fault(("learner", key), "can only be done with labels")
+
+
+def _check_params(learner: Learner, param_faults: ParamFaults, report: Report) -> None:
+    said = {} if isinstance(learner.params, UnsetType) else learner.params
+    for family, values in said.items():
+        for name, fault in param_faults(family, values):
+            report.fault(("learner", "params", family, name), fault.message, fault.hint)

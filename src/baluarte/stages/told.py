@@ -20,34 +20,62 @@ from baluarte.core.nearest import did_you_mean
 from baluarte.core.program.draft import Draft
 from baluarte.core.row_keys import mixed
 from baluarte.core.search import FitTask
-from baluarte.errors import ContractError
+from baluarte.errors import ContractError, Fault
 from baluarte.ports import Fitted, Matrix, Model, Params, Suggest, Target
 
-Values = Mapping[str, tuple[Param, ...]]  #: by parameter; one value is not searched
+Said = Mapping[str, Param | tuple[Param, ...]]  #: by parameter, as the contract has it
+Values = Mapping[str, tuple[Param, ...]]  #: likewise; one value is not searched
 
 
 def told(contract: Contract, models: Sequence[Model]) -> list[Model]:
     """The families as the contract wants them.
 
     Raises:
-        ContractError: a parameter that a family doesn't have, or a value of another kind.
+        ContractError: every parameter that a family doesn't have, or value of another kind.
     """
     learner = contract.learner
     said = {} if isinstance(learner.params, UnsetType) else learner.params
     sampling = None if isinstance(learner.sampling, UnsetType) else learner.sampling
+    faults = [
+        Fault(fault.message, f"learner.params.{model.name}.{name}", fault.hint)
+        for model in models
+        for name, fault in param_faults(model, said.get(model.name, {}))
+    ]
+    if faults:
+        raise ContractError.of(faults)
     return [
-        _told(model, said.get(model.name, {}), sampling)
+        Told(model=model, values=_values(model, said.get(model.name, {})), sampling=sampling)
         if model.name in said or sampling is not None
         else model
         for model in models
     ]
 
 
-def _told(
-    model: Model, said: Mapping[str, Param | tuple[Param, ...]], sampling: Sampling | None
-) -> Model:
+def param_faults(model: Model, said: Said) -> list[tuple[str, Fault]]:
+    """What is wrong with what a family is told, by parameter; ranges bind the search alone."""
+    kinds, found = _kinds(model), []
+    why: Mapping[str, str] = getattr(model, "refuses", {})
+    for name, values in said.items():
+        kind = kinds.get(name)
+        if name in why:
+            found.append((name, Fault(f"is refused: {why[name]}")))
+        elif kind is None:
+            hint = did_you_mean(name, sorted(kinds))
+            found.append((name, Fault(f"{model.name} has no such parameter.", hint=hint)))
+        else:
+            given = values if isinstance(values, tuple) else (values,)
+            wrong = [value for value in given if not kind.fits(value)]
+            found += [(name, Fault(f"expected {kind}; found {value!r}")) for value in wrong[:1]]
+    return found
+
+
+def _values(model: Model, said: Said) -> Values:
+    kinds = _kinds(model)
     values = {name: v if isinstance(v, tuple) else (v,) for name, v in said.items()}
-    return Told(model=model, values=_checked(model, values), sampling=sampling)
+    return {
+        name: tuple(float(v) if kinds[name].type is float else v for v in given)
+        for name, given in values.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,26 +242,7 @@ class _Kinds(Suggest):
     option = choice
 
 
-def _checked(model: Model, values: Values) -> Values:
-    """What was told, each of its parameter's kind; the space's ranges bind the search alone.
-
-    Raises:
-        ContractError: a parameter that isn't in the space, or a value of another kind.
-    """
+def _kinds(model: Model) -> dict[str, _Kind]:
     space = _Kinds(model.defaults())
     model.suggest(space)
-    why: Mapping[str, str] = getattr(model, "refuses", {})
-    checked: dict[str, tuple[Param, ...]] = {}
-    for name, given in values.items():
-        where = f"learner.params.{model.name}.{name}"
-        kind = space.kinds.get(name)
-        if name in why:
-            raise ContractError(f"is refused: {why[name]}", where=where)
-        if kind is None:
-            hint = did_you_mean(name, sorted(space.kinds))
-            raise ContractError(f"{model.name} has no parameter {name}", where=where, hint=hint)
-        for value in given:
-            if not kind.fits(value):
-                raise ContractError(f"expected {kind}; found {value!r}", where=where)
-        checked[name] = tuple(float(v) if kind.type is float else v for v in given)
-    return checked
+    return space.kinds
