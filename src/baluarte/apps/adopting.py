@@ -76,7 +76,7 @@ def adopt_model(
         model,
         file=ModelFile(digest=found.digest, name=path.name, columns=columns, unpickled=confined),
         tools=training_tools(session.place, contract, progress=None),
-        provenance=provenance_of(session),
+        provenance=provenance_of(session, contract),
     )
     candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from baluarte import wiring
 from baluarte.adapters.quarantine import QuarantineFolder
 from baluarte.adapters.system import SystemEntropy
+from baluarte.apps.pseudonyms import made_with
 from baluarte.apps.session import Session
 from baluarte.apps.windowed import window_place
 from baluarte.core.contract import Contract, decode_canonical
 from baluarte.core.envelope import Subject, lone_event, names_by_field, person
 from baluarte.core.erasure import Erasure
 from baluarte.core.event_value import ValueRefusedError, converter
-from baluarte.core.schema import Field
+from baluarte.core.schema import Field, Schema
 from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.errors import DataError, OutsideError
 from baluarte.ports import Remembers, SubjectKeys, WindowState
@@ -69,20 +70,27 @@ def subjects_of(session: Session, names: Sequence[str], *, field: str | None) ->
         known = ", ".join(sorted(fields))
         raise DataError(f"people are named by {known}: which one is meant?", hint="--of FIELD")
     chosen = field or next(iter(fields))
-    subjects = [person(chosen, form) for name in names for form in _forms(name, fields[chosen])]
+    key = session.place.known_pseudonym_key()
+    subjects = [
+        person(chosen, form) for name in names for form in _forms(name, fields[chosen], key)
+    ]
     return list(dict.fromkeys(subjects))
 
 
-def _forms(name: str, fields: Sequence[Field]) -> list[str]:
-    """A name as the versions record it."""
+def _forms(name: str, fields: Sequence[Field], pseudonym_key: str) -> list[str]:
+    """A name as the versions record it: as it is, or the pseudonym that stands for it."""
     forms = []
     for field in fields:
         try:
             value = converter(field)(name)
         except ValueRefusedError as refused:
             raise DataError(f"{name!r} is no {field.name}: {refused}", hint=refused.hint) from None
-        if value is not None:
-            forms.append(str(value))
+        if value is None:
+            continue
+        forms.append(str(value))
+        pseudonyms = made_with(pseudonym_key, Schema(fields=(field,)))
+        if pseudonyms is not None:
+            forms.append(pseudonyms.of(field.name, str(value)))
     return forms
 
 

@@ -17,6 +17,7 @@ from baluarte.adapters.quarantine import QuarantineFile
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import Detector, Place
+from baluarte.apps.pseudonyms import pseudonyms_of
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events, concat
 from baluarte.core.evidence import DataSource
@@ -38,6 +39,7 @@ class Intake:
         entry = place.workspace.detectors.get(detector)
         limits = place.workspace.limits
         self.said = address
+        self._place = place
         self.detector, self.address = detector, dvc.resolved(address)
         self.reading = entry.reading if entry is not None else Reading()
         self.source = wiring.source_for(self.address, password=lambda: _password(place, entry))
@@ -66,6 +68,7 @@ class Intake:
             DataError: more rows are bad than the workspace allows.
         """
         n = 0
+        pseudonyms = pseudonyms_of(self._place, schema)
         with QuarantineFile(self.quarantine, self._tolerance) as quarantine:
             for batch in self.source.read(
                 address,
@@ -75,7 +78,7 @@ class Intake:
                 quarantine=quarantine,
             ):
                 n += batch.n
-                yield batch
+                yield batch if pseudonyms is None else pseudonyms.events(batch)
             quarantine.settle(n)
         self.n_rows, self.n_bad = n, quarantine.n
 

@@ -9,11 +9,17 @@ from baluarte.core.decision import ActRecord
 from baluarte.core.event import records
 from baluarte.core.event_faults import Faults
 from baluarte.core.label_rows import LABEL_SCHEMA, expected_labels, label_of, label_row
+from baluarte.core.pseudonym import Pseudonyms
 from baluarte.core.registry import LabelRow
 
 
 def read_labels(
-    intake: Intake, contract: Contract, *, source: str, taken_at: int
+    intake: Intake,
+    contract: Contract,
+    *,
+    source: str,
+    taken_at: int,
+    pseudonyms: Pseudonyms | None = None,
 ) -> list[LabelRow]:
     """All labels of an address; rows that can't be read go to the quarantine.
 
@@ -31,6 +37,8 @@ def read_labels(
                 message = f"expected {expected_labels(contract)}; found {said!r}"
                 faults.add(number, "label", message)
             else:
+                if pseudonyms is not None:
+                    values["event_id"] = pseudonyms.event_id(str(values["event_id"]))
                 rows.append(label_row(values, label, source=source, taken_at=taken_at))
         n += batch.n
     faults.raise_any()

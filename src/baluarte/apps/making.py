@@ -20,6 +20,7 @@ from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.intake import Intake, Material, intake_of, material_of
 from baluarte.apps.place import Detector, Place
+from baluarte.apps.pseudonyms import PSEUDONYM_KEY, pseudonyms_of
 from baluarte.apps.session import Session
 from baluarte.core.bundle import BundleParts
 from baluarte.core.candidate import (
@@ -215,7 +216,7 @@ def from_sources(candidate: Candidate, sources: tuple[DataSource, ...]) -> Candi
     )
 
 
-def provenance_of(session: Session, *, parent: str | None = None) -> Provenance:
+def provenance_of(session: Session, contract: Contract, *, parent: str | None = None) -> Provenance:
     """Who trains, when, with what."""
     environment = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _LIBRARIES:
@@ -223,6 +224,9 @@ def provenance_of(session: Session, *, parent: str | None = None) -> Provenance:
             environment[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+    pseudonyms = pseudonyms_of(session.place, contract.events)
+    if pseudonyms is not None:
+        environment[PSEUDONYM_KEY] = pseudonyms.key_id
     return Provenance(
         code=__version__,
         environment=environment,
@@ -253,7 +257,7 @@ def train_candidate(
         session.place, contract, progress=progress, journal=folder / f"{contract.name}.journal"
     )
     candidate = train(
-        contract, events, tools=tools, provenance=provenance_of(session), n_apart=n_apart
+        contract, events, tools=tools, provenance=provenance_of(session, contract), n_apart=n_apart
     )
     candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate)
@@ -356,7 +360,7 @@ def retrain_candidate(
     """Train a challenger with new labels, and keep it as the detector's pending candidate."""
     contract = detector.contract()
     champion = session.registry.champion(detector.name)
-    provenance = provenance_of(session, parent=champion.digest if champion else None)
+    provenance = provenance_of(session, contract, parent=champion.digest if champion else None)
     tools = training_tools(session.place, contract, progress=progress)
     candidate = retrain(contract, old, new, tools=tools, provenance=provenance)
     candidate = from_sources(candidate, sources)

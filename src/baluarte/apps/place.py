@@ -80,6 +80,27 @@ class Place:
             make_private(self.at(secret.file), new_master() + "\n")
         return self.secret(secret, where="keys.people")
 
+    def pseudonym_key(self) -> str:
+        """The key of pseudonyms; a file of it is made where there is none.
+
+        A version says by which key its pseudonyms were made: a new key can't pass for a lost one.
+
+        Raises:
+            ContractError: it is not where it should be.
+        """
+        secret = self.workspace.keys.pseudonyms
+        if secret.file is not None and not self.at(secret.file).exists():
+            from secrets import token_urlsafe  # noqa: PLC0415 - once in a workspace's life
+
+            make_private(self.at(secret.file), token_urlsafe(32) + "\n")
+        return self.secret(secret, where="keys.pseudonyms")
+
+    def known_pseudonym_key(self) -> str:
+        """The same, and nothing where there is none yet."""
+        secret = self.workspace.keys.pseudonyms
+        known = secret.file is None or self.at(secret.file).exists()
+        return self.pseudonym_key() if known else ""
+
     @property
     def bundles(self) -> Path:
         """Folder of sealed bundles."""

@@ -22,6 +22,7 @@ from baluarte.apps.estimator import Detector
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Language
 from baluarte.apps.otherwise import SECONDS, counterfactuals_of, deadline
+from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.answer import Reason, reasons_of
 from baluarte.core.bundle import SealedBundle, open_bundle
@@ -161,8 +162,11 @@ class LoadedDetector:
     object was given before, in the order given, from nothing at first.
     """
 
-    def __init__(self, bundle: SealedBundle, *, language: Language = "en") -> None:
+    def __init__(
+        self, bundle: SealedBundle, *, language: Language = "en", pseudonym_key: str = ""
+    ) -> None:
         self._bundle = bundle
+        self._pseudonyms = sealed_pseudonyms(pseudonym_key, bundle)
         self._scorer = Scorer(bundle, kernel=wiring.kernel_choice())
         self._say = reason_words(bundle, language)
         self._otherwise: Counterfactuals | None = None
@@ -243,16 +247,21 @@ class LoadedDetector:
         """
         if self._otherwise is None:
             self._otherwise = counterfactuals_of(self._bundle, self._scorer)
-        values = event_values(read_events(self.contract, event), 0)
+        values = event_values(self._given(event), 0)
         return self._otherwise.find(values, to=to, exact=exact, stop=deadline(seconds))
 
     def _read(self, events: object) -> Events:
         """The events with their window features, if the contract declares any."""
-        found = read_events(self.contract, events)
+        found = self._given(events)
         if self._plan is None or self._windows is None:
             return found
         now = SystemClock().now_us()
         return derive_in_order(self._windows.see, self._plan, found, arrived_at=now)
+
+    def _given(self, events: object) -> Events:
+        """The events as they were read, with pseudonyms where the contract has them."""
+        found = read_events(self.contract, events)
+        return found if self._pseudonyms is None else self._pseudonyms.events(found)
 
     def __repr__(self) -> str:
         return f"LoadedDetector({self.name}@{self.version}, {self.digest[:19]}…)"
@@ -272,7 +281,11 @@ class LoadedDetector:
 
 
 def load(
-    bundle: str | Path, *, trusted: str | Path | None = None, language: Language = "en"
+    bundle: str | Path,
+    *,
+    trusted: str | Path | None = None,
+    language: Language = "en",
+    pseudonym_key: str = "",
 ) -> LoadedDetector:
     """Open a sealed bundle's folder: every check first, then something that decides.
 
@@ -280,8 +293,10 @@ def load(
         bundle: the bundle's folder.
         trusted: folder of the public keys that are believed; by default the one of the workspace
             that the bundle stands in.
+        pseudonym_key: text of the key that its pseudonyms are made with, where it has any.
 
     Raises:
+        ContractError: it needs a key, and none was brought.
         OutsideError: the folder can't be read.
         TrustError: anything about the bundle doesn't hold.
     """
@@ -290,7 +305,7 @@ def load(
     opened = open_bundle(
         read_folder(folder), wiring.open_verifier(keys), at_us=SystemClock().now_us()
     )
-    return LoadedDetector(opened, language=language)
+    return LoadedDetector(opened, language=language, pseudonym_key=pseudonym_key)
 
 
 def _trusted_beside(folder: Path) -> Path:

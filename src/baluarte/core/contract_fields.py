@@ -30,7 +30,7 @@ ROLE_TYPES: dict[Role, tuple[FieldType, ...]] = {
 }
 PSEUDONYM_TYPES: tuple[FieldType, ...] = ("category", "text")
 ORDERED_TYPES: tuple[FieldType, ...] = ("number", "integer", "boolean")
-PSEUDONYM_ROLES: tuple[Role, ...] = ("feature", "id", "entity")
+PSEUDONYM_ROLES: tuple[Role, ...] = ("feature", "id", "entity", "key", "sensitive")
 
 
 @dataclass(slots=True)
@@ -198,12 +198,10 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
     ):
         message = f"only for features of type {', '.join(ORDERED_TYPES)}; {name} is {kind}, {role}"
         report.fault(("fields", name, "monotone"), message)
-    if table.pseudonym:
-        report.fault(("fields", name, "pseudonym"), "pseudonyms are not made by this release")
     if table.pseudonym and (kind not in PSEUDONYM_TYPES or role not in PSEUDONYM_ROLES):
         message = (
-            f"only for fields of type {' or '.join(PSEUDONYM_TYPES)} that are a feature, the id or "
-            f"the entity; {name} is {kind}, {role}"
+            f"only for fields of type {' or '.join(PSEUDONYM_TYPES)} that are a feature, the id, "
+            f"the entity, a key or sensitive; {name} is {kind}, {role}"
         )
         report.fault(("fields", name, "pseudonym"), message)
     steps = (name if isinstance(table.path, UnsetType) else table.path).split(".")
@@ -229,9 +227,10 @@ def _field(  # noqa: PLR0917 - a field's parts, in the order they are found
 def _steps(
     name: str, kind: FieldType, role: Role, table: FieldTable, report: Report
 ) -> tuple[Cleaning, ...]:
-    """The cleaning steps; only what a learner sees is cleaned."""
+    """The cleaning steps; only what a learner sees is cleaned, or what has a pseudonym."""
     path = ("fields", name, "clean")
-    if table.clean and (role != "feature" or table.available != "at_decision"):
+    learnt = role == "feature" and table.available == "at_decision"
+    if table.clean and not learnt and not table.pseudonym:
         report.fault(path, f"only features are cleaned; {name} is none")
     steps = []
     for position, said in enumerate(table.clean):

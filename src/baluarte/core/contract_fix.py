@@ -120,7 +120,7 @@ def _is_done(contract: Contract, cure: Cure, field: str) -> bool:
 
 def _check_role(contract: Contract, cure: Cure, field: str, where: str) -> None:
     role = contract.events[field].role
-    if cure == "pseudonym" and role in ("id", "entity"):
+    if cure == "pseudonym" and role in ("id", "entity", "key", "sensitive"):
         return
     if role != "feature":
         raise ContractError(f"{field} has the role {role}; only a feature is cured so", where=where)

@@ -107,6 +107,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     people: Annotated[
         Secret, Meta(description="the master key of personal values; a file is made if need be")
     ] = Secret(file=".baluarte/keys/people.key")
+    pseudonyms: Annotated[
+        Secret, Meta(description="the key of pseudonyms; a file is made if need be")
+    ] = Secret(file=".baluarte/keys/pseudonyms.key")
     second: (
         Annotated[Secret, Meta(description="a further private key that signs checkpoints")] | None
     ) = None
@@ -403,6 +406,7 @@ def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
     if workspace.keys.gap is not None:
         yield ("keys", "gap"), workspace.keys.gap
     yield ("keys", "people"), workspace.keys.people
+    yield ("keys", "pseudonyms"), workspace.keys.pseudonyms
     yield ("keys", "pepper"), workspace.keys.pepper
     if workspace.keys.second is not None:
         yield ("keys", "second"), workspace.keys.second

@@ -11,6 +11,7 @@ from baluarte.apps.cli.screen import Screen
 from baluarte.apps.intake import Intake, shown
 from baluarte.apps.labelling import read_labels, take_labels
 from baluarte.apps.place import find_workspace
+from baluarte.apps.pseudonyms import pseudonyms_of
 from baluarte.apps.session import Session, add_actor, session_of, texts_of
 from baluarte.core.label_rows import delays_days
 from baluarte.core.registry import LabelRow
@@ -42,8 +43,13 @@ def run(args: argparse.Namespace) -> int:
             return _show_conflicts(screen, session, detector.name)
         source = args.source or Path(shown(address)).name
         intake = Intake(place, detector.name, address)
+        contract = detector.contract()
         rows = read_labels(
-            intake, detector.contract(), source=source, taken_at=session.clock.now_us()
+            intake,
+            contract,
+            source=source,
+            taken_at=session.clock.now_us(),
+            pseudonyms=pseudonyms_of(place, contract.events),
         )
         intake.tell(screen, texts)
         counts = take_labels(session, detector.name, rows, source=source, reason=args.reason)

@@ -13,6 +13,7 @@ from baluarte.apps.batch import score_file
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.intake import Intake
 from baluarte.apps.place import find_workspace
+from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.session import named_version, session_of, texts_of
 from baluarte.apps.windows_at_hand import closing_windows, session_windows
 from baluarte.errors import DataError
@@ -48,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         )
         if version is None:
             raise DataError(f"{detector} has no champion", hint="baluarte promote.")
-        scorer = Scorer(session.bundle(version.digest), kernel=wiring.kernel_choice())
+        bundle = session.bundle(version.digest)
+        sealed_pseudonyms(place.known_pseudonym_key(), bundle)  # refuses another key
+        scorer = Scorer(bundle, kernel=wiring.kernel_choice())
         intake = Intake(place, detector, args.events)
         if not args.no_record:  # what is decided is recorded for good: read it to the end first
             intake.check(scorer.contract.events)

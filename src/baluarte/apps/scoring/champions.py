@@ -16,8 +16,10 @@ from baluarte.apps.numerals import Language
 from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.windowed import Windowed
+from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract import Contract
 from baluarte.core.event_rows import RowReader
+from baluarte.core.pseudonym import Pseudonyms
 from baluarte.core.registry import Version
 from baluarte.core.window_plan import compile_windows
 from baluarte.errors import BaluarteError, OutsideError, TrustError
@@ -37,6 +39,7 @@ class Champion:
     reader: RowReader
     say: ReasonWords  #: words for its reasons
     windows: Windowed | None = None  #: its window features at work
+    pseudonyms: Pseudonyms | None = None  #: what stands for personal values of its events
 
 
 class Champions:
@@ -44,6 +47,7 @@ class Champions:
 
     Args:
         verifier: made anew for each bundle, so that a revoked key is noticed.
+        pseudonyms: of a version; refuses one that was trained with another key.
         need_people: called before a version with personal fields decides.
         open_windows: of a contract: its window features at work, or None where it declares none.
     """
@@ -60,10 +64,12 @@ class Champions:
         counts: Counts,
         open_windows: Callable[[Contract], Windowed | None] = lambda _: None,
         need_people: Callable[[], object] = lambda: None,
+        pseudonyms: Callable[[SealedBundle], Pseudonyms | None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._open_windows = open_windows
         self._need_people = need_people
+        self._pseudonyms = pseudonyms
         self._bundles = bundles
         self._verifier = verifier
         self._clock = clock
@@ -155,6 +161,7 @@ class Champions:
             reader=RowReader(bundle.contract.events),
             say=reason_words(bundle, self._language),
             windows=self._windows_of(bundle.contract),
+            pseudonyms=self._pseudonyms(bundle),
         )
 
     def _windows_of(self, contract: Contract) -> Windowed | None:

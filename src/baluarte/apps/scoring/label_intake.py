@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.plane import Plane, invalid, no_room
 from baluarte.apps.scoring.problem import Refusal
-from baluarte.core.contract import Contract
 from baluarte.core.decision import ActRecord
 from baluarte.core.event_faults import Faults
 from baluarte.core.event_rows import RowReader, place_of
@@ -60,7 +60,7 @@ class LabelIntake:
         Raises:
             Refusal: faults in the rows, no champion, no room to record, or the registry is away.
         """
-        labels = self._read(self._plane.champion(detector).scorer.contract, rows)
+        labels = self._read(self._plane.champion(detector), rows)
         await self._record(detector, labels)
         keep = functools.partial(self._registry.add_labels, detector, labels)
         try:
@@ -75,7 +75,8 @@ class LabelIntake:
             conflicts=taken.conflicts,
         )
 
-    def _read(self, contract: Contract, rows: Sequence[dict[str, Any]]) -> list[LabelRow]:
+    def _read(self, champion: Champion, rows: Sequence[dict[str, Any]]) -> list[LabelRow]:
+        contract, pseudonyms = champion.scorer.contract, champion.pseudonyms
         faults = Faults(place_of("$"))
         now = self._clock.now_us()
         found: list[LabelRow] = []
@@ -83,6 +84,8 @@ class LabelIntake:
             said = values.get("label")
             label = label_of(str(said), contract) if said is not None else None
             if label is not None and values.get("event_id") is not None:
+                if pseudonyms is not None:
+                    values["event_id"] = pseudonyms.event_id(str(values["event_id"]))
                 found.append(label_row(values, label, source=SOURCE, taken_at=now))
             elif said is not None and label is None:
                 faults.add(i, "label", f"expected {expected_labels(contract)}; found {said!r}")

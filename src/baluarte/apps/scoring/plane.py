@@ -127,6 +127,8 @@ class Plane:
             records = champion.reader.records(rows, where="$")
         except DataError as error:
             raise invalid(error) from None
+        if champion.pseudonyms is not None:
+            champion.pseudonyms.records(records)
         subjects = champion.scorer.subjects(records, lone_name)
         # Before windows see the events: from there on nothing is waited for.
         keys = None if subjects is None else await self._people.keys(subjects)

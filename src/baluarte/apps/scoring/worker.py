@@ -16,6 +16,7 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
+from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.scoring.access import Access
 from baluarte.apps.scoring.champions import Champions
 from baluarte.apps.scoring.counts import Counts
@@ -72,6 +73,7 @@ class Worker:
             counts=self._counts,
             open_windows=self._open_windows,
             need_people=self._people.open,
+            pseudonyms=functools.partial(sealed_pseudonyms, settings.pseudonym_key),
         )
         self._champions.refresh()
         self._access = Access(

@@ -35,7 +35,7 @@ NAMES = {
 
 
 class PersonalData:
-    """Warns of values, notes names; the cure is to leave the field out.
+    """Warns of values, notes names; the cure is a keyed pseudonym, or to leave the field out.
 
     At most 2,000 different values of a field are looked at. A kind of number that random digits
     pass for (one in twenty of some length is a card's) counts only if more pass than would by
@@ -113,4 +113,7 @@ def _different(field: Field, column: Column) -> list[str]:
 
 
 def _cure(field: Field) -> str | None:
-    return field.name if field.role == "feature" else None
+    feature = field.role == "feature"
+    if field.type == "category" or (field.type == "text" and not feature):
+        return f"pseudonym:{field.name}"
+    return field.name if feature else None  # of a text's pseudonym nothing is learnt
