@@ -9,22 +9,35 @@ import msgspec
 
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
+from baluarte.apps.cli.report_audit import add_audit, run_audit
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, named_version, session_of, texts_of
 from baluarte.core.registry import Version
 from baluarte.errors import ContractError, DataError
 
-_WHICH = "evidence: what was proved of a version · guarantee: simulate every bound, in seconds"
+_WHICH = (
+    "evidence: what was proved of a version · guarantee: simulate every bound, in seconds · "
+    "audit-pack: decisions drawn by a seed, with proofs, replays and approvals"
+)
 _NAME, _NUMBER = 46, 9  #: widths of the table's columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``baluarte report``."""
-    parser.add_argument("which", nargs="?", choices=("evidence", "guarantee"), help=_WHICH)
-    parser.add_argument("version", nargs="?", help="DETECTOR[@N], of evidence (default: champion)")
+    parser.add_argument(
+        "which", nargs="?", choices=("evidence", "guarantee", "audit-pack"), help=_WHICH
+    )
+    parser.add_argument(
+        "version",
+        nargs="?",
+        help="evidence: DETECTOR[@N] (default: champion); audit-pack: DETECTOR (default: all)",
+    )
     parser.add_argument("--page", metavar="FILE", help="write it as a page that can be printed")
-    parser.add_argument("--seed", type=int, default=1, help="of the first simulation (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the draw or the first simulation (default: 1)"
+    )
+    add_audit(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,9 +47,12 @@ def run(args: argparse.Namespace) -> int:
         return _evidence(args, screen)
     if args.which == "guarantee":
         return _guarantee(args, screen)
+    if args.which == "audit-pack":
+        return run_audit(args, screen)
     reports = {
         "evidence": "baluarte report evidence [DETECTOR@N] [--page FILE]",
         "guarantee": "baluarte report guarantee [--page FILE]",
+        "audit-pack": "baluarte report audit-pack [--sample N] [--seed S] [--out PATH]",
         "decision": "baluarte explain ID [--page FILE]",
         "plan": "baluarte plan [DETECTOR] [--page FILE]",
         "watch": "baluarte watch [DETECTOR] --once --page FILE",
