@@ -99,8 +99,7 @@ def test_the_test_is_the_exact_binomial_one(only_old: int, only_new: int) -> Non
     m, k = only_old + only_new, min(only_old, only_new)
     want = min(1.0, 2 * sum(comb(m, i) for i in range(k + 1)) / 2**m)
     assert found.p_value == pytest.approx(want, rel=1e-9)
-    assert found.low <= found.difference <= found.high
-    assert (found.low > 0 or found.high < 0) == (want < 0.05)
+    assert found.low < found.difference < found.high, "no interval of a sample is a point"
 
 
 def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
@@ -111,10 +110,8 @@ def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
         b = int((draw < old_right).sum())
         c = int(((draw >= old_right) & (draw < old_right + new_right)).sum())
         found = paired("attacks", n, b, c)
-        # Conditional on the discordant events: the share among them that the newer one wins.
-        truth = (2 * new_right / (old_right + new_right) - 1) * (b + c) / n
-        kept += found.low <= truth <= found.high
-    assert kept / 600 >= 0.95
+        kept += found.low <= new_right - old_right <= found.high
+    assert 0.93 <= kept / 600 <= 0.97
 
 
 def test_the_largest_movers_come_first_with_what_moved_them() -> None:

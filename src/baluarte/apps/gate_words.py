@@ -10,12 +10,16 @@ _RATES = frozenset(
     {"recall", "false_alarm_rate", "precision", "alert_rate", "accuracy", "recall_at_fpr"}
 )
 
+_AGAINST = frozenset({"legacy", "gain"})  #: figures of today's score, and of what is won over it
+
 TONES: dict[Verdict, Tone] = {"pass": "kept", "fail": "broken", "not_enough_data": "unsure"}
 
 
 def figure_name(texts: Texts, name: str) -> str:
-    """A figure's name; what follows a dot is a band or a limit on false alarms."""
+    """A figure's name; what follows a dot is a band, a limit, or the figure of today's score."""
     plain, _, part = name.partition(".")
+    if plain in _AGAINST and part:
+        return texts.get(f"figure.against_{plain}", figure=figure_name(texts, part))
     said = texts.get(f"figure.{plain}") if f"figure.{plain}" in texts else plain
     if not part:
         return said
@@ -33,7 +37,9 @@ def outcome_name(texts: Texts, outcome: str) -> str:
 
 def amount(texts: Texts, name: str, value: float) -> str:
     """A figure's value: milliseconds, a rate in percent, or a plain number."""
-    plain = name.partition(".")[0]
+    plain, _, part = name.partition(".")
+    if plain in _AGAINST and part:
+        return amount(texts, part, value)
     if plain.endswith("_ms"):
         return f"{texts.numerals.number(value, 3)} ms"
     return texts.numerals.percent(value) if plain in _RATES else texts.numerals.number(value)

@@ -18,6 +18,7 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract_diff import ContractChange, contract_changes
 from baluarte.core.event import Value, Values
 from baluarte.core.evidence import Figure
+from baluarte.core.paired import share_difference
 from baluarte.stages.score import Decisions, Kernel, Scorer
 
 CONFIDENCE = 0.95
@@ -70,10 +71,10 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     """Where only one of the two versions is right, on the labelled events of one kind.
 
     Attributes:
-        difference: share by which the newer one is right more often; conditional on the number of
-            events on which they differ, with the exact interval and the exact two-sided test.
+        difference: share by which the newer one is right more often, with the score interval of a
+            paired difference and the exact two-sided test.
 
-    Source: McNemar, Psychometrika 12(2), 1947; Clopper & Pearson, Biometrika 26(4), 1934.
+    Source: McNemar, Psychometrika 12(2), 1947; Tango, Statistics in Medicine 17(8), 1998.
     """
 
     kind: Literal["attacks", "others"]
@@ -299,12 +300,10 @@ def _paired(
 
 
 def paired(kind: Literal["attacks", "others"], n: int, only_old: int, only_new: int) -> Paired:
-    """The exact comparison of two versions on ``n`` events, from where only one is right."""
-    m, alpha = only_old + only_new, 1 - CONFIDENCE
-    low, high, p_value = 0.0, 0.0, 1.0
+    """The comparison of two versions on ``n`` events, from where only one is right."""
+    m, p_value = only_old + only_new, 1.0
+    low, high = share_difference(only_new, only_old, n, confidence=CONFIDENCE)
     if m:
-        low = (2 * clopper_pearson_low(only_new, m, alpha / 2) - 1) * m / n
-        high = (2 * clopper_pearson_high(only_new, m, alpha / 2) - 1) * m / n
         p_value = min(1.0, 2 * binomial_cdf(min(only_old, only_new), m, 0.5))
     return Paired(
         kind=kind,
