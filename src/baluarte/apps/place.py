@@ -16,10 +16,12 @@ from baluarte.core.accounts import SECRET_BYTES, read_pepper
 from baluarte.core.contract import Contract, Param
 from baluarte.core.contract_toml import parse_contract
 from baluarte.core.workspace import Secret, Workspace, parse_overrides, parse_workspace
-from baluarte.errors import ContractError, Fault
+from baluarte.errors import ContractError, Fault, OutsideError
 
 WORKSPACE_FILE = "workspace.toml"
 DETECTOR_FILE = "detector.toml"
+#: a restore was stopped while it put files in their places
+RESTORING = ".baluarte-restoring.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,15 @@ class Place:
             from baluarte.adapters.sealing import new_master  # noqa: PLC0415 - loads cryptography
 
             make_private(self.at(secret.file), new_master() + "\n")
-        return self.secret(secret, where="keys.people")
+        return self.known_master()
+
+    def known_master(self) -> str:
+        """The master key of personal values, as it is.
+
+        Raises:
+            ContractError: it is not where it should be.
+        """
+        return self.secret(self.workspace.keys.people, where="keys.people")
 
     def pseudonym_key(self) -> str:
         """The key of pseudonyms; a file of it is made where there is none.
@@ -392,16 +402,20 @@ def find_workspace(args: argparse.Namespace) -> Place:
 
     Raises:
         ContractError: there is none, or it is faulty.
+        OutsideError: a restore of it was stopped halfway.
     """
+    return open_place(workspace_path(args), overrides=args.set)
+
+
+def workspace_path(args: argparse.Namespace) -> Path:
+    """Where the workspace's file is, or would be."""
     if args.workspace:
-        path = Path(args.workspace).resolve()
-    else:
-        here = Path.cwd()
-        path = next(
-            (p / WORKSPACE_FILE for p in (here, *here.parents) if (p / WORKSPACE_FILE).exists()),
-            here / WORKSPACE_FILE,
-        )
-    return open_place(path, overrides=args.set)
+        return Path(args.workspace).resolve()
+    here = Path.cwd()
+    return next(
+        (p / WORKSPACE_FILE for p in (here, *here.parents) if (p / WORKSPACE_FILE).exists()),
+        here / WORKSPACE_FILE,
+    )
 
 
 def open_place(path: Path, *, overrides: list[str]) -> Place:
@@ -409,7 +423,14 @@ def open_place(path: Path, *, overrides: list[str]) -> Place:
 
     Raises:
         ContractError: there is none, or it is faulty.
+        OutsideError: a restore of it was stopped halfway.
     """
+    if (path.parent / RESTORING).exists():
+        raise OutsideError(
+            "a restore was stopped while it put files in their places",
+            where=str(path.parent),
+            hint="Run baluarte restore again: it finishes what was begun.",
+        )
     try:
         text = path.read_text("utf-8")
     except OSError:
