@@ -257,7 +257,11 @@ def test_the_servers_own_token_opens_on_a_loopback_address_only() -> None:
 @pytest.mark.parametrize("known", ROUTES, ids=lambda known: known.name)
 def test_a_route_needs_an_action_unless_it_is_open_to_anyone(known: Route) -> None:
     assert (known.action is None) == (known.scope == "open")
-    assert find(known.method, known.path.replace("{name}", "flows"))[0] is known
+    path = known.path.replace("{name}", "flows").replace("{version}", "3")
+    found = find(known.method, path)
+    assert found.route is known
+    assert found.name == ("flows" if "{name}" in known.path else "")
+    assert found.version == ("3" if "{version}" in known.path else "")
 
 
 def test_what_changes_something_is_open_to_nobody() -> None:
@@ -272,7 +276,9 @@ def test_other_methods_of_a_route_are_405(method: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/v1", "/v1/detectors/", "/v1/detectors//decisions", "/v1/detectors/a/b/decisions",
+    ["", "//", "/v1", "/v1/models/a:predict:predict",
+     "/v1/models/a/versions/x:predict", "/v1/detectors/", "/v1/detectors//decisions",
+     "/v1/detectors/a/b/decisions",
      "/v1/decisions/", "//healthz", "/healthz/", "/v1/detectors/flows/decisions/"],
 )  # fmt: skip
 def test_other_paths_are_404(path: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from baluarte.apps.scoring.openapi import openapi, openapi_bytes
 from baluarte.apps.scoring.problem import CODES
+from baluarte.apps.scoring.routes import ROUTES
 
 KEPT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
 
@@ -46,4 +47,24 @@ def test_only_what_tells_nothing_of_events_is_open_without_a_token() -> None:
         if route.get("security") == []
     }
     assert document["security"] == [{"token": []}]
-    assert open_paths == {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+    assert open_paths == {
+        "/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/ping", "/v2", "/v2/health/live",
+        "/v2/health/ready",
+    }  # fmt: skip
+
+
+def test_the_document_has_every_route_of_the_inventory_and_no_other() -> None:
+    said = {
+        (method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods
+    }
+    own = {(r.method, r.path.replace("/v1/decisions/{name}", "/v1/decisions/{id}")) for r in ROUTES}
+    assert said == own
+
+
+def test_no_operation_has_anothers_name() -> None:
+    names = [
+        operation["operationId"]
+        for methods in openapi()["paths"].values()
+        for operation in methods.values()
+    ]
+    assert len(names) == len(set(names))

@@ -170,6 +170,19 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hosts: Annotated[
         tuple[Said, ...], Meta(description="names that clients call it by, beside loopback's")
     ] = ()
+    detector: (
+        Annotated[
+            Said, Meta(description="the one that SageMaker's and Azure's routes mean, of several")
+        ]
+        | None
+    ) = None
+    platform: Annotated[
+        Literal["none", "sagemaker", "azureml"],
+        Meta(
+            description="it runs as this platform's container, which ends TLS and lets callers in: "
+            "its own routes need no key"
+        ),
+    ] = "none"
     tls: Annotated[Tls, Meta(description="needed on an address that others reach")] | None = None
     workers: Annotated[int, Meta(ge=1, le=1024)] = 1
     token: (

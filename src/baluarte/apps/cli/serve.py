@@ -84,6 +84,8 @@ def serve_settings(
         host=host.strip("[]"),
         port=int(written) if port is None else port,
         hosts=serving.hosts,
+        sole=serving.detector or "",
+        platform=serving.platform != "none",
         tls_cert=str(place.at(tls.certificate)) if tls else "",
         tls_key=str(place.at(tls.key)) if tls else "",
         tls_client_ca=str(place.at(tls.client_ca)) if tls and tls.client_ca else "",

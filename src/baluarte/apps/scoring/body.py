@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from baluarte.apps.scoring.locate import explain
-from baluarte.apps.scoring.problem import ProblemFault, Refusal
+from baluarte.apps.scoring.problem import ProblemFault, Refusal, wrong_shape
 from baluarte.apps.scoring.settings import Limits
 
 Row = dict[str, Any]  #: one JSON object, as it stands
@@ -65,9 +65,36 @@ def parse_body(body: bytes, form: Form, limits: Limits) -> tuple[Sequence[Row], 
     if isinstance(value, dict):
         _check_keys(body, [value], limits, "$")
         return (value,), "one"
-    _check_rows(len(value), limits)
+    check_n_rows(len(value), limits)
     _check_keys(body, value, limits, "$")
     return value, "many"
+
+
+def parse_object(body: bytes, limits: Limits) -> dict[str, Any]:
+    """The one object that a body is; what it may hold is the protocol's business.
+
+    Raises:
+        Refusal: 400, with the path of what is wrong.
+    """
+    try:
+        value = _DECODE_LINE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise _refused(body, error, limits, "$") from None
+    _check_keys(body, [value], limits, "$")
+    return value
+
+
+def check_objects(rows: list[Any], path: str, limits: Limits) -> list[Row]:
+    """The rows, if each is an object and there are not too many.
+
+    Raises:
+        Refusal: one is not, or there are none or too many.
+    """
+    check_n_rows(len(rows), limits)
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise wrong_shape(f"{path}[{i}]", "an object of the detector's fields", "another value")
+    return rows
 
 
 def _lines(body: bytes, limits: Limits) -> list[Row]:
@@ -75,7 +102,7 @@ def _lines(body: bytes, limits: Limits) -> list[Row]:
     lines = body.split(b"\n")
     if lines and not lines[-1].strip():
         lines.pop()
-    _check_rows(len(lines), limits)
+    check_n_rows(len(lines), limits)
     for number, line in enumerate(lines):
         root = f"$[{number}]"
         try:
@@ -87,7 +114,12 @@ def _lines(body: bytes, limits: Limits) -> list[Row]:
     return rows
 
 
-def _check_rows(n: int, limits: Limits) -> None:
+def check_n_rows(n: int, limits: Limits) -> None:
+    """Return if a request may have so many events.
+
+    Raises:
+        Refusal: none, or too many.
+    """
     if n == 0:
         raise Refusal("wrong_shape", "expected at least one event, found none")
     if n > limits.max_rows:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, cast, get_args
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from baluarte.apps.scoring.answer import encode_answers
-from baluarte.apps.scoring.body import form_of, parse_body
+from baluarte.apps.scoring.answer import Answer, encode_answers
+from baluarte.apps.scoring.asked import JSON, Asked, Reply
+from baluarte.apps.scoring.body import Row, Shape, form_of, parse_body
+from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.foreign import Foreign
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.openapi import DetectorInfo, LedgerState, Readiness, openapi_bytes
@@ -26,15 +29,12 @@ from baluarte.apps.scoring.routes import ROUTES, Route, find
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import Limits
 from baluarte.core.ids import parse_id
-from baluarte.core.policy import Principal
 from baluarte.errors import BaluarteError, DataError
 from baluarte.ports import Clock, LedgerReader
 from baluarte.stages.score import Reasons
 
 LOG = logging.getLogger("baluarte.scoring")
 
-_JSON = [("content-type", "application/json")]
-_Reply = tuple[int, list[tuple[str, str]], bytes]
 _REASONS: frozenset[str] = frozenset(get_args(Reasons))
 
 
@@ -47,21 +47,12 @@ class _OfDetector(msgspec.Struct):
 _DETECTOR_OF = msgspec.json.Decoder(_OfDetector)
 
 
-class _Asked(NamedTuple):
-    """One request that was let in."""
-
-    route: Route
-    name: str  #: in its path
-    caller: Principal | None  #: None where anyone may ask
-    scope: Scope
-    protocol: HTTPProtocol
-
-
 class Door:
     """Answers requests by a plane.
 
     Args:
         reader: reads the ledger that the plane records to.
+        sole: the detector that is meant where a protocol names none; empty: the only one.
     """
 
     def __init__(
@@ -74,8 +65,10 @@ class Door:
         limits: Limits,
         clock: Clock,
         reader: LedgerReader,
+        sole: str = "",
     ) -> None:
         self._plane = plane
+        self._named = sole
         self._labels = labels
         self._guard = guard
         self._counts = counts
@@ -84,16 +77,17 @@ class Door:
         self._reader = reader
         self._n_open = 0  # requests for decisions that are being answered
         self._openapi = openapi_bytes()
-        self._routes: dict[str, Callable[[_Asked], _Reply | Awaitable[_Reply]]] = {
-            "healthz": lambda _: (200, _JSON, b'{"status":"alive"}'),
+        self._routes: dict[str, Callable[[Asked], Reply | Awaitable[Reply]]] = {
+            "healthz": lambda _: (200, JSON, b'{"status":"alive"}'),
             "readyz": lambda _: self._readyz(),
             "metrics": lambda _: self._metrics(),
-            "openapi": lambda _: (200, _JSON, self._openapi),
-            "decide": lambda asked: self._counted(self._decide(asked)),
+            "openapi": lambda _: (200, JSON, self._openapi),
+            "decide": self._decide,
             "label": self._label,
-            "detectors": lambda asked: (200, _JSON, msgspec.json.encode(self._detectors(asked))),
-            "detector": lambda asked: (200, _JSON, msgspec.json.encode(self._detector(asked.name))),
+            "detectors": lambda asked: (200, JSON, msgspec.json.encode(self._detectors(asked))),
+            "detector": lambda asked: (200, JSON, msgspec.json.encode(self._detector(asked.name))),
             "decision": self._record,
+            **Foreign(self, limits).handlers,
         }
         if self._routes.keys() != {route.name for route in ROUTES}:
             raise ValueError("the inventory of routes and what the door answers differ")
@@ -112,67 +106,110 @@ class Door:
             status, headers, body = failure.status, failure.head(), failure.body()
         protocol.response_bytes(status, headers, body)
 
-    async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> _Reply:
+    async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> Reply:
         headers = scope.headers
         self._guard.check_host(headers.get_all("host"), scope.authority)
-        route, name = find(scope.method, scope.path)
+        route, name, version = find(scope.method, scope.path)
+        try:
+            return await self._guarded(route, name, version, scope, protocol)
+        except Refusal as refusal:
+            refusal.plain = route.plain_errors
+            raise
+
+    async def _guarded(
+        self, route: Route, name: str, version: str, scope: Scope, protocol: HTTPProtocol
+    ) -> Reply:
+        """Answer where the caller may ask for that."""
+        if route.scope == "sole":
+            name = self._sole()
         caller = None
         if route.action is not None and not (route.loopback_open and self._guard.is_local):
-            caller = self._guard.admit(headers.get("authorization"), now_us=self._clock.now_us())
+            caller = self._guard.admit(
+                scope.headers.get("authorization"),
+                now_us=self._clock.now_us(),
+                by_platform=route.scope == "sole",
+            )
             if route.scope != "decision":  # of a decision: once it is known whose it is
                 self._guard.check(caller, route, name or None)
-        reply = self._routes[route.name](_Asked(route, name, caller, scope, protocol))
+        asked = Asked(route, name, version, caller, scope, protocol)
+        if route.action == "decisions.create":
+            return await self._counted(asked)
+        reply = self._routes[route.name](asked)
         return await reply if isinstance(reply, Awaitable) else reply
 
-    # --- decisions --------------------------------------------------------------------------
-
-    async def _counted(self, reply: Awaitable[_Reply]) -> _Reply:
+    async def _counted(self, asked: Asked) -> Reply:
+        """A request for decisions: not too many at once, and timed."""
+        if self._n_open > self._limits.max_inflight:
+            raise Refusal("overloaded", "try again", retry_after_s=1)
         started = time.perf_counter()
         self._n_open += 1
         try:
-            answered = await reply
+            reply = self._routes[asked.route.name](asked)
+            answered = await reply if isinstance(reply, Awaitable) else reply
         finally:
             self._n_open -= 1
         self._counts.answered(time.perf_counter() - started)
         return answered
 
-    async def _decide(self, asked: _Asked) -> _Reply:
-        name, scope = asked.name, asked.scope
-        if self._n_open > self._limits.max_inflight:
-            raise Refusal("overloaded", "try again", retry_after_s=1)
-        reasons = _reasons_of(scope.query_string)
-        form = form_of(scope.headers.get("content-type"))
-        self._plane.champion(name)
-        body = await self._body(scope, asked.protocol)
+    # --- decisions --------------------------------------------------------------------------
+
+    async def decided(
+        self, name: str, read: Callable[[], Sequence[Row]], reasons: Reasons = "none"
+    ) -> list[Answer]:
+        """Answers for the rows that ``read`` finds, when they are recorded.
+
+        Raises:
+            Refusal: faults in the rows, no room to record, too much at once, a quota used up.
+        """
         try:
-            rows, shape = parse_body(body, form, self._limits)
+            rows = read()
             self._guard.spend(name, len(rows))
-            answers = await self._plane.decide(name, rows, reasons)
+            return await self._plane.decide(name, rows, reasons)
         except Refusal as refusal:
             refusal.body_read = True
             raise
+
+    async def _decide(self, asked: Asked) -> Reply:
+        name, scope = asked.name, asked.scope
+        reasons = _reasons_of(scope.query_string)
+        form = form_of(scope.headers.get("content-type"))
+        self._plane.champion(name)
+        body = await self.body(asked)
+        shape: Shape = "many"
+
+        def read() -> Sequence[Row]:
+            nonlocal shape
+            rows, shape = parse_body(body, form, self._limits)
+            return rows
+
+        answers = await self.decided(name, read, reasons)
         content, content_type = encode_answers(answers, shape)
         return 200, [("content-type", content_type)], content
 
-    async def _label(self, asked: _Asked) -> _Reply:
+    async def _label(self, asked: Asked) -> Reply:
         """Take labels in; the answer leaves when they are recorded and kept."""
         name, scope = asked.name, asked.scope
         if scope.query_string:
             raise Refusal("bad_query", "expected none")
         form = form_of(scope.headers.get("content-type"))
         self._plane.champion(name)
-        body = await self._body(scope, asked.protocol)
+        body = await self.body(asked)
         try:
             rows, _ = parse_body(body, form, self._limits)
             taken = await self._labels.take(name, rows)
         except Refusal as refusal:
             refusal.body_read = True
             raise
-        return 200, _JSON, msgspec.json.encode(taken)
+        return 200, JSON, msgspec.json.encode(taken)
 
-    async def _body(self, scope: Scope, protocol: HTTPProtocol) -> bytes:
-        """The body, if it stays within the limit; of a longer one no more than that is kept."""
-        headers, limit = scope.headers, self._limits.max_body_bytes
+    async def body(self, asked: Asked) -> bytes:
+        """The body, if it stays within the limit; of a longer one no more than that is kept.
+
+        Raises:
+            Refusal: 413 or 415.
+        """
+        protocol, headers = asked.protocol, asked.scope.headers
+        limit = self._limits.max_body_bytes
         if headers.get("content-encoding") not in (None, "identity"):
             raise Refusal("unsupported_media_type", "expected a body without content coding")
         length = headers.get("content-length")
@@ -189,9 +226,28 @@ class Door:
                 raise _too_large(limit)
         return b"".join(parts)
 
+    def champion(self, name: str) -> Champion:
+        """The version that decides.
+
+        Raises:
+            Refusal: there is no such detector, or none that decides.
+        """
+        return self._plane.champion(name)
+
+    def _sole(self) -> str:
+        """The detector that a platform's protocol means without naming it.
+
+        Raises:
+            Refusal: none was named in the workspace, and there isn't just one.
+        """
+        names = [self._named] if self._named else sorted(self._plane.champions.names)
+        if len(names) != 1:
+            raise Refusal("not_found", "name the one that is meant in serve.detector")
+        return names[0]
+
     # --- what there is ----------------------------------------------------------------------
 
-    def _detectors(self, asked: _Asked) -> list[DetectorInfo]:
+    def _detectors(self, asked: Asked) -> list[DetectorInfo]:
         """Those that the caller may see."""
         names = sorted(self._plane.champions.current)
         caller, may = asked.caller, self._guard.may
@@ -214,7 +270,7 @@ class Door:
             fields=scorer.contract.events.fields,
         )
 
-    def _record(self, asked: _Asked) -> _Reply:
+    def _record(self, asked: Asked) -> Reply:
         decision_id = asked.name
         try:
             found = parse_id(decision_id)
@@ -224,7 +280,7 @@ class Door:
         except BaluarteError as error:
             LOG.error("a record can't be read: %s", error)  # noqa: TRY400 - an answer, not a crash
             raise Refusal("internal") from None
-        if not record.startswith(f'{{"kind":"decision","v":1,"id":"{decision_id}"'.encode()):
+        if not record.startswith(_heads_of(decision_id)):
             raise _no_decision()
         detector = _DETECTOR_OF.decode(record).detector
         if asked.caller is None or not self._guard.may(asked.caller, "decisions.read", detector):
@@ -233,7 +289,7 @@ class Door:
             ):
                 raise Refusal("forbidden", "this needs the right to decisions.read")
             raise _no_decision()
-        return 200, _JSON, record
+        return 200, JSON, record
 
     def readiness(self) -> Readiness:
         """Ready is: a champion is in, and decisions can be recorded."""
@@ -258,11 +314,11 @@ class Door:
             return "away, gap is marked"
         return "refuses records" if recorder.shard is None else "nearly full"
 
-    def _readyz(self) -> _Reply:
+    def _readyz(self) -> Reply:
         readiness = self.readiness()
-        return (200 if readiness.status == "ready" else 503), _JSON, msgspec.json.encode(readiness)
+        return (200 if readiness.status == "ready" else 503), JSON, msgspec.json.encode(readiness)
 
-    def _metrics(self) -> _Reply:
+    def _metrics(self) -> Reply:
         text = "text/plain; version=0.0.4; charset=utf-8"
         return 200, [("content-type", text)], self._counts.page()
 

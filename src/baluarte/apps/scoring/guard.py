@@ -37,6 +37,16 @@ OPERATOR = Principal(
 )
 
 
+#: A platform that runs the server as its container asks for callers that it let in itself.
+PLATFORM = Principal(
+    name="platform",
+    kind="service",
+    via="token",
+    grants=(Grant(role="service", tenant=EVERY),),
+    hands=frozenset(),
+)
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A fresh token: the text for its owner, and what the server keeps of it."""
 
@@ -70,13 +80,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def require_guarded(host: str, *, tls: bool, keys: int, hosts: Sequence[str]) -> None:
+def require_guarded(
+    host: str, *, tls: bool, keys: int, hosts: Sequence[str], platform: bool = False
+) -> None:
     """Let an address through that only this machine reaches, or that is guarded in full.
+
+    Args:
+        platform: it runs as a platform's container: the platform ends TLS and lets callers in.
 
     Raises:
         ContractError: everything that is missing, at once, each with its cure.
     """
-    if is_loopback(host):
+    if is_loopback(host) or platform:
         return
     faults = []
 
@@ -103,6 +118,7 @@ class Guard:
         hosts: further names that the server answers for.
         tenants: of detectors that are not in the tenant ``default``.
         rates: None counts no requests.
+        platform: whether a platform that only reaches the server by its own network calls it.
     """
 
     def __init__(
@@ -118,7 +134,9 @@ class Guard:
         pepper: bytes,
         tenants: Mapping[str, str],
         rates: Rates | None,
+        platform: bool = False,
     ) -> None:
+        self._platform = platform
         self._token_hash = token_hash
         self._token_pepper = token_pepper
         self._until_us = until_us if is_loopback(host) else 0
@@ -141,13 +159,20 @@ class Guard:
         """
         if len(hosts) != 1:
             raise Refusal("bad_host", f"expected one Host header, found {len(hosts)}")
+        if self._platform:
+            return
         if hosts[0].lower() not in self._hosts or (
             authority is not None and authority.lower() not in self._hosts
         ):
             raise Refusal("misdirected", "expected a name of this server")
 
-    def admit(self, authorization: str | None, *, now_us: int) -> Principal:
+    def admit(
+        self, authorization: str | None, *, now_us: int, by_platform: bool = False
+    ) -> Principal:
         """Who asks, by the header; a request of theirs is counted.
+
+        Args:
+            by_platform: whether the route is one that a platform calls for its own callers.
 
         Raises:
             Refusal: 401, whatever is wrong; 429 for a key that asks too often.
@@ -156,6 +181,8 @@ class Guard:
             self._generation = self._access.generation
             self._known.clear()
             self._may.clear()
+        if by_platform and authorization is None and self._platform:
+            return PLATFORM
         given = authorization or ""
         if given in self._known:
             holder = self._known[given]

@@ -9,6 +9,7 @@ import msgspec
 
 from baluarte import __version__
 from baluarte.apps.scoring.answer import Answer
+from baluarte.apps.scoring.foreign_openapi import foreign_paths
 from baluarte.apps.scoring.label_intake import LabelsTaken
 from baluarte.apps.scoring.problem import CODES, CONTENT_TYPE, Problem
 from baluarte.core.decision import DecisionRecord
@@ -100,6 +101,7 @@ def openapi() -> dict[str, Any]:
             },
             "/metrics": {"get": _metrics()},
             "/openapi.json": {"get": _open("openapi", "This document", {"type": "object"})},
+            **foreign_paths(),
         },
         "components": {
             "schemas": components,
@@ -139,7 +141,7 @@ def _decisions() -> dict[str, Any]:
                     "application/x-ndjson": {"schema": lines},
                 },
             },
-            **_problems(400, 401, 404, 413, 415, 421, 422, 503),
+            **_problems(400, 401, 403, 404, 413, 415, 421, 422, 429, 503),
         },
     }
 
@@ -174,7 +176,7 @@ def _labels() -> dict[str, Any]:
         },
         "responses": {
             **_ok(_ref("LabelsTaken")),
-            **_problems(400, 401, 404, 413, 415, 421, 422, 503),
+            **_problems(400, 401, 403, 404, 413, 415, 421, 422, 429, 503),
         },
     }
 
@@ -190,7 +192,7 @@ def _get(
         "operationId": name,
         "summary": summary,
         **({"parameters": list(parameters)} if parameters else {}),
-        "responses": {**_ok(schema), **_problems(401, *errors, 421)},
+        "responses": {**_ok(schema), **_problems(401, 403, *errors, 421)},
     }
 
 

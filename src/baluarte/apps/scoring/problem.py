@@ -84,6 +84,7 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
     ) -> None:
         super().__init__(code)
         self.code = code
+        self.plain = False  # the route's clients look for the reason under the key ``error``
         self.body_read = False  # what follows an unread body on the connection can't be trusted
         self.status, title = CODES[code]
         self.problem = Problem(
@@ -108,4 +109,19 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
 
     def body(self) -> bytes:
         """The problem as JSON."""
-        return msgspec.json.encode(self.problem)
+        if not self.plain:
+            return msgspec.json.encode(self.problem)
+        said = [self.problem.title, self.problem.detail]
+        for fault in self.problem.faults:
+            said.append(f"{fault.path}: {fault.message}".rstrip(": "))
+            if fault.expected:
+                said.append(f"{fault.path}: expected {fault.expected}, found {fault.found}")
+        text = " ".join(part for part in said if part)
+        return msgspec.json.encode({"error": text, "code": self.code})
+
+
+def wrong_shape(path: str, expected: str, found: str) -> Refusal:
+    """400: something in a body is not what stands there in this protocol."""
+    return Refusal(
+        "wrong_shape", faults=[ProblemFault(path=path, expected=expected, found=found[:200])]
+    )

@@ -6,15 +6,16 @@ forgotten: there is no other way in.
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.core.policy import Action
 
-Scope = Literal["open", "tenants", "detector", "decision"]
-_NAME = "{name}"
+Scope = Literal["open", "tenants", "detector", "sole", "decision"]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +23,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         scope: whose the resource is: open to anyone; of the tenants that the caller reaches; of the
-            detector that the path names; of the decision's detector.
+            detector that the path names, or of the one that a platform's protocol means without
+            naming it; of the decision's detector.
         action: what the caller must be allowed; None only where the scope is open.
     """
 
@@ -32,6 +34,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope
     action: Action | None = None
     loopback_open: bool = False  #: on a loopback address anyone may ask
+    plain_errors: bool = False  #: its clients look for the reason under the key ``error``
 
 
 ROUTES: tuple[Route, ...] = (
@@ -65,39 +68,86 @@ ROUTES: tuple[Route, ...] = (
 )  # fmt: skip
 
 
-def _index() -> tuple[dict[str, dict[str, Route]], dict[tuple[str, str, int], dict[str, Route]]]:
-    """Routes by whole path, and those with a name in it by what stands before and after."""
-    whole: dict[str, dict[str, Route]] = {}
-    named: dict[tuple[str, str, int], dict[str, Route]] = {}
+def _model(name: str, method: Literal["GET", "POST"], path: str) -> tuple[Route, ...]:
+    """A foreign protocol's route of a model, and of a version of it."""
+    action: Action = "detectors.read" if method == "GET" else "decisions.create"
+    before, mark, after = path.partition("{name}")
+    return tuple(
+        Route(
+            name=name, method=method, path=each, scope="detector", action=action, plain_errors=True
+        )
+        for each in (path, f"{before}{mark}/versions/{{version}}{after}")
+    )
+
+
+ROUTES += (
+    *_model("tensorflow_status", "GET", "/v1/models/{name}"),
+    *_model("tensorflow_metadata", "GET", "/v1/models/{name}/metadata"),
+    *_model("tensorflow_predict", "POST", "/v1/models/{name}:predict"),
+    *_model("tensorflow_classify", "POST", "/v1/models/{name}:classify"),
+    *_model("tensorflow_regress", "POST", "/v1/models/{name}:regress"),
+    Route(name="inference_server", method="GET", path="/v2", scope="open"),
+    Route(name="inference_live", method="GET", path="/v2/health/live", scope="open"),
+    Route(name="inference_ready", method="GET", path="/v2/health/ready", scope="open"),
+    *_model("inference_model", "GET", "/v2/models/{name}"),
+    *_model("inference_model_ready", "GET", "/v2/models/{name}/ready"),
+    *_model("inference_infer", "POST", "/v2/models/{name}/infer"),
+    Route(name="sagemaker_ping", method="GET", path="/ping", scope="open"),
+    Route(
+        name="sagemaker_invocations", method="POST", path="/invocations", scope="sole",
+        action="decisions.create", plain_errors=True,
+    ),
+    Route(name="azureml_live", method="GET", path="/", scope="open"),
+    Route(
+        name="azureml_score", method="POST", path="/score", scope="sole",
+        action="decisions.create", plain_errors=True,
+    ),
+    Route(
+        name="azureml_swagger", method="GET", path="/swagger.json", scope="sole",
+        action="detectors.read", plain_errors=True,
+    ),
+)  # fmt: skip
+
+
+class Found(NamedTuple):
+    """A route, and what its path says."""
+
+    route: Route
+    name: str  #: empty where the path has none
+    version: str  #: likewise
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    steps = re.escape(path).replace(r"\{name\}", r"(?P<name>[^/:]+)")
+    return re.compile(steps.replace(r"\{version\}", r"(?P<version>[0-9]{1,9})"))
+
+
+_PATTERNS = {route.path: _pattern(route.path) for route in ROUTES}
+
+
+@lru_cache(maxsize=4_096)
+def _of_path(path: str) -> dict[str, Found]:
+    """What a path leads to, by method; the same few paths come again and again."""
+    found: dict[str, Found] = {}
     for route in ROUTES:
-        before, mark, after = route.path.partition(_NAME)
-        if mark:
-            named.setdefault((before, after, route.path.count("/")), {})[route.method] = route
-        else:
-            whole.setdefault(route.path, {})[route.method] = route
-    return whole, named
+        match = _PATTERNS[route.path].fullmatch(path)
+        if match is not None:
+            said = match.groupdict()
+            found[route.method] = Found(route, said.get("name", ""), said.get("version", ""))
+    return found
 
 
-_WHOLE, _NAMED = _index()
-
-
-def find(method: str, path: str) -> tuple[Route, str]:
-    """The route, and the name in its path (empty where it has none).
+def find(method: str, path: str) -> Found:
+    """The route of a request, and what its path says.
 
     Raises:
         Refusal: 404 where no route has the path, 405 where none of them has the method.
     """
-    methods, name = _WHOLE.get(path), ""
-    if methods is None:
-        steps = path.count("/")
-        for (before, after, n), candidates in _NAMED.items():
-            if n == steps and path.startswith(before) and path.endswith(after):
-                methods, name = candidates, path[len(before) : len(path) - len(after)]
-                break
-    if methods is None or (not name and path not in _WHOLE):
+    methods: dict[str, Found] = _of_path(path)
+    if not methods:
         raise Refusal("not_found")
-    route = methods.get(method)
-    if route is None:
+    found = methods.get(method)
+    if found is None:
         allowed = ", ".join(sorted(methods))
         raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed)
-    return route, name
+    return found

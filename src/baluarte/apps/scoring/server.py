@@ -18,17 +18,18 @@ from typing import Any, cast
 import msgspec
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
-from granian.server.mp import MPServer
 
 from baluarte import wiring
 from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.apps.scoring.supervisor import Supervisor, follow_files
 from baluarte.apps.scoring.worker import load, reports
 from baluarte.errors import BaluarteError, ContractError, DataError, OutsideError, TrustError
 
 _POLL_S = 0.01
 _ASK_S = 5.0
+_FOLLOW_S = 0.5  #: between two looks at the certificate's files
 _DRAIN_S = 30  #: after which a worker that still answers is ended
 _HEAD_MS = 30_000  #: in which a request's head must have come; also the longest idle connection
 _HEAD_BYTES = 64 << 10  #: of a request's head; more is refused with 431
@@ -61,7 +62,11 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         TrustError: the ledger lost committed records.
     """
     require_guarded(
-        settings.host, tls=bool(settings.tls_cert), keys=_keys(settings), hosts=settings.hosts
+        settings.host,
+        tls=bool(settings.tls_cert),
+        keys=_keys(settings),
+        hosts=settings.hosts,
+        platform=settings.platform,
     )
     settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
     # A worker starts clean: whatever the starting process has loaded, it doesn't inherit.
@@ -70,22 +75,45 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         settings = msgspec.structs.replace(settings, metrics_dir=folder)
         server = _granian(settings)
         stopping = threading.Event()
-        watch = threading.Thread(target=_wait_until_ready, args=(settings, ready, stopping))
-        watch.start()
+        watches = [
+            threading.Thread(target=_wait_until_ready, args=(settings, ready, stopping)),
+            *_follow_certificates(settings, server, stopping),
+        ]
+        for watch in watches:
+            watch.start()
         try:
             loader = cast("Callable[..., Any]", functools.partial(load, settings))
             with contextlib.suppress(SystemExit):  # how Granian says that workers failed
                 server.serve(target_loader=loader, wrap_loader=False)
         finally:
             stopping.set()
-            watch.join()
+            for watch in watches:
+                watch.join()
         if not server.interrupt_signal:
             raise _why_it_ended(folder)
 
 
-def _granian(settings: ServeSettings) -> MPServer:
-    return MPServer(
-        "baluarte",
+def _follow_certificates(
+    settings: ServeSettings, server: Supervisor, stopping: threading.Event
+) -> list[threading.Thread]:
+    """A thread that renews the workers when the certificate is another one."""
+    if not settings.tls_cert:
+        return []
+    paths = [settings.tls_cert, settings.tls_key, settings.tls_client_ca]
+    follow = functools.partial(
+        follow_files,
+        [path for path in paths if path],
+        every_s=_FOLLOW_S,
+        stopping=stopping,
+        check=functools.partial(_tls, settings),
+        changed=server.renew,
+    )
+    return [threading.Thread(target=follow, name="certificates")]
+
+
+def _granian(settings: ServeSettings) -> Supervisor:
+    return Supervisor(
+        started=lambda: {r.pid for r in reports(settings.metrics_dir) if r.readiness is not None},
         address=settings.host,
         port=settings.port,
         interface=Interfaces.RSGI,

@@ -52,6 +52,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     pepper: bytes = b""  #: under which the store keeps keys
     tenants: dict[str, str] = {}  #: of detectors that are not in the tenant ``default``
     quotas: dict[str, int] = {}  #: events a day, of tenants that have a limit
+    sole: str = ""  #: the detector that is meant where a protocol names none; empty: the only one
+    platform: bool = False  #: whether a platform runs this as its container, and guards it
     workers: int = 2
     durability: Durability = "commit"
     interval_ms: int = 50

@@ -135,11 +135,13 @@ class Worker:
                 pepper=settings.pepper,
                 tenants=settings.tenants,
                 rates=Rates(settings.metrics_dir),
+                platform=settings.platform,
             ),
             counts=self._counts,
             limits=settings.limits,
             clock=self._clock,
             reader=wiring.open_ledger_reader(settings.ledger),
+            sole=settings.sole,
         )
         self._champions.follow(every_s=settings.poll_ms / 1000)
         self._access.follow()
