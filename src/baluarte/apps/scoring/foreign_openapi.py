@@ -78,7 +78,7 @@ def _operation(route: Route) -> dict[str, Any]:
     ]
     if parameters:
         said["parameters"] = parameters
-    content = {kind: {} for kind in _CONTENT.get(route.name, ("application/json",))}
+    content: dict[str, Any] = {kind: {} for kind in _CONTENT.get(route.name, ("application/json",))}
     if route.method == "POST":
         said["requestBody"] = {"required": True, "content": content}
     refusals = _REFUSALS if route.method == "POST" else {k: _REFUSALS[k] for k in ("404", "503")}
