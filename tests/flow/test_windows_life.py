@@ -23,6 +23,7 @@ import pytest
 
 from baluarte.apps.cli.main import main
 from baluarte.core.contract_toml import parse_contract
+from baluarte.core.event import Events
 from baluarte.core.window_plan import compile_windows
 from baluarte.core.windows import Seen, Told, WindowMemory
 
@@ -274,3 +275,39 @@ def test_values_are_the_same_bits_across_backfill_crash_restart_labels_and_files
     assert any(values["risk"] for values in found)
     run("replay")
     assert f"{len(later):,} of {len(later):,} identical" in capsys.readouterr().out
+
+
+def test_windows_of_proof_events_look_back_at_the_others_in_the_plan_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from baluarte.apps.intake import intake_of
+    from baluarte.apps.making import survey_events
+    from baluarte.apps.place import open_place
+    from baluarte.stages.derive import derive_for_training
+
+    monkeypatch.chdir(tmp_path)
+    events = make_events(1_200, seed=8, start_s=START_S)
+    write(tmp_path / "first.ndjson", events[:800], labelled=True)
+    write(tmp_path / "last.ndjson", events[800:], labelled=True)
+    (tmp_path / "detector.toml").write_text(CONTRACT, "utf-8")
+    (tmp_path / "workspace.toml").write_text(
+        '[detectors.cards]\npath = "detector.toml"\nevents = "first.ndjson"\n'
+        'holdout = "last.ndjson"\n',
+        "utf-8",
+    )
+    place = open_place(tmp_path / "workspace.toml", overrides=[])
+    detector = place.detector("cards")
+    contract = detector.contract()
+    seen = survey_events(place, detector, intake_of(place, detector))
+    columns = {
+        name: np.array([event[name] for event in events], dtype=object) for name in ("card", "shop")
+    }
+    for name in ("amount", "fraud", "at"):
+        columns[name] = np.array([event[name] for event in events], dtype=np.float64)
+    columns["at"] = np.round(columns["at"] * 1_000_000)
+    whole = derive_for_training(contract, Events(n=len(events), columns=columns))
+    assert seen.holdout is not None
+    for name in ("usual", "pause", "risk"):
+        wanted = whole.columns[name][800:]
+        np.testing.assert_array_equal(np.sort(seen.holdout.columns[name]), np.sort(wanted))
+    assert not np.isnan(whole.columns["pause"][800:]).any()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
-from baluarte.apps.intake import Intake, Material, intake_of, material_of
+from baluarte.apps.intake import Intake, Material, intake_of, material_from, material_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.pseudonyms import PSEUDONYM_KEY, pseudonyms_of
 from baluarte.apps.session import Session
@@ -82,6 +82,11 @@ def survey_events(
     held = None
     if address is not None:
         apart = Intake(place, detector.name, address)
+        if contract.windows:  # whose windows look back at the others
+            whole = material_from(intake, apart, contract)
+            n = whole.events.n - whole.n_apart
+            held = survey(contract, [whole.events.slice(n, whole.events.n)])
+            return survey(contract, [whole.events.slice(0, n)], holdout=held)
         held = survey(contract, _batches(contract, apart))
     seen = survey(contract, _batches(contract, intake), holdout=held)
     if not seen.whole.n:
