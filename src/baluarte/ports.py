@@ -114,7 +114,8 @@ class Model(Protocol):
     """A learner: one file in ``methods/models``.
 
     One that fits on some of the rows gives what it fitted a ``sample``: (m,) their numbers. One
-    that refuses parameters of its library has them in ``refuses``, each with the reason.
+    whose library adds up in float32 gives it ``margin_in_float32``, for the evidence. One that
+    refuses parameters of its library has them in ``refuses``, each with the reason.
     """
 
     @property

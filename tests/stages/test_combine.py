@@ -139,3 +139,10 @@ def test_sampling_moves_margins_and_leaves_the_promise_to_the_natural_mix(how: s
     assert (
         made.training.lineage.trials["logistic_sample_rows"] != plain.training.lineage.rows["fit"]
     )
+
+
+def test_what_xgboost_s_own_sum_in_float32_is_off_by_is_in_the_evidence() -> None:
+    of = contract(families=("xgboost",), trials=1, params={"xgboost": {"rounds": 20}})
+    made = trained(of)
+    assert 0.0 < made.training.faithfulness["xgboost_float32_difference"] < 1e-4
+    assert made.training.faithfulness["largest_difference"] < 1e-9

@@ -21,6 +21,7 @@ from baluarte.methods.gates.recall import Recall
 from baluarte.methods.models.lightgbm import LightGBM
 from baluarte.methods.models.logistic import Logistic
 from baluarte.methods.models.svm_rbf import SvmRbf
+from baluarte.methods.models.xgboost import XGBoost
 from baluarte.methods.search.optuna import Optuna
 from baluarte.stages.train import TrainingTools
 
@@ -88,7 +89,7 @@ def events(n: int = 4_000, *, seed: int = 0, shift: float = 0.0, separation: flo
 
 
 def tools(of: Contract, journal: str | None = None) -> TrainingTools:
-    known = {model.name: model for model in (LightGBM(), Logistic(), SvmRbf())}
+    known = {model.name: model for model in (LightGBM(), Logistic(), SvmRbf(), XGBoost())}
     return TrainingTools(
         models=[known[family] for family in of.learner.families],
         search=Optuna(journal),

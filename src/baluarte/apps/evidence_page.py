@@ -257,8 +257,22 @@ def _faithful(evidence: Evidence, texts: Texts) -> Html | None:
     if "same_bits_rows" in faithful:
         bits = notice("kept", texts.get("evidence.same_bits", n=int(faithful["same_bits_rows"])))
     tone: Tone = "unsure" if changed else "kept"
+    monotone = None
+    if "monotone" in faithful:
+        shown = texts.get("evidence.monotone", fields=str(faithful["monotone"]))
+        monotone = notice("kept", shown)
+    single = None
+    for name, off in faithful.items():
+        if name.endswith("_float32_difference"):
+            family = name.removesuffix("_float32_difference")
+            single = paragraph(texts.get("evidence.single", family=family, off=float(off)))
     return section(
-        texts.get("evidence.faithful"), notice(tone, said), *_certificate(evidence, texts), bits
+        texts.get("evidence.faithful"),
+        notice(tone, said),
+        single,
+        *_certificate(evidence, texts),
+        bits,
+        monotone,
     )
 
 

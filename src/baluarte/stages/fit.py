@@ -55,6 +55,16 @@ class Learned:
         parts = [share(fitted.margin(X)) for _, fitted, share in self.members]
         return np.asarray(np.sum(parts, axis=0) + self.base, dtype=np.float64)
 
+    def off_by_float32(self, X: Matrix) -> dict[str, float]:
+        """By name, how far a library that adds up in float32 is from the true sum of its terms."""
+        found = {}
+        for member, fitted, _ in self.members:
+            single = getattr(fitted, "margin_in_float32", None)
+            if single is not None and len(X):
+                off = float(np.abs(single(X) - fitted.margin(X)).max())
+                found[f"{member.model}_float32_difference"] = off
+        return found
+
 
 def learn(
     contract: Contract, rows: FitRows, encoder: Encoder, *, models: Sequence[Model], search: Search

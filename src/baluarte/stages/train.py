@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
@@ -117,6 +117,7 @@ def train(
         value=learned.value,
         trials=learned.trials,
         stopped_early=learned.stopped_early,
+        float32=learned.off_by_float32(rows.X[split.rows(Part.PROOF)]),
     )
     trials: dict[str, str | int | float | bool | None] = {
         "completed": len(learned.trials),
@@ -188,6 +189,7 @@ class Made:
     value: float = 0.0
     trials: tuple[TrialRow, ...] = ()
     stopped_early: bool = False
+    float32: Mapping[str, float] = field(default_factory=dict)  #: see Learned.off_by_float32
 
 
 def candidate_of(
@@ -204,6 +206,7 @@ def candidate_of(
         bands=bands,
     )
     _refuse_unfaithful(faithful)
+    faithful = {**faithful, **made.float32}
     shown = hold_monotone(rows.contract, rows.encoder, made.program)
     if shown:
         faithful = {**faithful, "monotone": shown}

@@ -81,6 +81,10 @@ def tell_training(screen: Screen, candidate: Candidate, *, seconds: float) -> No
     )
     if shown := training.faithfulness.get("monotone"):
         screen.item("", f"shown on the sealed program, for every row: {shown}", "kept")
+    for name, off in training.faithfulness.items():
+        if name.endswith("_float32_difference"):
+            family = name.removesuffix("_float32_difference")
+            screen.item("", f"{family} adds up in float32: {float(off):.2g} from its own leaves")
     screen.data(
         trials=len(training.trials),
         members=[{"model": m.model, "weight": m.weight} for m in training.members],

@@ -101,6 +101,11 @@ class FittedXGBoost:
             margin += values[leaves[:, tree]]
         return margin
 
+    def margin_in_float32(self, X: Matrix) -> NDArray[np.float64]:
+        """(n,) the library's own margin, which it adds up in float32."""
+        rows = _rows(library("xgboost"), X, self.kinds, self.threads)
+        return np.asarray(self.booster.predict(rows, output_margin=True), dtype=np.float64)
+
     def compile(self) -> Draft:
         """The booster's trees, from its own saved form."""
         return draft_of_model(read_model(self._saved()))
