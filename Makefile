@@ -38,6 +38,8 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak"
 
 soak: $(VENV)/.dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt || \
+	  echo "  atheris can't be installed here: the format is not fuzzed."
 	$(BIN)/python -m pytest -n 2 -m soak
 
 wheel: $(VENV)/.dev

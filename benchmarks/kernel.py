@@ -1,20 +1,27 @@
-"""Print how many times faster than LightGBM the sealed program scores and explains, one thread.
+"""Print how many times faster than other engines the sealed program scores, one thread.
 
-    python benchmarks/kernel.py [--rounds 9] [--trees 300]
+    python benchmarks/kernel.py [--rounds 9] [--trees 300] [--clock wall|cpu] [--no-forest]
 
-Rounds are interleaved and ratios are medians, so that a busy machine slows both sides alike. The
-model is 300 trees of 63 leaves over 41 columns, two of them categorical, with missing values.
+300 LightGBM trees of 63 leaves over 41 columns, some categories, some missing values: made rows,
+and with BALUARTE_DATA the events of NSL-KDD. Beside LightGBM's `predict` its fast call for one row,
+ONNX Runtime, treelite and daal4py, each in an environment of its own or left out by name; then a
+scikit-learn forest of 200 trees of depth 16. Rounds are interleaved and ratios are medians, so that
+a busy machine slows all sides alike; `--clock cpu` counts processor time.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
-from statistics import median
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import lightgbm
 import numpy as np
+from engines import AwayError, Engine, Rows, Timed, compare, timed
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import seal
@@ -23,81 +30,161 @@ from baluarte.methods.lightgbm_text import draft_of_text
 
 N_COLUMNS = 41
 N_BATCH = 20_000
-N_EXPLAINED = 256
+FOREST_BATCHES = (1, 8, 64, 512, 4_096, 65_536)
+
+Labelled = tuple[Rows, NDArray[np.float64], list[int]]
 
 
-def made_rows(rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def made_rows(rng: np.random.Generator, n: int) -> Labelled:
+    """Rows, labels and which columns are categories."""
     X = rng.normal(size=(n, N_COLUMNS)).round(3)
     X[:, 3], X[:, 4] = rng.integers(0, 60, n), rng.integers(0, 10, n)
     X[rng.random(X.shape) < 0.02] = np.nan
     known = np.nan_to_num(X)
     margin = known[:, 5:15].sum(axis=1) * 0.3 + known[:, 5] * known[:, 6] + known[:, 3] % 7
-    return X, (margin + rng.normal(size=n) > 4).astype(np.float64)
+    return X, (margin + rng.normal(size=n) > 4).astype(np.float64), [3, 4]
 
 
-def trained(X: NDArray[np.float64], y: NDArray[np.float64], n_trees: int) -> lightgbm.Booster:
-    params = {"objective": "binary", "num_leaves": 63, "learning_rate": 0.05, "verbose": -1}
-    data = lightgbm.Dataset(X, y, categorical_feature=[3, 4], params={"verbose": -1})
-    return lightgbm.train(params, data, n_trees)
+def intrusion_rows(folder: Path) -> Labelled:
+    """NSL-KDD's training events, names as codes."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder / "nsl-kdd" / "KDDTrain+.parquet")
+    y = np.array([label != "normal" for label in table["label"].to_pylist()], np.float64)
+    table = table.drop(["label", "difficulty"])
+    texts = [j for j, name in enumerate(table.column_names) if "string" in str(table[name].type)]
+    columns = [
+        np.unique(np.array(column.to_pylist()), return_inverse=True)[1] if j in texts
+        else column.to_numpy()
+        for j, column in enumerate(table.columns)
+    ]  # fmt: skip
+    return np.ascontiguousarray(np.stack(columns, axis=1).astype(np.float64)), y, texts
 
 
-def seconds(work: Callable[[], object], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - started) / times
+def sets() -> Iterator[tuple[str, Labelled]]:
+    """What models are trained on, by name."""
+    yield "made rows", made_rows(np.random.default_rng(0), 60_000)
+    if "BALUARTE_DATA" in os.environ:
+        yield "NSL-KDD", intrusion_rows(Path(os.environ["BALUARTE_DATA"]))
 
 
-def compare(
-    name: str, ours: Callable[[], object], theirs: Callable[[], object], *, rows: int, rounds: int
-) -> None:
-    """Time both sides in turn, about a tenth of a second each, and print medians."""
-    ours()
-    theirs()
-    times = [max(1, int(0.1 / seconds(work, 1))) for work in (ours, theirs)]
-    pairs = [(seconds(ours, times[0]), seconds(theirs, times[1])) for _ in range(rounds)]
-    ratio = median(b / a for a, b in pairs)
-    mine, other = (median(side) / rows * 1e6 for side in zip(*pairs, strict=True))
-    print(f"{name:<26}{mine:>10.2f} µs a row{other:>12.2f} µs a row{ratio:>9.1f} ×")
+def trained(rows: Labelled, n_trees: int) -> lightgbm.Booster:
+    """The model of design/speed.md; one thread, since more of them wait on a busy machine."""
+    X, y, categories = rows
+    params = {"objective": "binary", "num_leaves": 63, "learning_rate": 0.05, "num_threads": 1}
+    data = lightgbm.Dataset(X, y, categorical_feature=categories, params={"verbose": -1})
+    return lightgbm.train(params | {"verbose": -1}, data, n_trees)
+
+
+def fast_single_row(booster: lightgbm.Booster, row: Rows) -> Callable[[], object]:
+    """LightGBM's C call for one row after another, without what its Python does for each."""
+    import ctypes
+
+    library = ctypes.CDLL(lightgbm.basic._LIB._name)  # noqa: SLF001 - it publishes no other way to this call
+    handle, out, n_out = ctypes.c_void_p(), (ctypes.c_double * 1)(), ctypes.c_int64()
+    raw_score, float64 = 1, 1
+    library.LGBM_BoosterPredictForMatSingleRowFastInit(
+        booster._handle, raw_score, 0, -1, float64, row.shape[1],  # noqa: SLF001 - likewise
+        ctypes.c_char_p(b"num_threads=1"), ctypes.byref(handle),
+    )  # fmt: skip
+    data, length = row.ctypes.data_as(ctypes.c_void_p), ctypes.byref(n_out)
+    call = library.LGBM_BoosterPredictForMatSingleRowFast
+    return lambda: call(handle, data, length, out)
+
+
+def score(booster: lightgbm.Booster, rows: Rows) -> Rows:
+    return np.asarray(booster.predict(rows, raw_score=True, num_threads=1))
+
+
+@contextlib.contextmanager
+def engines(
+    names: tuple[str, ...], booster: lightgbm.Booster, X: Rows, clock: str
+) -> Iterator[dict[str, Engine]]:
+    """Those that are here, with the model and the rows."""
+    found: dict[str, Engine] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model, rows = Path(folder) / "model.txt", Path(folder) / "rows.npy"
+        booster.save_model(model)
+        np.save(rows, X)
+        for name in names:
+            try:
+                found[name] = Engine(name, model, rows, clock=clock)
+            except AwayError as away:
+                print(away)
+        try:
+            yield found
+        finally:
+            for engine in found.values():
+                engine.close()
+
+
+def of_engine(engine: Engine, n_rows: int) -> Timed:
+    """An engine's time over the first rows."""
+    return lambda times: engine.seconds(n_rows, times)
+
+
+def told(name: str, found: dict[str, float]) -> None:
+    """A line of ratios."""
+    (_, us), *others = found.items()
+    ratios = "   ".join(f"{other} {ratio:.1f} ×" for other, ratio in others)
+    print(f"  {name:<22}{us:>9.2f} µs a row   {ratios}")
+
+
+def boosted(rounds: int, n_trees: int, clock: str) -> None:
+    """LightGBM's model by every engine, one row and in batch."""
+    for title, rows in sets():
+        booster = trained(rows, n_trees)
+        program = seal(draft_of_text(booster.model_to_string()))
+        ours = Evaluator(program)
+        batch, one = rows[0][:N_BATCH].copy(), rows[0][:1].copy()
+        apart = np.abs(ours.score(batch) * 2.0**-program.scale_bits - score(booster, batch)).max()
+        print(f"\n{title}: {n_trees} trees, kernel {ours.kernel}; at most {apart:.1e} apart")
+        with engines(("onnxruntime", "treelite", "daal4py"), booster, batch, clock) as others:
+            versions = ", ".join(f"{engine.name} {engine.version}" for engine in others.values())
+            print(f"  beside LightGBM {lightgbm.__version__}, {versions}")
+            for name, some in (("score, one row", one), ("score, batch", batch)):
+                sides = {
+                    "Baluarte": timed(partial(ours.score, some), clock),
+                    "LightGBM": timed(partial(score, booster, some), clock),
+                }
+                if len(some) == 1:
+                    sides["LightGBM's fast call"] = timed(fast_single_row(booster, some), clock)
+                sides |= {other: of_engine(engine, len(some)) for other, engine in others.items()}
+                told(name, compare(sides, rows=len(some), rounds=rounds))
+
+
+def forest(rounds: int, clock: str) -> None:
+    """scikit-learn's forest of 200 trees of depth 16, at every batch size."""
+    import sklearn
+    from sklearn.ensemble import RandomForestClassifier
+
+    from baluarte.methods.sklearn_trees import draft_of_forest
+
+    X, y, _ = made_rows(np.random.default_rng(0), 40_000)
+    model = RandomForestClassifier(200, max_depth=16, random_state=0).fit(np.nan_to_num(X), y)
+    ours = Evaluator(seal(draft_of_forest(model)))
+    new = np.nan_to_num(made_rows(np.random.default_rng(1), max(FOREST_BATCHES))[0])
+    nodes = sum(tree.tree_.node_count for tree in model.estimators_)
+    print(f"\nforest of 200 × depth 16, {nodes:,} nodes, beside scikit-learn {sklearn.__version__}")
+    for n in FOREST_BATCHES:
+        rows = new[:n].copy()
+        sides = {
+            "Baluarte": timed(partial(ours.score, rows), clock),
+            "scikit-learn": timed(partial(model.predict_proba, rows), clock),
+        }
+        told(f"{n} rows", compare(sides, rows=n, rounds=rounds))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--trees", type=int, default=300)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--no-forest", action="store_true")
     arguments = parser.parse_args()
-    X, y = made_rows(np.random.default_rng(0), 60_000)
-    booster = trained(X, y, arguments.trees)
-    program = seal(draft_of_text(booster.model_to_string()))
-    ours = Evaluator(program)
-    unit = 2.0**-program.scale_bits
-    one, batch, explained = X[:1].copy(), X[:N_BATCH].copy(), X[:N_EXPLAINED].copy()
-
-    def score(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(booster.predict(rows, raw_score=True, num_threads=1))
-
-    def explain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(booster.predict(rows, pred_contrib=True, num_threads=1))
-
-    print(f"kernel {ours.kernel}, LightGBM {lightgbm.__version__}, {arguments.trees} trees\n")
-    apart = np.abs(ours.score(batch) * unit - score(batch)).max()
-    print(f"largest difference of a margin   {apart:.1e}")
-    apart = np.abs(ours.reasons(explained)[1] * unit - explain(explained)[:, :-1]).max()
-    print(f"largest difference of a reason   {apart:.1e}\n")
-    print(f"{'':<26}{'Baluarte':>19}{'LightGBM':>21}")
-    for name, rows, mine, other in (
-        ("score, one row", one, ours.score, score),
-        ("score, batch", batch, ours.score, score),
-        ("reasons, one row", one, ours.reasons, explain),
-        ("reasons, batch", explained, ours.reasons, explain),
-    ):
-        compare(
-            name,
-            lambda rows=rows, mine=mine: mine(rows),
-            lambda rows=rows, other=other: other(rows),
-            rows=len(rows),
-            rounds=arguments.rounds,
-        )
+    boosted(arguments.rounds, arguments.trees, arguments.clock)
+    if not arguments.no_forest:
+        forest(arguments.rounds, arguments.clock)
 
 
 if __name__ == "__main__":
