@@ -62,6 +62,8 @@ class CountsKept:
     def champion(self, detector: str, version: int) -> None:
         self.champions.append((detector, version))
 
+    def kernel(self, kernel: str) -> None: ...
+
     def champion_refused(self, error: str) -> None:
         self.refused_champions.append(error)
 

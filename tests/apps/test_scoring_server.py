@@ -228,6 +228,18 @@ def test_metrics_count_decisions_and_refusals(server: Server) -> None:
     assert float(lines["baluarte_request_seconds_count"]) >= 1
 
 
+def test_without_the_compiled_kernel_a_metric_says_so_and_readiness_may(
+    workplace: Workplace,
+) -> None:
+    """Its bits are the same; who needs its speed asks for it."""
+    for required, status in ((False, 200), (True, 503)):
+        with Server(workplace, kernel="numpy", require_kernel=required) as slow:
+            assert slow.ask("GET", "/readyz")[0] == status
+            assert slow.ask("GET", "/readyz")[1]["kernel"] == "numpy"
+            page = slow.ask("GET", "/metrics")[1].decode()
+            assert "\nbaluarte_kernel_compiled 0.0\n" in page
+
+
 # --- labels --------------------------------------------------------------------------------------
 
 LABELS = "/v1/detectors/flows/labels"

@@ -202,6 +202,10 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         int,
         Meta(ge=0, description="events that wait in a worker above which reasons are deferred"),
     ] = 20_000
+    require_kernel: Annotated[
+        bool,
+        Meta(description="not ready without the compiled kernel: NumPy's same bits come slower"),
+    ] = False
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

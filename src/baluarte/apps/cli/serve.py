@@ -111,6 +111,7 @@ def serve_settings(
         gap_key=str(place.gap_key) if serving.on_ledger_failure != "refuse" else "",
         shed_below_bytes=place.workspace.ledger.shed_below_mb << 20,
         kernel=wiring.kernel_choice(),
+        require_kernel=serving.require_kernel,
         language=place.workspace.language,
         limits=Limits(
             max_body_bytes=limits.max_body_bytes,

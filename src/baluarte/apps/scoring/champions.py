@@ -140,6 +140,7 @@ class Champions:
         if old is not None and old is not champion.windows:
             old.close()  # the ledger has what it knew, should it come back
         self._counts.champion(name, version.version)
+        self._counts.kernel(champion.scorer.kernel)
 
     def _open(self, version: Version) -> Champion:
         """Fetch, verify, warm."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
@@ -43,6 +43,10 @@ class Counts(Protocol):
 
     def champion(self, detector: str, version: int) -> None:
         """A version was let in."""
+        ...
+
+    def kernel(self, kernel: Literal["c", "numpy"]) -> None:
+        """Which evaluator scores."""
         ...
 
     def champion_refused(self, error: str) -> None:

@@ -66,9 +66,11 @@ class Door:
         clock: Clock,
         reader: LedgerReader,
         sole: str = "",
+        require_kernel: bool = False,
     ) -> None:
         self._plane = plane
         self._named = sole
+        self._require_kernel = require_kernel
         self._labels = labels
         self._guard = guard
         self._counts = counts
@@ -292,16 +294,18 @@ class Door:
         return 200, JSON, record
 
     def readiness(self) -> Readiness:
-        """Ready is: a champion is in, and decisions can be recorded."""
+        """Ready is: a champion is in, by a kernel that will do, and decisions can be recorded."""
         champions, recorder = self._plane.champions, self._plane.recorder
         current = champions.current
         missing = sorted(champions.names - current.keys())
         decides = recorder.accepts or self._plane.gaps is not None
+        kernel = next((c.scorer.kernel for c in current.values()), None)
+        quick = kernel == "c" or not self._require_kernel
         return Readiness(
-            status="ready" if current and decides else "not ready",
+            status="ready" if current and decides and quick else "not ready",
             detectors={name: current[name].version.version for name in sorted(current)},
             without_champion=missing,
-            kernel=next((c.scorer.kernel for c in current.values()), None),
+            kernel=kernel,
             ledger=self._ledger_state(),
             registry="away" if champions.registry_away else "followed",
         )

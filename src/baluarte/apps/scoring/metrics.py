@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -105,6 +106,13 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=mine,
         )
+        self._compiled = Gauge(
+            "baluarte_kernel_compiled",
+            "1 where the compiled kernel scores, 0 where NumPy does, more slowly; the least over "
+            "the workers",
+            multiprocess_mode="livemin",
+            registry=mine,
+        )
         self._swaps = PrometheusCounter(
             "baluarte_champion_swaps", "Changes of the version that decides", registry=mine
         )
@@ -162,6 +170,10 @@ class Metrics:
         """A version was let in."""
         self._champion.labels(detector).set(version)
         self._swaps.inc()
+
+    def kernel(self, kernel: Literal["c", "numpy"]) -> None:
+        """Which evaluator scores."""
+        self._compiled.set(kernel == "c")
 
     def champion_refused(self, error: str) -> None:
         """A version was not let in, by the name of the error's family."""

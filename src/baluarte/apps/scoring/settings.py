@@ -71,6 +71,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     pseudonym_key: str = ""  #: the key's text
     poll_ms: int = 150  #: how often a worker asks the registry for its champions
     kernel: Kernel = "auto"
+    require_kernel: bool = False  #: not ready while the NumPy evaluator scores
     language: Language = "en"  #: of the texts in answers
     limits: Limits = Limits()
     metrics_dir: str = ""  #: a private folder that the workers share; the server makes it

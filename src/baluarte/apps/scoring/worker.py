@@ -142,6 +142,7 @@ class Worker:
             clock=self._clock,
             reader=wiring.open_ledger_reader(settings.ledger),
             sole=settings.sole,
+            require_kernel=settings.require_kernel,
         )
         self._champions.follow(every_s=settings.poll_ms / 1000)
         self._access.follow()
