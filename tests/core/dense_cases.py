@@ -1,8 +1,6 @@
-"""Random kernel machines, networks and stacks, and each evaluated a second time, plainly."""
+"""Random kernel machines, networks and stacks."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from baluarte.core.program.draft_dense import (
     Layer,
     background_of,
 )
-from baluarte.core.program.model import Inputs, KernelPart, NetworkPart
+from baluarte.core.program.model import Inputs
 
 KINDS = ("rbf", "polynomial", "network", "stack")
 
@@ -109,106 +107,3 @@ def dense_draft(rng, kind, *, n_features=6, others=(), n_rows=4):
         n_vectors = int(rng.integers(0, 40))
         part = random_kernel(rng, kind, n_features=n_features, n_vectors=n_vectors, n_rows=n_rows)
     return Draft(n_features=n_features, base=float(rng.normal()), parts=(part,))
-
-
-# --- evaluated plainly: Python's float is float64, and its round goes half to even ----------------
-
-
-def plain_inputs(part, row):
-    z = []
-    for m, column in enumerate(part.column.tolist()):
-        x = row[column]
-        clipped = min(max(x, float(part.low[m])), float(part.high[m]))
-        z.append(
-            float(part.missing[m])
-            if math.isnan(x)
-            else (clipped - float(part.center[m])) / float(part.scale[m])
-        )
-    for k, column in enumerate(part.flag_column.tolist()):
-        x, code = row[column], int(part.code[k])
-        holds = math.isnan(x) if code == -1 else x == code
-        z.append(float(part.on[k] if holds else part.off[k]))
-    return z
-
-
-def plain_reduced(t):
-    k = round(t * float.fromhex("0x1.71547652b82fep+0"))
-    r = (t - k * float.fromhex("0x1.62e42fefa4p-1")) - k * float.fromhex("-0x1.8432a1b0e2634p-43")
-    series = 1.0 / math.factorial(13)
-    for n in range(12, 1, -1):
-        series = series * r + 1.0 / math.factorial(n)
-    return math.ldexp(1.0, k), r + (r * r) * series
-
-
-def plain_exp(t):
-    if t < -708.0:
-        return 0.0
-    scale, p = plain_reduced(t)
-    return (1.0 + p) * scale
-
-
-def plain_logistic(x):
-    e = plain_exp(-abs(x))
-    return (e if x < 0 else 1.0) / (1.0 + e)
-
-
-def plain_tanh(x):
-    scale, p = plain_reduced(max(-2.0 * abs(x), -708.0))
-    m = (scale - 1.0) + scale * p
-    size = -m / (2.0 + m)
-    return -size if x < 0 else size
-
-
-PLAIN = (lambda x: x, lambda x: x if x > 0 else 0.0, plain_tanh, plain_logistic)
-
-
-def plain_kernel(part, row):
-    kind, degree, shift = part.kernel.tolist()
-    gamma, coef0 = part.coefficient.tolist()
-    z, total = plain_inputs(part, row), 0
-    vectors, weights = part.vector.tolist(), part.weight.tolist()
-    for s, weight in enumerate(weights):
-        sum_ = 0.0
-        for one, other in zip(z, vectors[s * len(z) : (s + 1) * len(z)], strict=True):
-            sum_ = sum_ + ((one - other) * (one - other) if kind == 0 else one * other)
-        if kind == 0:
-            value = plain_exp(-(gamma * sum_))
-        else:
-            value = once = gamma * sum_ + coef0
-            for _ in range(degree - 1):
-                value = value * once
-        total += round(value * weight)
-    whole, rest = divmod(total, 1 << shift)
-    return whole + (2 * rest > 1 << shift or (2 * rest == 1 << shift and whole % 2 == 1))
-
-
-def plain_network(part, row):
-    values = plain_inputs(part, row)
-    weights, biases = iter(part.layer_weight.tolist()), iter(part.bias.tolist())
-    for units, activation in zip(part.size.tolist(), part.activation.tolist(), strict=True):
-        matrix = [[next(weights) for _ in range(units)] for _ in values]
-        sums = [next(biases) for _ in range(units)]
-        for k, value in enumerate(values):
-            sums = [sum_ + matrix[k][j] * value for j, sum_ in enumerate(sums)]
-        values = [PLAIN[activation](sum_) for sum_ in sums]
-    return round(values[0] * float(part.output[0]))
-
-
-def plain_stack(part, row, scorers):
-    total = 0
-    for link, weight, member, score in zip(
-        part.link.tolist(), part.weight.tolist(), part.members, scorers, strict=True
-    ):
-        margin = math.ldexp(float(score(row)), -member.scale_bits)
-        total += round(PLAIN[link](margin) * weight)
-    return total
-
-
-def plain_part(part, plain_scorer):
-    """A function from one row to a dense part's value."""
-    if isinstance(part, KernelPart):
-        return lambda row: plain_kernel(part, row)
-    if isinstance(part, NetworkPart):
-        return lambda row: plain_network(part, row)
-    scorers = [plain_scorer(member) for member in part.members]
-    return lambda row: plain_stack(part, row, scorers)

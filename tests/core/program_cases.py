@@ -1,26 +1,20 @@
-"""Random programs, rows rich in traps, and evaluators written a second time, plainly."""
+"""Random programs, rows rich in traps, and Shapley values from their definition."""
 
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import math
-import struct
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
-from dense_cases import plain_part
 from numpy.typing import NDArray
 
 from baluarte.core.program.draft import Draft, DraftLinear, DraftTrees
 from baluarte.core.program.edges import edges
-from baluarte.core.program.model import (
-    CATEGORICAL,
-    DensePart,
-    LinearPart,
-    TreePart,
-    columns_read,
-)
+from baluarte.core.program.format import dumps
+from baluarte.core.program.model import CATEGORICAL, LinearPart, TreePart, columns_read
+from baluarte.testing import reference
 
 #: the evaluators that this machine has; without a compiler there is one
 KERNELS = (
@@ -28,7 +22,7 @@ KERNELS = (
 )
 RULES = ("lightgbm", "sklearn", "xgboost")
 _FLAGS = {"lightgbm": (0, 1, 2, 3, 4, 5), "sklearn": (0, 1), "xgboost": (0, 1)}
-ZERO = struct.unpack("f", struct.pack("f", 1e-35))[0]
+ZERO = reference.ZERO
 
 
 def random_trees(rng, rule, *, n_trees, depth, n_features, leaf_scale=1.0):
@@ -140,8 +134,8 @@ def trap_rows(program, rng, n):
         with np.errstate(over="ignore"):
             near = at.astype(np.float32)
             half = (np.nextafter(near, np.float32(np.inf)).astype(float) + near.astype(float)) / 2
-        for value in (at, near.astype(float), half):
-            around += [value, np.nextafter(value, np.inf), np.nextafter(value, -np.inf)]
+            for value in (at, near.astype(float), half):
+                around += [value, np.nextafter(value, np.inf), np.nextafter(value, -np.inf)]
     values = np.concatenate(around)
     X = rng.normal(size=(n, program.n_features))
     trap = rng.random(X.shape) < 0.5
@@ -159,135 +153,59 @@ _TRAPS = (
 )
 
 
-def to_float32(x):
-    try:
-        return struct.unpack("f", struct.pack("f", x))[0]
-    except OverflowError:
-        return math.copysign(math.inf, x)
-
-
-def plain_goes_left(part, node, x):
-    """One decision, as the library's own source has it."""
-    flags, threshold = int(part.flags[node]), float(part.threshold[node])
-    missing_left = bool(flags & 1)
-    if flags & CATEGORICAL:
-        chosen = int(part.set_index[node])
-        start, end = int(part.set_start[chosen]), int(part.set_start[chosen + 1])
-        if part.rule == "lightgbm":
-            return not math.isnan(x) and x > -1 and _member(part, start, end, x)
-        x = to_float32(x)
-        if math.isnan(x):
-            return missing_left
-        return x < 0 or not _member(part, start, end, x)
-    if part.rule == "lightgbm":
-        if math.isnan(x) and not flags & 4:
-            x = 0.0
-        if (flags & 2 and -ZERO <= x <= ZERO) or (flags & 4 and math.isnan(x)):
-            return missing_left
-        return x <= threshold
-    x = to_float32(x)
-    if math.isnan(x):
-        return missing_left
-    return x <= threshold if part.rule == "sklearn" else x < threshold
-
-
-def _member(part, start, end, x):
-    if math.isinf(x) or int(x) // 32 >= end - start:
-        return False
-    code = int(x)
-    return bool(int(part.set_bits[start + code // 32]) >> (code % 32) & 1)
-
-
-def plain_term(part, m, x):
-    if math.isnan(x):
-        return int(part.missing[m])
-    clipped = min(max(x, float(part.low[m])), float(part.high[m]))
-    exact = ((clipped - float(part.center[m])) / float(part.scale[m])) * float(part.weight[m])
-    return round(exact)
-
-
-def plain_table(part, k, x):
-    if math.isnan(x):
-        return int(part.table_missing[k])
-    values = part.table_value[part.table_start[k] : part.table_start[k + 1]].tolist()
-    cuts = part.cut[part.cut_start[k] : part.cut_start[k + 1]].tolist()
-    if cuts:
-        return values[sum(cut <= x for cut in cuts)]
-    if x in range(len(values)):
-        return values[int(x)]
-    return int(part.table_other[k])
-
-
 def plain_scorer(program):
-    """A function from one row (a list) to its score."""
-    steps = []
-    for part in program.parts:
-        if isinstance(part, TreePart):
-            left, right, feature = part.left.tolist(), part.right.tolist(), part.feature.tolist()
-            leaf = part.leaf.tolist()
-            for root in part.root.tolist():
-
-                def walk(row, part=part, at=root, left=left, right=right, f=feature, leaf=leaf):
-                    while at >= 0:
-                        at = left[at] if plain_goes_left(part, at, row[f[at]]) else right[at]
-                    return leaf[~at]
-
-                steps.append(walk)
-        elif isinstance(part, DensePart):
-            steps.append(plain_part(part, plain_scorer))
-        else:
-            for m, c in enumerate(part.column.tolist()):
-                steps.append(lambda row, part=part, m=m, c=c: plain_term(part, m, row[c]))
-            for k, c in enumerate(part.table_column.tolist()):
-                steps.append(lambda row, part=part, k=k, c=c: plain_table(part, k, row[c]))
-    limit = 2**53 - 1
-    return lambda row: max(-limit, min(limit, program.base + sum(step(row) for step in steps)))
+    """A function from one row (a list) to its score: the readable specification's."""
+    sound = reference.read(dumps(program))
+    return partial(reference.score, sound)
 
 
 def brute_shapley(program, row):
-    """Shapley values from their definition, over every subset of columns; exact in ratio only."""
+    """Shapley values from their definition, over all subsets of columns, and the empty set's worth.
+
+    A worth is an array of 2^d: bit k of an index says whether column k is known.
+    """
     d = program.n_features
-    value = {
-        known: sum(_expected(part, row, known) for part in program.parts)
-        for size in range(d + 1)
-        for known in itertools.combinations(range(d), size)
-    }
+    sets = np.arange(1 << d)
+    sound = reference.read(dumps(program))
+    worth = sum((_worths(part, row, sets) for part in sound.parts), np.zeros(1 << d, EXACT))
+    sizes = sum((sets >> k) & 1 for k in range(d))
+    ways = [math.factorial(s) * math.factorial(d - s - 1) for s in range(d)]
+    chance = np.array(ways, EXACT) / math.factorial(d)
     phi = []
     for k in range(d):
-        total = 0.0
-        for known, worth in value.items():
-            if k in known:
-                continue
-            s = len(known)
-            chance = math.factorial(s) * math.factorial(d - s - 1) / math.factorial(d)
-            total += chance * (value[tuple(sorted((*known, k)))] - worth)
-        phi.append(total)
-    return phi, value[()]
+        without = sets[(sets >> k) & 1 == 0]
+        gain = worth[without | (1 << k)] - worth[without]
+        phi.append((chance[sizes[without]] * gain).sum())
+    return phi, worth[0]
 
 
-def _expected(part, row, known):
-    if isinstance(part, LinearPart):
-        total = 0
-        for m, column in enumerate(part.column.tolist()):
-            total += plain_term(part, m, row[column]) if column in known else int(part.mean[m])
-        for k, column in enumerate(part.table_column.tolist()):
-            mean = int(part.table_mean[k])
-            total += plain_table(part, k, row[column]) if column in known else mean
+EXACT = np.longdouble  #: a few bits more, so that the definition's own rounding doesn't show
+
+
+def _worths(part, row, sets):
+    if part.kind == "linear":
+        total = np.zeros(len(sets), EXACT)
+        for column, term, mean in reference.linear_terms(part, row):
+            total += np.where((sets >> column) & 1, term, mean)
         return total
 
     def below(ref):
         if ref < 0:
-            return float(part.leaf[~ref])
-        left, right, column = int(part.left[ref]), int(part.right[ref]), int(part.feature[ref])
-        if column in known:
-            return below(left if plain_goes_left(part, ref, row[column]) else right)
+            return np.full(len(sets), part.ints["leaf"][~ref], EXACT)
+        children = part.ints["left"][ref], part.ints["right"][ref]
+        left, right = map(below, children)
         cover = [
-            float(part.leaf_cover[~child] if child < 0 else part.node_cover[child])
-            for child in (left, right)
+            EXACT(
+                part.floats["leaf_cover"][~child] if child < 0 else part.floats["node_cover"][child]
+            )
+            for child in children
         ]
-        return (cover[0] * below(left) + cover[1] * below(right)) / sum(cover)
+        column = part.ints["feature"][ref]
+        taken = left if reference.goes_left(part, ref, row[column]) else right
+        unknown = (cover[0] * left + cover[1] * right) / (cover[0] + cover[1])
+        return np.where((sets >> column) & 1, taken, unknown)
 
-    return sum(below(int(root)) for root in part.root)
+    return sum((below(root) for root in part.ints["root"]), np.zeros(len(sets), EXACT))
 
 
 def damaged(program, rng):

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dense_cases import KINDS, dense_draft, plain_exp, plain_logistic, plain_tanh
+from dense_cases import KINDS, dense_draft
 from program_cases import KERNELS, mixed_draft, plain_scorer, trap_rows
 
 from baluarte.core.program import functions
 from baluarte.core.program.draft import Draft, seal
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.model import KernelPart
+from baluarte.testing import reference
 
 
 def program_of(seed, kind):
@@ -134,7 +135,11 @@ def exact(name, x):
 
 @pytest.mark.parametrize(
     ("name", "plain", "ulps"),
-    [("exp", plain_exp, 1.0), ("logistic", plain_logistic, 2.5), ("tanh", plain_tanh, 2.5)],
+    [
+        ("exp", reference.exp, 1.0),
+        ("logistic", reference.logistic, 2.5),
+        ("tanh", reference.tanh, 2.5),
+    ],
 )
 def test_own_functions_are_near_the_exact_values_and_the_same_in_numpy(name, plain, ulps):
     rng = np.random.default_rng(7)

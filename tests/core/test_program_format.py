@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 from dataclasses import fields, replace
 
 import numpy as np
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 from program_cases import KERNELS, damaged, mixed_draft, random_trees, trap_rows
 
 from baluarte.core.program.check import MAX_SUM, faults
-from baluarte.core.program.draft import Draft, seal
+from baluarte.core.program.draft import Draft, DraftTrees, seal
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.format import MAGIC, dumps, loads
-from baluarte.core.program.model import Program, TreePart
+from baluarte.core.program.model import Program, StackPart, TreePart, columns_read
 from baluarte.errors import TrustError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -57,6 +58,26 @@ def test_arrays_of_a_loaded_program_are_read_only_views():
     assert isinstance(part, TreePart)
     assert not part.leaf.flags.writeable
     assert np.shares_memory(part.leaf, np.frombuffer(data, np.uint8))
+
+
+def test_a_mapped_program_is_not_copied_and_scores(tmp_path):
+    program = program_of(3)
+    path = tmp_path / "program.bin"
+    path.write_bytes(dumps(program))
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    read = loads(memoryview(mapped))
+    for part in read.parts:
+        for field in fields(part):
+            array = getattr(part, field.name)
+            if isinstance(array, np.ndarray) and array.size:
+                assert np.shares_memory(array, np.frombuffer(mapped, np.uint8))
+    X = trap_rows(program, np.random.default_rng(3), 50)
+    for kernel in KERNELS:
+        expected = Evaluator(program, kernel=kernel)
+        found = Evaluator(read, kernel=kernel)
+        assert np.array_equal(found.score(X), expected.score(X))
+        assert np.array_equal(found.reasons(X)[1], expected.reasons(X)[1])
 
 
 def test_a_program_loads_from_any_buffer_at_any_address():
@@ -330,3 +351,58 @@ def test_equal_models_numbered_otherwise_have_equal_bytes():
     )
     first, second = (seal(Draft(n_features=3, base=1.0, parts=(part,))) for part in (draft, other))
     assert dumps(first) == dumps(second)
+
+
+def test_trees_too_deep_for_so_many_columns_are_refused():
+    """Running totals of a row's reasons are columns x quadrature nodes: 512 MiB here."""
+    rng = np.random.default_rng(40)
+    chain = random_chain(130)
+    found = faults(replace(seal(chain), n_features=1 << 20))
+    assert any("too deep for so many columns" in fault.message for fault in found)
+    assert not faults(replace(seal(chain), n_features=1 << 18))
+    X = rng.normal(size=(70, 3000))
+    wide = replace(seal(chain), n_features=3000)
+    answers = [Evaluator(wide, kernel=kernel).reasons(X) for kernel in KERNELS]
+    assert np.array_equal(answers[0][1], answers[-1][1])
+
+
+def random_chain(d):
+    """One leaf behind d columns, so d / 2 quadrature nodes."""
+    at = np.arange(d)
+    return Draft(
+        n_features=d,
+        base=0.0,
+        parts=(
+            DraftTrees(
+                rule="sklearn",
+                root=np.zeros(1, np.int32),
+                feature=at.astype(np.int32),
+                threshold=np.zeros(d),
+                left=np.append(at[1:], ~d).astype(np.int32),
+                right=(~at).astype(np.int32),
+                flags=np.zeros(d, np.uint8),
+                set_index=np.full(d, -1, np.int32),
+                set_start=np.zeros(1, np.int32),
+                set_bits=np.zeros(0, np.uint32),
+                leaf=np.append(np.zeros(d), 1.0),
+                node_cover=np.full(d, 2.0),
+                leaf_cover=np.ones(d + 1),
+            ),
+        ),
+    )
+
+
+def test_more_columns_times_parts_than_can_be_made_ready_soon_are_refused():
+    empty = seal(Draft(n_features=1, base=0.0, parts=()))
+    linear = program_of(41, n_trees=0).parts[-1]
+    many = replace(empty, n_features=1 << 20, parts=(linear,) * 60)
+    assert not faults(many)
+    inner = StackPart(
+        link=np.zeros(5, np.int32),
+        weight=np.ones(5),
+        sampling=np.array([2, 1], np.int32),
+        background=np.zeros(2 * len(columns_read(linear))),
+        members=(many,) * 5,
+    )
+    found = faults(replace(many, parts=(inner,)))
+    assert any("columns x parts" in fault.message for fault in found)

@@ -282,16 +282,22 @@ static int stack_rows(const Dense *dense, const double *X, size_t d, size_t n, i
     return 0;
 }
 
+enum { HERE = 2048 }; /* numbers that need no allocation */
+
+/* What rows at once take: of a network one after another, of a kernel machine a tile. */
+static size_t numbers_of(int kind, const Dense *dense, size_t n) {
+    return kind == NETWORK ? 3 * (size_t)dense->widest
+                           : (n < TILE ? 1 : TILE) * (size_t)dense->n_inputs;
+}
+
 int score_dense(const Part *part, const double *X, size_t d, size_t n, int64_t *sums) {
-    enum { HERE = 2048 };
     double here[HERE], *more = NULL;
     const Dense *dense = &part->dense;
     if (part->kind == STACK) return stack_rows(dense, X, d, n, sums);
-    size_t needed = part->kind == NETWORK ? 3 * (size_t)dense->widest
-                                           : (n < TILE ? 1 : TILE) * (size_t)dense->n_inputs;
-    if (needed > HERE && !(more = malloc(needed * sizeof(double)))) return -1;
+    size_t needed = numbers_of(part->kind, dense, n);
+    if (needed > HERE && !(more = borrow(dense->spare, needed * sizeof(double)))) return -1;
     dense_rows(part->kind)(dense, X, d, n, more ? more : here, sums);
-    free(more);
+    if (more) give_back(dense->spare, more);
     return 0;
 }
 
@@ -306,6 +312,7 @@ void free_dense(Dense *dense) {
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) free(arrays[k]);
     for (uint32_t m = 0; dense->member && m < dense->n_members; m++) program_free(dense->member[m]);
     free(dense->member);
+    spare_free(dense->spare);
 }
 
 static int within(const double *values, size_t count, double limit) {
@@ -580,6 +587,9 @@ Fault read_dense(Program *program, Part *part, const Array *arrays, int64_t *tot
     if (!fault)
         fault = part->kind == NETWORK ? read_network(dense, arrays + INPUTS, bound, total)
                                       : read_kernel(dense, arrays + INPUTS, bound, total);
+    size_t numbers = fault ? 0 : numbers_of(part->kind, dense, 1);
+    if (numbers > HERE) dense->spare = spare_new(numbers * sizeof(double));
+    if (numbers > HERE && !dense->spare) fault = NO_MEMORY;
     free(bound);
     return fault;
 }

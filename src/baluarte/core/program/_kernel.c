@@ -11,7 +11,7 @@
 #define MAX_ARRAYS 32
 #define MAX_NESTING 3 /* stacks in one another */
 #define ROWS_A_THREAD 64 /* fewer are not worth a thread */
-#define ROWS_WITH_GIL 8  /* so few are done before another thread could take over */
+#define COST_WITH_GIL 16384 /* so little is done before another thread could take over */
 
 static PyObject *raise(Fault fault) {
     if (fault == NO_MEMORY) return PyErr_NoMemory();
@@ -25,13 +25,13 @@ typedef struct {
     size_t count;
 } Lent;
 
-static void give_back(Lent *lent) {
+static void release(Lent *lent) {
     while (lent->count) PyBuffer_Release(lent->views + --lent->count);
 }
 
 /* The buffers of a tuple from item `first` up to `end`; -1 with an exception where they are not all
  * some. */
-static int borrow(PyObject *tuple, Py_ssize_t first, Py_ssize_t end, Lent *lent) {
+static int take_views(PyObject *tuple, Py_ssize_t first, Py_ssize_t end, Lent *lent) {
     lent->count = 0;
     if (end < first || end - first > MAX_ARRAYS) {
         raise("expected a tuple of arrays a part");
@@ -40,7 +40,7 @@ static int borrow(PyObject *tuple, Py_ssize_t first, Py_ssize_t end, Lent *lent)
     for (Py_ssize_t k = first; k < end; k++) {
         Py_buffer *view = lent->views + lent->count;
         if (PyObject_GetBuffer(PyTuple_GetItem(tuple, k), view, PyBUF_C_CONTIGUOUS)) {
-            give_back(lent);
+            release(lent);
             return -1;
         }
         lent->arrays[lent->count++] =
@@ -90,9 +90,9 @@ static int read_part(Program *program, size_t at, PyObject *tuple, int nesting) 
     if (PyErr_Occurred()) return -1;
     Py_ssize_t end = PyTuple_Size(tuple) - (kind == STACK);
     PyObject *members = kind == STACK ? PyTuple_GetItem(tuple, end) : NULL;
-    if (borrow(tuple, 1, end, &lent)) return -1;
+    if (take_views(tuple, 1, end, &lent)) return -1;
     Fault fault = program_read(program, at, kind, lent.arrays, lent.count);
-    give_back(&lent);
+    release(&lent);
     if (fault) raise(fault);
     return fault ? -1 : members ? read_members(program, at, members, nesting) : 0;
 }
@@ -135,10 +135,10 @@ static Fault plan_parts(Program *program, PyObject *parts) {
         Lent lent;
         if (part->kind == LINEAR) continue;
         if (part->kind > LINEAR) return "reasons of such a part are estimated, not exact";
-        if (borrow(tuple, 0, PyTuple_Check(tuple) ? PyTuple_Size(tuple) : -1, &lent)) return "";
+        if (take_views(tuple, 0, PyTuple_Check(tuple) ? PyTuple_Size(tuple) : -1, &lent)) return "";
         Fault fault = lent.count == PLAN_ARRAYS ? plan_trees(program, &part->trees, lent.arrays)
                                                 : "expected four arrays a part of trees";
-        give_back(&lent);
+        release(&lent);
         if (fault) return fault;
     }
     return NULL;
@@ -164,12 +164,12 @@ static PyObject *plan(PyObject *module, PyObject *args) {
     if (PyTuple_Size(quadrature) != 3 || (size_t)PyTuple_Size(parts) != program->n_parts)
         return raise("the plan does not belong to this program");
     Lent lent;
-    if (borrow(quadrature, 0, 3, &lent)) return NULL;
+    if (take_views(quadrature, 0, 3, &lent)) return NULL;
     Fault fault = plan_program(program, base, max_order, lent.arrays);
-    give_back(&lent);
+    release(&lent);
     if (!fault) fault = plan_parts(program, parts);
+    if (!fault) fault = plan_done(program);
     if (fault) return raise(fault);
-    program->planned = 1;
     Py_RETURN_NONE;
 }
 
@@ -194,7 +194,8 @@ static PyObject *evaluate(PyObject *args, Work *work, int for_reasons) {
         raise("expected (n, n_features) float64 rows, an int64 output and a thread");
     } else if (n) {
         size_t least = for_reasons ? 1 : ROWS_A_THREAD;
-        PyThreadState *state = for_reasons || n > ROWS_WITH_GIL ? PyEval_SaveThread() : NULL;
+        int quick = !for_reasons && n <= COST_WITH_GIL / (program->cost + 1);
+        PyThreadState *state = quick ? NULL : PyEval_SaveThread();
         int status = run(work, program, X.buf, n, out.buf, width, (size_t)threads, least);
         if (state) PyEval_RestoreThread(state);
         if (status == -1) PyErr_NoMemory();

@@ -15,6 +15,7 @@
 #ifndef BALUARTE_KERNEL_H
 #define BALUARTE_KERNEL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,7 @@
 #define MAX_NODES (1u << 26)
 #define MAX_SUM (1LL << 60)
 #define MAX_SCORE 9007199254740991LL /* 2**53 - 1 */
-#define BLOCK 1024      /* rows at most in a block */
+#define BLOCK 2048      /* rows at most in a block */
 #define LANES 8         /* trees in flight for one row */
 #define SMALL_LEAVES 64 /* a bit a leaf */
 
@@ -42,6 +43,13 @@ typedef struct {
     const void *items;
     size_t size, bytes; /* of an item, of all */
 } Array;
+
+/* Working memory that a program keeps for one row, lent to one caller at a time. */
+typedef struct {
+    atomic_flag lent;
+    size_t bytes;
+    void *memory;
+} Spare;
 
 /* The kinds of parts: trees by the rule of the library they are of, and others. */
 enum {
@@ -98,6 +106,7 @@ typedef struct {
     double *cuts;
     uint32_t n_columns, n_slots, slot_bits, slot_mask;
     int with_sets;
+    Spare *spare; /* a row's codes, where they are many; else NULL */
 } Walk;
 
 /* Trees of at most 64 leaves, for strips of rows: see _strips.c. */
@@ -170,6 +179,7 @@ typedef struct {
     int32_t *link;
     double *member_weight, *member_scale;
     struct Program **member;
+    Spare *spare; /* a row's numbers, where they are many; else NULL */
 } Dense;
 
 typedef struct {
@@ -187,21 +197,31 @@ typedef struct Program {
     int64_t largest_sum, largest_dense; /* of absolute terms; of dense parts' terms */
     size_t packed_bytes;
     size_t rows_a_block;
+    size_t cost; /* about how many nodes, terms and products a row takes */
     /* reasons */
     int planned;
     int64_t reason_base;
     uint32_t max_order, max_levels;
     size_t max_table; /* of a tree */
+    size_t tables_kept; /* doubles, of all parts */
     int makes_tables; /* some part keeps none */
     size_t n_used;
     uint32_t *used, *place; /* columns; of a column, its place among them */
     double *t, *u, *w;      /* quadrature of order q starts at points_at[q] */
     size_t *points_at;
+    Spare *spare; /* of a row's reasons; NULL where that would be much */
 } Program;
 
 /* ---- _program.c: parts, blocks of rows, threads ---------------------------------------------- */
 
 void *room(size_t count, size_t size); /* zeroed; NULL where there is none */
+
+/* A spare of so many bytes, NULL where there is no memory; `borrow` takes it for a row, or else
+ * memory of its own; NULL where there is none. All aligned for vectors. */
+Spare *spare_new(size_t bytes);
+void spare_free(Spare *spare);
+void *borrow(Spare *spare, size_t bytes);
+void give_back(Spare *spare, void *memory);
 
 /* Copies an array of items of `size` bytes and counts them. */
 Fault copy_in(const Array *array, size_t size, void *out, uint32_t *count);
@@ -290,6 +310,9 @@ void free_dense(Dense *dense);
 /* Makes a program ready for reasons: `quadrature` is t, u = 1 - t and the weights w of orders
  * 1 .. max_order, one after another. */
 Fault plan_program(Program *program, int64_t base, uint32_t max_order, const Array *quadrature);
+
+/* After plan_trees of all parts of trees: the program is ready. */
+Fault plan_done(Program *program);
 
 enum { PLAN_ARRAYS = 4 };
 /* (before, share, merged, order) of a part of trees. */

@@ -11,6 +11,7 @@
 #endif
 
 #define MAX_THREADS 256
+#define THREAD_STACK ((size_t)1 << 20) /* musl's own is 128 KiB: less than blocks of rows take */
 
 const char NO_MEMORY[] = "not enough memory";
 
@@ -107,19 +108,26 @@ static void *thread_main(void *job) {
 int run(Work *work, const Program *program, const double *X, size_t n, int64_t *out,
                size_t width, size_t threads, size_t rows_a_thread) {
     Job jobs[MAX_THREADS];
+    pthread_attr_t attributes;
     if (threads > n / rows_a_thread) threads = n / rows_a_thread;
     if (threads > MAX_THREADS) threads = MAX_THREADS;
     if (threads < 1) threads = 1;
     size_t share = (n / threads + LANES - 1) / LANES * LANES, from = 0;
-    int status = 0;
+    int status = 0, sized = threads > 1 && !pthread_attr_init(&attributes);
+    if (sized && pthread_attr_setstacksize(&attributes, THREAD_STACK)) {
+        pthread_attr_destroy(&attributes);
+        sized = 0; /* without its stack no thread is started: the caller does all */
+    }
     for (size_t k = 0; k < threads; k++) {
         size_t rows = n - from < share || k + 1 == threads ? n - from : share;
         jobs[k] = (Job){.work = work, .program = program, .X = X + from * program->n_features,
                         .n = rows, .out = out + from * width};
         from += rows;
-        if (k > 0)
-            jobs[k].started = pthread_create(&jobs[k].thread, NULL, thread_main, jobs + k) == 0;
+        if (k > 0 && sized)
+            jobs[k].started =
+                pthread_create(&jobs[k].thread, &attributes, thread_main, jobs + k) == 0;
     }
+    if (sized) pthread_attr_destroy(&attributes);
     for (size_t k = 0; k < threads; k++) {
         if (jobs[k].started)
             pthread_join(jobs[k].thread, NULL);
@@ -134,6 +142,40 @@ int run(Work *work, const Program *program, const double *X, size_t n, int64_t *
 
 void *room(size_t count, size_t size) {
     return calloc(count ? count : 1, size);
+}
+
+static void *aligned(size_t bytes) {
+    return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+}
+
+Spare *spare_new(size_t bytes) {
+    Spare *spare = room(1, sizeof *spare);
+    if (!spare) return NULL;
+    atomic_flag_clear(&spare->lent);
+    spare->bytes = bytes;
+    spare->memory = aligned(bytes);
+    if (spare->memory) return spare;
+    free(spare);
+    return NULL;
+}
+
+void spare_free(Spare *spare) {
+    if (spare) free(spare->memory);
+    free(spare);
+}
+
+void *borrow(Spare *spare, size_t bytes) {
+    if (spare && bytes <= spare->bytes &&
+        !atomic_flag_test_and_set_explicit(&spare->lent, memory_order_acquire))
+        return spare->memory;
+    return aligned(bytes);
+}
+
+void give_back(Spare *spare, void *memory) {
+    if (spare && memory == spare->memory)
+        atomic_flag_clear_explicit(&spare->lent, memory_order_release);
+    else
+        free(memory);
 }
 
 Fault copy_in(const Array *array, size_t size, void *out, uint32_t *count) {
@@ -186,6 +228,7 @@ void program_free(Program *program) {
     free(program->t);
     free(program->u);
     free(program->w);
+    spare_free(program->spare);
     free(program);
 }
 
@@ -221,6 +264,18 @@ Program *program_new(int64_t n_features, int64_t base, size_t n_parts, Fault *fa
     return program;
 }
 
+static size_t cost_of(const Part *part) {
+    const size_t levels = 8; /* of a tree that is walked */
+    const Dense *dense = &part->dense;
+    size_t cost = part->trees.n_trees * levels + part->linear.n_numeric + part->linear.n_tables +
+                  dense->n_inputs + (size_t)dense->n_vectors * dense->n_inputs;
+    for (uint32_t layer = 0, before = dense->n_inputs; layer < dense->n_layers; layer++) {
+        cost += (size_t)before * (size_t)dense->size[layer];
+        before = (uint32_t)dense->size[layer];
+    }
+    return cost;
+}
+
 Fault program_read(Program *program, size_t at, int64_t kind, const Array *arrays, size_t count) {
     static const size_t counts[N_KINDS] = {TREE_ARRAYS,   TREE_ARRAYS,    TREE_ARRAYS, LINEAR_ARRAYS,
                                            KERNEL_ARRAYS, NETWORK_ARRAYS, STACK_ARRAYS};
@@ -236,6 +291,7 @@ Fault program_read(Program *program, size_t at, int64_t kind, const Array *array
     else
         fault = read_dense(program, part, arrays, &program->largest_dense);
     program->packed_bytes += part->trees.packed_bytes;
+    program->cost += cost_of(part);
     block_rows(program);
     return fault;
 }
@@ -245,6 +301,9 @@ Fault program_join(Program *program, size_t at, uint32_t place, Program *member)
                       ? join_stack(&program->parts[at].dense, place, member,
                                    &program->largest_dense)
                       : "a stack's member has other columns";
-    if (fault) program_free(member);
+    if (fault)
+        program_free(member);
+    else
+        program->cost += member->cost;
     return fault;
 }

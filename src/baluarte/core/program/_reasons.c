@@ -8,8 +8,11 @@
 #define ROWS_A_STRIP 3           /* fewer are taken one by one */
 #define MOST_STRIPS 8            /* in a block: as many rows share a tree's table */
 #define SUMS_OF_BLOCK (1u << 17) /* doubles at most */
+#define SUMS_OF_STRIP (1u << 21) /* more, and rows are taken one by one */
 #define TABLE_OF_BLOCK (1u << 19)
-#define TABLES_KEPT ((size_t)1 << 22) /* doubles, 32 MiB, a part of trees */
+#define SPARE_KEPT ((size_t)1 << 24) /* bytes, of one row */
+#define TABLES_KEPT ((size_t)1 << 22) /* doubles, 32 MiB */
+#define MAX_TOTALS ((size_t)1 << 25)  /* of a row: limits.py */
 
 /* ---- whole units ---------------------------------------------------------------------------- */
 
@@ -66,7 +69,8 @@ static void apportion(const Program *program, int64_t target, const double *sums
 typedef struct {
     Strip strip;
     Single single;
-    size_t n_strips, width; /* of a block; doubles of a strip's sums */
+    size_t n_strips, width; /* of a block, 0 where rows are taken one by one; doubles of a strip */
+    size_t block, n_sums;   /* rows at once, and their doubles */
     double *x, *phi, *table;
     size_t table_room;
     double *sums, *fraction; /* of a row's used columns */
@@ -128,7 +132,7 @@ static void total(const Program *program, size_t i, size_t n, const Scratch *scr
 static int reasons_block(const Program *program, const double *X, size_t n, int64_t *phi,
                          Scratch *scratch) {
     size_t d = program->n_features, strips = (n + 7) / 8;
-    memset(scratch->phi, 0, strips * scratch->width * sizeof(double));
+    memset(scratch->phi, 0, scratch->n_sums * sizeof(double));
     memset(phi, 0, n * d * sizeof(int64_t));
     if (score_block(program, X, n, scratch->scores)) return -1;
     for (size_t s = 0; n >= ROWS_A_STRIP && s < strips; s++)
@@ -148,28 +152,30 @@ static int reasons_block(const Program *program, const double *X, size_t n, int6
     return 0;
 }
 
-/* Places in `memory` for all of a scratch, aligned for vectors; its size. */
+/* Places in `memory` for all of a scratch, aligned for vectors; its size. So few rows that they are
+ * taken one by one need no places for strips. */
 static size_t lay_out(const Program *program, Scratch *scratch, char *memory) {
     size_t levels = (size_t)program->max_levels + 1, q = program->max_order;
     size_t quads = (q + 3) / 4 * 4, used = program->n_used, total = 0;
+    size_t of_strips = scratch->n_strips ? levels : 0, strip_q = scratch->n_strips ? q : 0;
     struct {
         void *home;
         size_t bytes;
     } items[] = {
-        {&scratch->strip.at, levels * sizeof(uint32_t)},
-        {&scratch->strip.holds, 2 * levels * sizeof(LaneMasks)},
-        {&scratch->strip.product, levels * q * sizeof(Lanes)},
-        {&scratch->strip.right, levels * q * sizeof(Lanes)},
-        {&scratch->strip.below, q * sizeof(Lanes)},
-        {&scratch->strip.tables, levels * sizeof(double *)},
-        {&scratch->strip.table_room, levels * 7 * q * sizeof(double)},
+        {&scratch->strip.at, of_strips * sizeof(uint32_t)},
+        {&scratch->strip.holds, 2 * of_strips * sizeof(LaneMasks)},
+        {&scratch->strip.product, of_strips * q * sizeof(Lanes)},
+        {&scratch->strip.right, of_strips * q * sizeof(Lanes)},
+        {&scratch->strip.below, strip_q * sizeof(Lanes)},
+        {&scratch->strip.tables, of_strips * sizeof(double *)},
+        {&scratch->strip.table_room, of_strips * 7 * q * sizeof(double)},
         {&scratch->single.levels, levels * sizeof(SingleLevel)},
         {&scratch->single.product, levels * quads * sizeof(double)},
         {&scratch->single.right, levels * quads * sizeof(double)},
         {&scratch->single.below, quads * sizeof(double)},
         {&scratch->single.rates, levels * 4 * quads * sizeof(double)},
         {&scratch->x, 8 * scratch->n_strips * used * sizeof(double)},
-        {&scratch->phi, scratch->n_strips * scratch->width * sizeof(double)},
+        {&scratch->phi, scratch->n_sums * sizeof(double)},
         {&scratch->table, scratch->table_room * sizeof(double)},
         {&scratch->sums, used * sizeof(double)},
         {&scratch->fraction, used * sizeof(double)},
@@ -183,43 +189,54 @@ static size_t lay_out(const Program *program, Scratch *scratch, char *memory) {
     return total;
 }
 
-static int make_scratch(const Program *program, size_t n, Scratch *scratch) {
-    size_t q = program->max_order;
+/* A scratch for blocks of `n` rows, yet without memory; how many bytes it takes. */
+static size_t plan_scratch(const Program *program, size_t n, Scratch *scratch) {
+    size_t q = program->max_order, quads = (q + 3) / 4 * 4, used = program->n_used;
     memset(scratch, 0, sizeof *scratch);
-    scratch->width = program->n_used * q * 8;
-    scratch->n_strips = (n + 7) / 8;
-    if (scratch->n_strips > MOST_STRIPS) scratch->n_strips = MOST_STRIPS;
-    while (scratch->n_strips > 1 && scratch->n_strips * scratch->width > SUMS_OF_BLOCK)
-        scratch->n_strips--;
-    if (n > 8 && program->makes_tables)
+    scratch->width = used * q * 8;
+    scratch->block = n < ROWS_A_STRIP ? n : ROWS_A_STRIP - 1;
+    if (used * quads > SUMS_OF_BLOCK) scratch->block = 1;
+    scratch->n_sums = scratch->block * used * quads; /* rows one by one */
+    if (n >= ROWS_A_STRIP && scratch->width <= SUMS_OF_STRIP) {
+        scratch->n_strips = (n + 7) / 8 < MOST_STRIPS ? (n + 7) / 8 : MOST_STRIPS;
+        while (scratch->n_strips > 1 && scratch->n_strips * scratch->width > SUMS_OF_BLOCK)
+            scratch->n_strips--;
+        scratch->block = 8 * scratch->n_strips;
+        if (scratch->n_sums < scratch->n_strips * scratch->width)
+            scratch->n_sums = scratch->n_strips * scratch->width;
+    }
+    if (scratch->n_strips > 1 && program->makes_tables)
         scratch->table_room =
             program->max_table < TABLE_OF_BLOCK ? program->max_table : TABLE_OF_BLOCK;
-    size_t bytes = lay_out(program, scratch, NULL);
-    scratch->memory = aligned_alloc(64, bytes ? bytes : 64);
-    if (!scratch->memory) return -1;
-    lay_out(program, scratch, scratch->memory);
     scratch->strip.place = scratch->single.place = program->place;
     scratch->strip.stride = q;
-    scratch->single.stride = (q + 3) / 4 * 4;
+    scratch->single.stride = quads;
+    return lay_out(program, scratch, NULL);
+}
+
+static int make_scratch(const Program *program, size_t n, Scratch *scratch) {
+    scratch->memory = borrow(program->spare, plan_scratch(program, n, scratch));
+    if (!scratch->memory) return -1;
+    lay_out(program, scratch, scratch->memory);
     return 0;
 }
 
 int reasons_rows(const Program *program, const double *X, size_t n, int64_t *phi) {
     Scratch scratch;
     if (make_scratch(program, n, &scratch)) return -1;
-    size_t d = program->n_features, block = 8 * scratch.n_strips;
+    size_t d = program->n_features, block = scratch.block;
     int status = 0;
     for (size_t i = 0; i < n && !status; i += block)
         status = reasons_block(program, X + i * d, n - i < block ? n - i : block, phi + i * d,
                                &scratch);
-    free(scratch.memory);
+    give_back(program->spare, scratch.memory);
     return status;
 }
 
 /* ---- planning ------------------------------------------------------------------------------- */
 
-/* Keeps every tree's table where all of them are small enough to be worth the memory. */
-static int keep_tables(const Program *program, Trees *trees) {
+/* Keeps every tree's table where there is room for all of the part's. */
+static int keep_tables(Program *program, Trees *trees) {
     size_t size = 0;
     trees->table_at = room(trees->n_trees, sizeof(size_t));
     if (!trees->table_at) return -1;
@@ -227,7 +244,8 @@ static int keep_tables(const Program *program, Trees *trees) {
         trees->table_at[tree] = size;
         size += (size_t)(trees->first[tree + 1] - trees->first[tree]) * 7 * trees->order[tree];
     }
-    if (size > TABLES_KEPT) return 0;
+    if (size > TABLES_KEPT - program->tables_kept) return 0;
+    program->tables_kept += size;
     trees->table = room(size, sizeof(double));
     if (!trees->table) return -1;
     for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
@@ -291,9 +309,18 @@ Fault plan_program(Program *program, int64_t base, uint32_t max_order, const Arr
     if (max_order > MAX_DEPTH || base > MAX_SCORE || base < -MAX_SCORE || program->used)
         return "the plan does not belong to this program";
     if (list_used(program)) return NO_MEMORY;
+    if (program->n_used * max_order > MAX_TOTALS) return "reasons would take too much memory";
     program->max_order = max_order;
     program->reason_base = base;
     return pad_points(program, quadrature);
+}
+
+Fault plan_done(Program *program) {
+    Scratch scratch;
+    size_t bytes = plan_scratch(program, 1, &scratch);
+    if (bytes <= SPARE_KEPT && !(program->spare = spare_new(bytes))) return NO_MEMORY;
+    program->planned = 1;
+    return NULL;
 }
 
 /* Where on the path a column's earlier split is, level and side, and how deep trees are. */

@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STEPS_A_LINE 8 /* of a cache line */
 #define AT_ONCE 8          /* walks in flight */
 #define LEVELS_A_LOOK 4    /* levels between looks whether all have arrived */
 #define SET_STEP (1u << 31) /* of Step.next: Step.test is a node of category sets */
-#define CODES_BYTES (1u << 18) /* of a block's codes */
+#define CODES_BYTES (1u << 19) /* of a block's codes */
 #define CODES_HERE 1024 /* slots of a row's codes that need no allocation */
 
 static uint32_t variant_of(const Node *node) {
@@ -29,7 +30,7 @@ INLINE void rank(const double *restrict cuts, uint32_t n_cuts, const double *res
     for (uint32_t left = n_cuts; left > 0;) {
         uint32_t half = left - left / 2;
         for (uint32_t k = 0; k < n; k++)
-            ranks[k] += cuts[ranks[k] + half - 1] < x[k * stride] ? half : 0;
+            ranks[k] += half & -(uint32_t)(cuts[ranks[k] + half - 1] < x[k * stride]);
         left /= 2;
     }
 }
@@ -105,12 +106,26 @@ INLINE int64_t trees_of_row(const Trees *trees, uint32_t first, const uint32_t *
     return sum;
 }
 
-INLINE void tree_of_rows(const Trees *trees, uint32_t root, const uint32_t *codes, const double *X,
+/* Some of a tree's steps and values, so that they are in the cache when it is walked. */
+INLINE void fetch(const Walk *walk, size_t from, size_t to) {
+    for (size_t at = from; at < to; at += STEPS_A_LINE) {
+        __builtin_prefetch(walk->steps + at);
+        __builtin_prefetch(walk->value + at);
+    }
+}
+
+/* The tree at `k`, while the next one is fetched. */
+INLINE void tree_of_rows(const Trees *trees, uint32_t k_tree, const uint32_t *codes, const double *X,
                          size_t d, size_t n, int64_t *sums, const int with_sets) {
     const Walk *walk = &trees->walk;
-    uint32_t at[AT_ONCE];
-    size_t i = 0, n_slots = walk->n_slots;
+    uint32_t at[AT_ONCE], root = walk->roots[k_tree];
+    size_t i = 0, n_slots = walk->n_slots, next = walk->roots[k_tree + 1];
+    size_t end = k_tree + 2 <= trees->n_trees ? walk->roots[k_tree + 2] : next;
+    size_t each = ((end - next) / (n / AT_ONCE) + STEPS_A_LINE) / STEPS_A_LINE * STEPS_A_LINE;
     for (; i + AT_ONCE <= n; i += AT_ONCE) {
+        size_t upto = next + each < end ? next + each : end;
+        fetch(walk, next, upto);
+        next = upto;
         for (int k = 0; k < AT_ONCE; k++) at[k] = root;
         arrive(trees, at, codes + i * n_slots, n_slots, X + i * d, d, AT_ONCE, with_sets);
         for (int k = 0; k < AT_ONCE; k++) sums[i + (size_t)k] += walk->value[at[k]];
@@ -131,9 +146,9 @@ static void walk_codes(const Trees *trees, uint32_t first, const uint32_t *codes
     if (n < AT_ONCE) return;
     for (uint32_t tree = first; tree < trees->n_trees; tree++)
         if (walk->with_sets)
-            tree_of_rows(trees, walk->roots[tree], codes, X, d, n, sums, 1);
+            tree_of_rows(trees, tree, codes, X, d, n, sums, 1);
         else
-            tree_of_rows(trees, walk->roots[tree], codes, X, d, n, sums, 0);
+            tree_of_rows(trees, tree, codes, X, d, n, sums, 0);
 }
 
 /* Where there are too many slots or cuts for codes, or no memory for them. */
@@ -166,7 +181,7 @@ void walk_trees(const Trees *trees, uint32_t first, const double *X, size_t d, s
         return;
     }
     if (block * walk->n_slots > CODES_HERE) {
-        codes = malloc(block * walk->n_slots * sizeof *codes);
+        codes = borrow(walk->spare, block * walk->n_slots * sizeof *codes);
         if (!codes) {
             walk_plainly(trees, first, X, d, n, sums);
             return;
@@ -179,7 +194,7 @@ void walk_trees(const Trees *trees, uint32_t first, const double *X, size_t d, s
         for (; k < rows; k++) code_rows(walk, X + (i + k) * d, d, 1, codes + k * walk->n_slots);
         walk_codes(trees, first, codes, X + i * d, d, rows, sums + i);
     }
-    if (codes != here) free(codes);
+    if (codes != here) give_back(walk->spare, codes);
 }
 
 /* ---- preparing ------------------------------------------------------------------------------ */
@@ -187,6 +202,7 @@ void walk_trees(const Trees *trees, uint32_t first, const double *X, size_t d, s
 void free_walk(Walk *walk) {
     void *arrays[] = {walk->steps, walk->value, walk->roots, walk->columns, walk->cuts};
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) free(arrays[k]);
+    spare_free(walk->spare);
 }
 
 static int by_value(const void *a, const void *b) {
@@ -308,9 +324,11 @@ int make_walk(Trees *trees, const double *node_cover, const double *leaf_cover, 
         return status;
     }
     walk->value = room(n_steps, sizeof(int64_t));
-    walk->roots = room(trees->n_trees, sizeof(uint32_t));
+    walk->roots = room((size_t)trees->n_trees + 1, sizeof(uint32_t));
     walk->steps = aligned_alloc(64, (n_steps * sizeof(Step) + 63) / 64 * 64 + 64);
-    if (!walk->value || !walk->roots || !walk->steps) {
+    if (walk->n_slots > CODES_HERE) walk->spare = spare_new(walk->n_slots * sizeof(uint32_t));
+    if (!walk->value || !walk->roots || !walk->steps ||
+        (walk->n_slots > CODES_HERE && !walk->spare)) {
         free(place);
         return -1;
     }
@@ -318,6 +336,7 @@ int make_walk(Trees *trees, const double *node_cover, const double *leaf_cover, 
         walk->roots[k] = at;
         at = place_tree(trees, trees->order_of_trees[k], node_cover, leaf_cover, place, at);
     }
+    walk->roots[trees->n_trees] = at;
     for (uint32_t i = 0; i < trees->n_nodes; i++)
         if (trees->node[i].bits & SET) walk->with_sets = 1;
     trees->packed_bytes = n_steps * (sizeof(Step) + sizeof(int64_t));

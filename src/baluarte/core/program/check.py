@@ -17,6 +17,7 @@ from baluarte.core.program.check_dense import (
     work,
 )
 from baluarte.core.program.limits import (
+    MAX_COLUMN_PASSES,
     MAX_COVER,
     MAX_ESTIMATE_WORK,
     MAX_ESTIMATED,
@@ -29,6 +30,7 @@ from baluarte.core.program.limits import (
     MAX_SCALE_BITS,
     MAX_SCORE,
     MAX_SUM,
+    MAX_TOTALS,
     MAX_TREE_WORK,
     MAX_WORK,
 )
@@ -122,6 +124,8 @@ def _member_faults(part: StackPart, program: Program, where: str, nesting: int) 
 
 
 def _sum_faults(program: Program) -> Iterator[str]:
+    if program.n_features * _count_parts(program) > MAX_COLUMN_PASSES:
+        yield f"expected columns x parts up to {MAX_COLUMN_PASSES}, members' parts among them"
     total = largest_score(program)
     if total > MAX_SUM:
         yield f"expected a sum of largest terms up to {MAX_SUM}, found {total}"
@@ -133,6 +137,12 @@ def _sum_faults(program: Program) -> Iterator[str]:
         yield f"expected at most {MAX_ESTIMATE_WORK} operations for a row's reasons"
     if any(largest(part) > MAX_ESTIMATED for part in dense):
         yield f"expected parts whose reasons are estimated to stay within {MAX_ESTIMATED}"
+
+
+def _count_parts(program: Program) -> int:
+    stacks = (part for part in program.parts if isinstance(part, StackPart))
+    inner = sum(_count_parts(member) for stack in stacks for member in stack.members)
+    return len(program.parts) + inner
 
 
 def largest_score(program: Program) -> int:
@@ -273,9 +283,12 @@ def _node_faults(part: TreePart, n_features: int) -> Iterator[str]:
 
 def _work_faults(shape: Shape, n_features: int) -> Iterator[str]:
     nodes = np.bincount(shape.tree, minlength=len(shape.depth))
-    work = nodes * ((np.minimum(shape.depth, n_features) + 1) // 2)
+    order = (np.minimum(shape.depth, n_features) + 1) // 2
+    work = nodes * order
     if (work > MAX_TREE_WORK).any() or work.sum() > MAX_WORK:
         yield "the trees are too large for exact reasons in bounded memory and time"
+    if n_features * int(order.max(initial=0)) > MAX_TOTALS:
+        yield "the trees are too deep for so many columns: reasons would take too much memory"
 
 
 def _linear_faults(part: LinearPart, n_features: int) -> Iterator[str]:

@@ -243,9 +243,13 @@ def _named(part: Part, names: Iterable[str]) -> tuple[object, ...]:
 
 def _prepared(compiled: ModuleType, program: Program) -> object:
     """The compiled kernel's handle of a program."""
-    parts = tuple(_arrays(part) for part in program.parts)
-    handle: object = compiled.prepare(program.n_features, program.base, parts)
+    handle: object = compiled.prepare(program.n_features, program.base, kernel_parts(program))
     return handle
+
+
+def kernel_parts(program: Program) -> tuple[tuple[object, ...], ...]:
+    """A program's parts as the compiled kernel takes them: a kind and its arrays each."""
+    return tuple(_arrays(part) for part in program.parts)
 
 
 def _arrays(part: Part) -> tuple[object, ...]:
@@ -259,7 +263,5 @@ def _arrays(part: Part) -> tuple[object, ...]:
     if isinstance(part, NetworkPart):
         return (_KINDS["network"], *_named(part, NETWORK_ARRAYS))
     scales = np.array([2.0**-member.scale_bits for member in part.members])
-    members = tuple(
-        (member.base, tuple(_arrays(own) for own in member.parts)) for member in part.members
-    )
+    members = tuple((member.base, kernel_parts(member)) for member in part.members)
     return (_KINDS["stack"], part.link, part.weight, scales, members)

@@ -11,6 +11,8 @@ MAX_SUM = 1 << 60  #: of absolute terms: no int64 sum overflows, no reason does
 MAX_COVER = 2.0**1000  #: the sum of two covers stays finite
 MAX_TREE_WORK = 1 << 25  #: nodes of a tree x its quadrature nodes: scratch memory of the reasons
 MAX_WORK = 1 << 32  #: the same over all trees: time of one row's reasons
+MAX_TOTALS = 1 << 25  #: columns x quadrature nodes of a tree: running totals of a row's reasons
+MAX_COLUMN_PASSES = 1 << 28  #: columns x parts, those of members too: time to make ready
 
 MAX_NUMBER = 2.0**200  #: of prepared numbers, support vectors, gamma: no product overflows
 MAX_UNIT = 2.0**500  #: of a network's units

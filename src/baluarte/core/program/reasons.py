@@ -34,6 +34,7 @@ from baluarte.core.program.vector import (
 )
 
 _CELLS = 1 << 20  #: nodes x rows x quadrature nodes in flight: bounds memory
+_TOTALS = 1 << 22  #: columns x rows x quadrature nodes together: likewise
 _MAX_ROWS = 64
 
 
@@ -46,8 +47,9 @@ def reasons(program: Program, plan: Plan, X: Rows) -> Scores:
         if isinstance(part, LinearPart):
             for column, mean, terms in linear_terms(part, X):
                 phi[:, column] += terms - mean
-    for start in range(0, len(X), _MAX_ROWS):
-        rows = slice(start, start + _MAX_ROWS)
+    together = max(1, min(_MAX_ROWS, _TOTALS // max(1, X.shape[1] * plan.max_order)))
+    for start in range(0, len(X), together):
+        rows = slice(start, start + together)
         sums = _tree_sums(program, plan, X[rows])
         _apportion(target[rows], sums, phi[rows], plan.used)
     return phi
