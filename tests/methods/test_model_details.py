@@ -17,6 +17,10 @@ from baluarte.errors import ContractError, OutsideError
 from baluarte.methods.dense_inputs import design, inputs_of
 from baluarte.methods.kernel_svm import sample
 from baluarte.methods.libraries import library
+from baluarte.methods.models.adaboost import AdaBoost
+from baluarte.methods.models.extra_trees import ExtraTrees
+from baluarte.methods.models.gradient_boosting import GradientBoosting
+from baluarte.methods.models.hist_gradient_boosting import HistGradientBoosting
 from baluarte.methods.models.isolation_forest import IsolationForest, average_path_length
 from baluarte.methods.models.lightgbm import LightGBM
 from baluarte.methods.models.linear_svm import LinearSvm
@@ -25,10 +29,12 @@ from baluarte.methods.models.mlp import Mlp
 from baluarte.methods.models.random_forest import RandomForest
 from baluarte.methods.models.svm_poly import SvmPoly
 from baluarte.methods.models.svm_rbf import SvmRbf
+from baluarte.methods.models.xgboost import XGBoost
 from baluarte.ports import FitTask, Model
 from baluarte.testing.models import CATEGORICAL, agree, ground, task
 
 LABELLED = (LightGBM(), RandomForest(), Logistic(), LinearSvm(), SvmRbf(), SvmPoly(), Mlp())
+BOOSTED = (XGBoost(), ExtraTrees(), GradientBoosting(), HistGradientBoosting(), AdaBoost())
 
 
 def test_lightgbm_splits_on_sets_of_categories_that_the_program_keeps() -> None:
@@ -151,7 +157,7 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("model", [*LABELLED, IsolationForest()], ids=lambda m: m.name)
+@pytest.mark.parametrize("model", [*LABELLED, *BOOSTED, IsolationForest()], ids=lambda m: m.name)
 def test_on_real_traffic_the_program_is_the_librarys_output(data: Path, model: Model) -> None:
     frame = pytest.importorskip("pandas").read_parquet(data / "nsl-kdd" / "KDDTrain+.parquet")
     frame = frame.iloc[::9]
