@@ -34,14 +34,16 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "apps"), str(ROOT / "ben
 
 from scoring_ground import CountsKept, Server, Workplace, on_the_wire  # noqa: E402 - after the path
 
+from baluarte.adapters.keystores.sqlite import SqliteKeys  # noqa: E402
+from baluarte.adapters.sealing import MasterKeys, new_master  # noqa: E402
 from baluarte.adapters.stores.segments import open_shard  # noqa: E402
 from baluarte.apps.scoring.recorder import Recorder  # noqa: E402
-from baluarte.core.bundle import open_bundle  # noqa: E402
+from baluarte.core.bundle import BundleParts, open_bundle  # noqa: E402
 from baluarte.core.ids import format_ids  # noqa: E402
 from baluarte.core.merkle import NATIVE  # noqa: E402
-from baluarte.ports import LedgerShard, Room  # noqa: E402
+from baluarte.ports import LedgerShard, Room, SubjectKeys  # noqa: E402
 from baluarte.stages.score import Scorer  # noqa: E402
-from baluarte.testing.bundles import sample_events  # noqa: E402
+from baluarte.testing.bundles import personal_schema, sample_events, sample_parts  # noqa: E402
 
 BATCH = 256
 GROUP_ROWS = 256  #: encoded and handed over together, so that the disk works meanwhile
@@ -90,11 +92,17 @@ class Sqlite:
 class Decided:
     """Decided rows that are encoded again and again, as a plane encodes those that wait."""
 
-    def __init__(self, scorer: Scorer, n_rows: int) -> None:
+    def __init__(self, scorer: Scorer, n_rows: int, people: SubjectKeys | None = None) -> None:
         rows = sample_events(n_rows)
+        if people is not None:
+            rows = [row | {"user": f"u{i}", "full_name": "Ada L."} for i, row in enumerate(rows)]
         self.scorer = scorer
         self.decisions = scorer.decide_records(rows)
-        self.identities = [scorer.identify(v, ordinal=i, arrival_us=0) for i, v in enumerate(rows)]
+        subjects = scorer.subjects(rows, lambda: "nobody")
+        keys = people.keys(subjects) if people is not None and subjects is not None else None
+        self.identities = scorer.identify_all(
+            rows, first_ordinal=0, arrival_us=0, subjects=subjects, keys=keys
+        )
 
     def records(self, shard: LedgerShard, n: int) -> list[bytes]:
         """The records of ``n`` decisions that follow one another in the shard."""
@@ -115,9 +123,9 @@ class Decided:
         return self.scorer.records(some, answers, self.identities[:n], decided_at=0)
 
 
-def sample_scorer(folder: Path) -> Scorer:
+def sample_scorer(folder: Path, parts: BundleParts | None = None) -> Scorer:
     place = Workplace(folder)
-    version = place.seal()
+    version = place.seal(parts)
     stores = place.stores()
     files, now = stores["bundles"].get(version.digest), stores["clock"].now_us()
     return Scorer(open_bundle(files, stores["verifier"], at_us=now))
@@ -166,8 +174,8 @@ def run(
     n_rows: int,
     callers: int,
     seconds: float,
-) -> tuple[float, float, float, float]:
-    """Decisions a second, the times' median and 99th percentile in ms, bytes of a commit."""
+) -> tuple[float, float, float, float, float]:
+    """Decisions a second, times' median and 99th percentile in ms, bytes of a commit, CPU in us."""
     times: list[float] = []
 
     async def main() -> tuple[float, float]:
@@ -189,13 +197,16 @@ def run(
         await loop.run_in_executor(None, recorder.close)
         return took, statistics.mean(desk.commits)
 
+    cpu_s = time.process_time()
     took, n_bytes = asyncio.run(main())
+    cpu_s = time.process_time() - cpu_s
     times.sort()
     return (
         len(times) * n_rows / took,
         1e3 * times[len(times) // 2],
         1e3 * times[int(len(times) * 0.99)],
         n_bytes,
+        1e6 * cpu_s / (len(times) * n_rows),
     )
 
 
@@ -218,19 +229,26 @@ def disk(folder: Path, n_bytes: int, n: int = 200) -> tuple[float, float]:
 
 
 def compare(
-    folder: Path, decided: Decided, *, n_rows: int, callers: int, seconds: float, rounds: int
+    folder: Path,
+    decided: Decided,
+    *,
+    kind: str = "",
+    n_rows: int,
+    callers: int,
+    seconds: float,
+    rounds: int,
 ) -> None:
     ratios, said = [], ""
     for number in range(rounds):
         ours = run(
-            lambda n=number: open_shard(folder / f"ledger-{n_rows}-{n}"),
+            lambda n=number: open_shard(folder / f"ledger{kind}-{n_rows}-{n}"),
             decided,
             n_rows=n_rows,
             callers=callers,
             seconds=seconds,
         )
         peer = run(
-            lambda n=number: Sqlite(folder / f"{n_rows}-{n}.sqlite"),
+            lambda n=number: Sqlite(folder / f"{kind}{n_rows}-{n}.sqlite"),
             decided,
             n_rows=n_rows,
             callers=callers,
@@ -242,7 +260,7 @@ def compare(
         for name, found in (("ledger", ours), ("SQLite", peer)):
             print(
                 f"  {name}  {found[0]:>9,.0f} decisions/s   p50 {found[1]:5.1f} ms   "
-                f"p99 {found[2]:5.1f} ms"
+                f"p99 {found[2]:5.1f} ms   CPU {found[4]:4.1f} us a decision"
             )
     print(f"  ratio {statistics.median(ratios):.1f} (median of {rounds})   {said}")
 
@@ -250,6 +268,8 @@ def compare(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
+from baluarte.adapters.keystores.sqlite import SqliteKeys  # noqa: E402
+from baluarte.adapters.sealing import MasterKeys, new_master  # noqa: E402
 from baluarte.adapters.stores.segments import open_shard
 shard, n = open_shard(Path(sys.argv[1])), int(sys.argv[2])
 body = b'{"kind":"act","v":1,"at":1,"act":"label","actor":"benchmark","detector":"d","pad":"%s"}'
@@ -278,11 +298,11 @@ def recording_costs(folder: Path, *, seconds: float, rounds: int) -> None:
     from serve_quick import load
 
     body = [msgspec.json.encode(on_the_wire(event)) for event in sample_events(500)]
-    shares: dict[tuple[str, int], list[float]] = {}
+    shares: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for number in range(rounds):
         for durability, connections in (("interval", 32), ("commit", 256)):
             found = []
-            for code in ({}, {"code": _UNRECORDED}):
+            for code in ({}, {"code": _UNRECORDED})[:: 1 if number % 2 else -1]:
                 place = Workplace(_fresh(folder / f"server-{number}-{durability}-{len(found)}"))
                 place.promote(place.seal())
                 with Server(place, durability=durability, **code) as server:
@@ -293,26 +313,41 @@ def recording_costs(folder: Path, *, seconds: float, rounds: int) -> None:
                     )
                     requests = [f"{head}{len(one)}\r\n\r\n".encode() + one for one in body]
                     load(server.port, requests, connections=connections, seconds=0.5)
-                    found.append(
-                        load(server.port, requests, connections=connections, seconds=seconds)[0]
-                    )
-            shares.setdefault((durability, connections), []).append(1 - found[0] / found[1])
+                    before = _cpu_s(server)
+                    rate, _ = load(server.port, requests, connections=connections, seconds=seconds)
+                    found.append((rate, 1e6 * (_cpu_s(server) - before) / (rate * seconds)))
+            recorded, not_recorded = found if number % 2 else found[::-1]
+            costs = shares.setdefault((durability, connections), [])
+            costs.append((1 - recorded[0] / not_recorded[0], 1 - not_recorded[1] / recorded[1]))
             print(
-                f"  {durability:<8} {connections} connections   {found[0]:,.0f} requests/s "
-                f"recorded, {found[1]:,.0f} not"
+                f"  {durability:<8} {connections} connections   {recorded[0]:,.0f} requests/s and "
+                f"{recorded[1]:.0f} us of CPU each recorded, {not_recorded[0]:,.0f} and "
+                f"{not_recorded[1]:.0f} not"
             )
     for (durability, connections), costs in shares.items():
-        share = statistics.median(costs)
-        print(f"  recording costs {share:.0%} with {durability} at {connections} connections")
+        of_rate, of_cpu = (statistics.median(each) for each in zip(*costs, strict=True))
+        print(
+            f"  recording costs {of_rate:.0%} of the throughput, {of_cpu:.0%} of the CPU with "
+            f"{durability} at {connections} connections"
+        )
+
+
+def _cpu_s(server: Server) -> float:
+    """CPU seconds of the workers so far."""
+    ticks = 0
+    for pid in server.workers():
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(stat[11]) + int(stat[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 _UNRECORDED = """
 import sys, msgspec
 from baluarte.apps.scoring import recorder, server, worker
 from baluarte.apps.scoring.settings import ServeSettings
-from baluarte.ports import LedgerShard, Room  # noqa: E402
+from baluarte.ports import LedgerShard, Room, SubjectKeys  # noqa: E402
 from baluarte.stages.score import Scorer
-recorder.Recorder.append = lambda self, records, done: self._loop.call_soon(done, None)
+recorder.Recorder.append = lambda self, records, done, **_: self._loop.call_soon(done, None)
 Scorer.records = lambda self, *args, **more: []
 
 def load(settings):
@@ -352,6 +387,14 @@ def main() -> None:
         compare(folder, decided, n_rows=1, callers=args.callers, **timed)
         print(f"Batches of {BATCH}, 16 callers")
         compare(folder, decided, n_rows=BATCH, callers=16, **timed)
+        people = SqliteKeys(folder / "people.sqlite", MasterKeys(new_master(), where="benchmark"))
+        named = sample_scorer(_fresh(folder / "named"), sample_parts(schema=personal_schema()))
+        sealed = Decided(named, GROUP_ROWS, people)
+        print("Single decisions with personal fields, each sealed under its subject's key")
+        compare(folder, sealed, kind="p", n_rows=1, callers=args.callers, **timed)
+        print(f"Batches of {BATCH} with personal fields, 16 callers")
+        compare(folder, sealed, kind="p", n_rows=BATCH, callers=16, **timed)
+        people.close()
         print(f"Opening after {args.records:,} records")
         ready_after(folder, args.records)
         if not args.no_server:
