@@ -825,6 +825,10 @@ class SegmentInfo(NamedTuple):
 class LedgerKeeper(Protocol):
     """Rewrites closed segments, beside readers and writers; one keeper at a time."""
 
+    def reserve(self) -> bool:
+        """Keep room for acts and checkpoints on a disk that others fill; whether it is kept."""
+        ...
+
     def settle(self) -> list[str]:
         """Recover every shard that nobody holds and that was not closed cleanly; their tags.
 

@@ -10,19 +10,24 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baluarte.adapters.disk import LOCAL
 from baluarte.adapters.ledger import head as heads
 from baluarte.adapters.ledger.frames import frame
+from baluarte.adapters.ledger.headroom import keep_headroom
+from baluarte.adapters.ledger.reader import SegmentReader
 from baluarte.adapters.ledger.shard import SegmentShard
 from baluarte.adapters.stores.segments import Segments, open_shard
 from baluarte.core.merkle import leaf_hash, root_of
 from baluarte.errors import DataError, OutsideError, TrustError
+from baluarte.testing.disk import SimulatedDisk, WatchedDisk
 
 SMALL = 4096  #: bytes a segment, so that few records rotate
 
@@ -424,6 +429,56 @@ def test_room_is_reserved_before_anything_is_accepted(root: Path, no_room: int) 
     with open_shard(root, segment_bytes=no_room) as shard:
         assert last_segment(root, shard.tag).stat().st_size == no_room
     assert last_segment(root, shard.tag).stat().st_size == 0  # given back at close
+
+
+def test_on_a_full_disk_the_headroom_takes_an_act_and_a_checkpoint() -> None:
+    disk, root, segment = SimulatedDisk(capacity_bytes=1_000_000), Path("/ledger"), 4096
+    disk.make_folder(root)
+    assert keep_headroom(root, disk, n_bytes=100_000)
+    with open_shard(root, segment_bytes=segment, disk=disk) as shard:
+        shard.append([b"one"])
+    filler = disk.open_new(root / "other")
+    disk.reserve(filler, disk.free_bytes(root))
+    with open_shard(root, segment_bytes=segment, disk=disk) as shard:
+        shard.append([b"an act"])
+        shard.commit()
+        SegmentReader(root, disk=disk).put_note(shard.tag, 2, b"a note")
+    assert "headroom" not in disk.names(root)
+    disk.reserve(filler, disk.size(root / "other") + disk.free_bytes(root))
+    with (
+        pytest.raises(OutsideError, match="Make room"),
+        open_shard(root / "new", segment_bytes=100_000, disk=disk),
+    ):
+        pass
+    disk.truncate(filler, 0)
+    assert keep_headroom(root, disk, n_bytes=100_000)
+
+
+def test_callers_that_wait_for_a_slow_disk_share_its_syncs(root: Path) -> None:
+    syncs: list[str] = []
+
+    def slow(when: str, operation: str, path: PurePath) -> None:
+        if (when, operation) == ("before", "datasync"):
+            syncs.append(path.name)
+            time.sleep(0.2)
+
+    with open_shard(root, disk=WatchedDisk(LOCAL, slow)) as shard:
+        lost: list[int] = []
+
+        def call(number: int) -> None:
+            first = shard.append([b"%d" % number])
+            shard.commit()
+            if shard.committed <= first:
+                lost.append(number)
+
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not lost
+        assert len(syncs) < 20
+        assert shard.committed == 60
 
 
 def test_what_was_acknowledged_before_kill_9_is_there(root: Path) -> None:

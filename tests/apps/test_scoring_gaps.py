@@ -25,8 +25,9 @@ from baluarte.core.decision import ActRecord
 from baluarte.core.gap import GAP_INDEX, payload, signature_of
 from baluarte.core.ids import parse_id
 from baluarte.errors import OutsideError, TrustError
-from baluarte.ports import Room
+from baluarte.ports import Clock, Room
 from baluarte.stages.verify import verify_ledger
+from baluarte.testing.clock import FixedClock
 from baluarte.testing.stores import MemoryLedger
 
 Outcome = asyncio.Future[OutsideError | None]
@@ -40,6 +41,7 @@ class Ground:
         self.place.promote(self.place.seal())
         self.ledger, self.counts = MemoryLedger(), CountsKept()
         self.marks, self.durability = marks, durability
+        self.clock: Clock = SystemClock()
 
     def run(self, body: Callable[[Plane], Coroutine[None, None, None]]) -> None:
         async def main() -> None:
@@ -71,7 +73,7 @@ class Ground:
             plane = Plane(
                 champions=champions,
                 recorder=recorder,
-                clock=SystemClock(),
+                clock=self.clock,
                 limits=Limits(),
                 counts=self.counts,
                 loop=loop,
@@ -256,3 +258,24 @@ def test_a_server_without_its_ledger_decides_and_marks_when_it_is_back(tmp_path:
     report = verify_ledger(wiring.open_ledger_reader(ledger), verifier)
     assert (report.gap_decisions, report.events, report.all_faults) == (2, 1, ())
     assert sum(shard.size for shard in report.shards) == 2
+
+
+def test_a_clock_that_steps_back_makes_no_id_twice_and_no_record_unsound(tmp_path: Path) -> None:
+    ground = Ground(tmp_path)
+    clock = FixedClock()
+    ground.clock = clock
+    ids: list[str] = []
+
+    async def body(plane: Plane) -> None:
+        for step_us in (0, -3_600_000_000, 0, 7_200_000_000, -1):
+            clock.advance(step_us)
+            rows = [{"id": f"{len(ids)}-{i}"} for i in range(3)]
+            ids.extend(answer.id for answer in await plane.decide("flows", rows, "none"))
+
+    ground.run(body)
+    assert len(set(ids)) == len(ids) == 15
+    report = verify_ledger(ground.ledger, wiring.open_verifier(tmp_path / "trusted"))
+    assert (report.events, report.all_faults, report.incidents) == (15, (), ())
+    for decision in ids:
+        place = parse_id(decision)
+        assert decision.encode() in ground.ledger.record(place.tag, place.index)

@@ -22,6 +22,10 @@ class MemoryKeeper:
         self._ledger = ledger
         self._ended: dict[str, int] = {}
 
+    def reserve(self) -> bool:
+        """Memory is never full."""
+        return True
+
     def settle(self) -> list[str]:
         """Nothing is ever left unsettled in memory."""
         return []

@@ -15,6 +15,7 @@ from typing import Self
 from baluarte.adapters.disk import LOCAL, make_folders, outside
 from baluarte.adapters.ledger import cold
 from baluarte.adapters.ledger import head as heads
+from baluarte.adapters.ledger.headroom import keep_headroom
 from baluarte.adapters.ledger.layout import (
     cold_path,
     index_path,
@@ -51,6 +52,11 @@ class SegmentKeeper:
                 "another process sweeps or settles this ledger now", where=str(root), retryable=True
             )
         self._lock = lock
+
+    def reserve(self) -> bool:
+        """Keep room for acts and checkpoints on a disk that others fill; whether it is kept."""
+        with outside("the ledger's headroom can't be kept", self._root):
+            return keep_headroom(self._root, self._disk)
 
     def settle(self) -> list[str]:
         """Recover every shard that nobody holds and that was not closed cleanly; their tags.

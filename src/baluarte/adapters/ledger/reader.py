@@ -8,6 +8,7 @@ from pathlib import Path
 
 from baluarte.adapters.disk import LOCAL, make_folders, outside, write_aside
 from baluarte.adapters.ledger import head as heads
+from baluarte.adapters.ledger.headroom import with_headroom
 from baluarte.adapters.ledger.heads_log import append_heads, read_heads_log
 from baluarte.adapters.ledger.layout import note_path, notes, segments, tags
 from baluarte.adapters.ledger.segment import entries_of, leaves_of, record_of
@@ -112,7 +113,12 @@ class SegmentReader:
 
     def add_heads(self, entries: Sequence[bytes], *, after: int) -> None:
         """Append to the log of heads, durably, where it has ``after`` entries."""
-        append_heads(self._notes_folder(None), entries, after=after, disk=self._disk)
+        folder = self._notes_folder(None)
+
+        def append() -> None:
+            append_heads(folder, entries, after=after, disk=self._disk)
+
+        with_headroom(self._root, append, self._disk)
 
     def notes(self, tag: str | None) -> list[bytes]:
         """Signed checkpoints of a shard by size, or (None) over all heads by time; oldest first."""
@@ -123,9 +129,13 @@ class SegmentReader:
     def put_note(self, tag: str | None, number: int, note: bytes) -> None:
         """Keep a signed checkpoint under its size (of a shard) or time (over all heads)."""
         folder = self._notes_folder(tag)
-        with outside("the checkpoint can't be written", folder):
-            make_folders(folder, self._disk)
-            write_aside(note_path(folder, number), note, self._disk)
+
+        def write() -> None:
+            with outside("the checkpoint can't be written", folder):
+                make_folders(folder, self._disk)
+                write_aside(note_path(folder, number), note, self._disk)
+
+        with_headroom(self._root, write, self._disk)
 
     # --- within -----------------------------------------------------------------------------
 

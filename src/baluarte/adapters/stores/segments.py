@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from baluarte.adapters.disk import LOCAL, make_folders, outside
+from baluarte.adapters.ledger.headroom import with_headroom
 from baluarte.adapters.ledger.keeper import SegmentKeeper, try_lock
 from baluarte.adapters.ledger.layout import tags
 from baluarte.adapters.ledger.reader import SegmentReader
@@ -58,6 +59,14 @@ def open_shard(
     root: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL, in_turn: bool = False
 ) -> SegmentShard:
     """As :meth:`Segments.open_shard`; ``in_turn`` as :class:`SegmentShard` has it."""
+
+    def open_one() -> SegmentShard:
+        return _open_shard(root, segment_bytes=segment_bytes, disk=disk, in_turn=in_turn)
+
+    return with_headroom(root, open_one, disk)
+
+
+def _open_shard(root: Path, *, segment_bytes: int, disk: Disk, in_turn: bool) -> SegmentShard:
 
     def opened(folder: Path, lock: int) -> SegmentShard:
         return SegmentShard(folder, lock, segment_bytes=segment_bytes, disk=disk, in_turn=in_turn)

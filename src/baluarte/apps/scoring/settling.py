@@ -16,7 +16,8 @@ class Settler:
     """Looks, every so often, for shards whose owner died and that nobody took since.
 
     A worker that starts takes a free shard; where there are fewer workers than before, what an
-    abandoned shard holds behind its head would be neither read nor signed.
+    abandoned shard holds behind its head would be neither read nor signed. It keeps the ledger's
+    headroom, too.
     """
 
     def __init__(self, open_keeper: Callable[[], LedgerKeeper], *, every_s: float) -> None:
@@ -31,15 +32,20 @@ class Settler:
         self._thread.join()
 
     def _follow(self) -> None:
+        self._keep(settle=False)  # at the start free shards are for the workers that come up
         while not self._stopping.wait(self._every_s):
-            try:
-                keeper = self._open_keeper()
-            except OutsideError:
-                continue  # another worker is at it
-            try:
-                for tag in keeper.settle():
-                    LOG.warning("shard %s had no owner and was not closed: recovered", tag)
-            except BaluarteError as error:
-                LOG.error("a shard without an owner can't be recovered: %s", error)  # noqa: TRY400 - said
-            finally:
-                keeper.close()
+            self._keep(settle=True)
+
+    def _keep(self, *, settle: bool) -> None:
+        try:
+            keeper = self._open_keeper()
+        except OutsideError:
+            return  # another worker is at it, or the ledger is away
+        try:
+            keeper.reserve()
+            for tag in keeper.settle() if settle else ():
+                LOG.warning("shard %s had no owner and was not closed: recovered", tag)
+        except BaluarteError as error:
+            LOG.error("a shard without an owner can't be recovered: %s", error)  # noqa: TRY400 - said
+        finally:
+            keeper.close()
