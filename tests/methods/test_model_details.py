@@ -6,6 +6,7 @@ import importlib
 import math
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -46,6 +47,24 @@ def test_lightgbm_splits_on_sets_of_categories_that_the_program_keeps() -> None:
     assert len(sets) > 0
     np.testing.assert_array_equal(np.sort(sets), np.arange(len(part.set_start) - 1))
     assert set(part.feature[part.flags == CATEGORICAL_NODE].tolist()) == {3}
+
+
+def test_repeated_fits_are_the_mean_of_fits_that_drew_otherwise() -> None:
+    rows, model = ground(500), LightGBM()
+    params = {**model.defaults(), "rounds": 30}
+    thrice = msgspec.structs.replace(task(), repeats=3)
+    mean = model.fit(rows.X, rows.y, params=params, task=thrice)
+    agree(mean, rows.X)
+    again = model.fit(rows.X, rows.y, params=params, task=thrice)
+    assert (mean.margin(rows.X) == again.margin(rows.X)).all()
+    each = [
+        model.fit(
+            rows.X, rows.y, params=params, task=msgspec.structs.replace(task(), seed=1_009 * i)
+        ).margin(rows.X)
+        for i in range(3)
+    ]
+    assert np.abs(each[0] - each[1]).max() > 0.01
+    np.testing.assert_allclose(mean.margin(rows.X), np.mean(each, axis=0), rtol=1e-12)
 
 
 def test_lightgbm_without_anything_to_split_on_is_a_constant() -> None:

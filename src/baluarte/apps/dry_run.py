@@ -23,7 +23,7 @@ from baluarte.core.search import FitTask
 from baluarte.core.survey import Survey
 from baluarte.errors import OutsideError
 from baluarte.ports import Fitted, Matrix, Model, Params
-from baluarte.stages.fit import fit_task
+from baluarte.stages.fit import fit_task, repeats
 from baluarte.stages.told import told
 from baluarte.stages.train import trained_families
 from baluarte.stages.trials import FINAL_ROWS, TRIAL_ROWS
@@ -48,12 +48,12 @@ def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | Non
         return None
     sample = seen.take(rows)
     encoder = fit_encoder(contract.events, sample)
+    fit_rows = sum(split.evidence.counts.get("fit", (0, 0)))
     try:
         target = np.maximum(labels[rows], 0).astype(np.int8)
-        run = _timed(contract, encoder, encoder.encode(sample), target)
+        run = _timed(contract, encoder, encoder.encode(sample), target, fit_rows=fit_rows)
     except OutsideError:
         return None
-    fit_rows = sum(split.evidence.counts.get("fit", (0, 0)))
     bytes_of_one = _record_bytes(contract, sample.slice(0, RECORDS), encoder)
     learner = contract.learner
     return forecast(
@@ -72,9 +72,12 @@ def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | Non
     )
 
 
-def _timed(contract: Contract, encoder: Encoder, X: Matrix, y: NDArray[np.int8]) -> DryRun:
+def _timed(
+    contract: Contract, encoder: Encoder, X: Matrix, y: NDArray[np.int8], *, fit_rows: int
+) -> DryRun:
     """Two fits of each family at its defaults, and the scoring of one event by the slowest."""
     task = fit_task(contract, encoder)
+    final = msgspec.structs.replace(task, repeats=repeats(fit_rows))  # what decisions will take
     where = f"{contract.name}: learner.families"
     names = trained_families(contract)
     models = told(contract, [wiring.plugin("models", name, where=where) for name in names])
@@ -85,7 +88,8 @@ def _timed(contract: Contract, encoder: Encoder, X: Matrix, y: NDArray[np.int8])
     for name, model in zip(names, models, strict=True):
         _seconds(model, X[every], y[every], task, model.defaults())  # imports and warms
         small, _ = _seconds(model, X[every], y[every], task, model.defaults())
-        large, fitted = _seconds(model, X, y, task, model.defaults())
+        large, _ = _seconds(model, X, y, task, model.defaults())
+        fitted = model.fit(X, y, params=model.defaults(), task=final)
         families[name] = (small, large)
         draw = _Draw(np.random.default_rng(contract.learner.seed))
         longer = [

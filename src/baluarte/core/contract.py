@@ -53,7 +53,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cost_missed: float | str = 1.0
     cost_false_alarm: float | str = 1.0
     max_event_cost: float | None = None
-    max_latency_ms: float | None = None  #: p99 of scoring one event, on the sealed program
+    max_latency_ms: float | None = None  #: p99 of the processor's time to score one event
     label_delay_days: float = 0.0
 
 

@@ -42,6 +42,9 @@ class FitTask(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     #: of attacks against the rest: equal, so that both weigh the same, or how many times more
     class_weight: Literal["none", "balanced"] | float
+    #: fits with seeds of their own whose mean a boosting family gives; families that are means of
+    #: many drawn trees already take no heed
+    repeats: int = 1
 
     def attack_weight(self, n_attacks: int, n_others: int) -> float:
         """What one attack weighs, when any other event weighs 1; both counts as in the fit rows."""

@@ -18,18 +18,24 @@ from baluarte.core.contract import Contract
 from baluarte.core.promise_value import TuningRows, promise_value
 
 _STEPS = 4  #: weights are quarters of the whole
-_ERRORS = 0.5  #: standard errors that count as nothing: hedging is free only where all are alike
+_ERRORS = 0.25  #: standard errors that count as nothing: hedging is free only where all are alike
 Margins = NDArray[np.float64]
 
 
 def best_weights(
-    contract: Contract, rows: TuningRows, margins: Mapping[str, Margins], *, blend: bool
+    contract: Contract,
+    rows: TuningRows,
+    margins: Mapping[str, Margins],
+    *,
+    blend: bool,
+    errors: float = _ERRORS,
 ) -> tuple[dict[str, float], float]:
     """Weights on the families' margins, zeros left out, and the value of the sum.
 
     Args:
         margins: (n,) out of fold, by family in the contract's order; at least one.
         blend: also try sums, not only single families.
+        errors: standard errors within which the most even sum is taken instead of the best.
     """
     names = list(margins)
     spread = {name: _spread(margins[name]) for name in names}
@@ -49,7 +55,7 @@ def best_weights(
     values = {shares: promise_value(contract, rows, total(shares))[0] for shares in grid}
     best = max(grid, key=lambda shares: values[shares])
     for shares in sorted(grid, key=lambda shares: (_unevenness(shares), -values[shares])):
-        if within_errors(contract, rows, total(best), total(shares), errors=_ERRORS):
+        if within_errors(contract, rows, total(best), total(shares), errors=errors):
             best = shares
             break
     chosen = [(name, share) for name, share in zip(names, best, strict=True) if share]

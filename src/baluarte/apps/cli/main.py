@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -172,7 +173,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(command, parser_of(command).parse_args(words[1:]))
 
 
+def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as a line like others, without the place in the code where it arose."""
+    sys.stderr.write(f"  {message}\n")
+
+
 def _run(command: Command, args: argparse.Namespace) -> int:
+    warnings.showwarning = _tell_warning
     try:
         return int(command.load().run(args))
     except BaluarteError as error:
