@@ -9,7 +9,7 @@ two fifths of the attack kinds are kept whole for judging, the week's last days 
 rows teach. A detector fits on 83 % of a problem's rows (the rest is what it would hold out) and
 both libraries, at their defaults, on all of them. Each line is one rule: ROC-AUC, average precision
 and recall about 1 % false positives (mean at .5, 1 and 2 %), minus the better library's.
-ADR 9 tells what was chosen.
+ADR 13 tells what was chosen.
 """
 
 from __future__ import annotations
@@ -351,6 +351,7 @@ def main() -> int:
     parser.add_argument("problems", nargs="*", metavar="PROBLEM", help="beginnings of names")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    warnings.filterwarnings("ignore", message="`sklearn.utils.parallel.delayed`")
     chosen = tuple(args.problems) or ("",)
     found: dict[str, dict[str, list[Scores]]] = {}
     for name, make in problems():

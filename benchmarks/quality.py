@@ -213,6 +213,7 @@ def main() -> int:
     if unknown := set(args.sets) - set(NAMES):
         parser.error(f"no set {', '.join(sorted(unknown))}; expected {', '.join(NAMES)}")
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    warnings.filterwarnings("ignore", message="`sklearn.utils.parallel.delayed`")
     short = 0
     for name in args.sets or NAMES:
         print(name, flush=True)

@@ -218,7 +218,7 @@ def _bent(draft: Draft, curve: Curve) -> Draft:
 
 
 def repeats(n_rows: int) -> int:
-    """Fits of the final mean (ADR 9): trials make do with one, so that there can be many."""
+    """Fits of the final mean (ADR 13): trials make do with one, so that there can be many."""
     return 3 if n_rows <= _FEW_ROWS else 2
 
 

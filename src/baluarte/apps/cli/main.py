@@ -180,6 +180,8 @@ def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def _run(command: Command, args: argparse.Namespace) -> int:
     warnings.showwarning = _tell_warning
+    # A race within scikit-learn, harmless and many lines long.
+    warnings.filterwarnings("ignore", message="`sklearn.utils.parallel.delayed`")
     try:
         return int(command.load().run(args))
     except BaluarteError as error:
