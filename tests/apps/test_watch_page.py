@@ -110,6 +110,19 @@ def test_a_broken_promise_comes_first_with_its_interval(ground: Ground, version:
     assert "600 labels" in html
 
 
+def test_a_retry_is_no_further_event_of_the_promise(ground: Ground, version: Version) -> None:
+    for _ in range(3):
+        ground.decide(version, QUIET[:50], reasons="none")
+    with ground.session() as session:
+        rows = [
+            LabelRow(event_id=str(event["id"]), label=0, at=1, source="soc") for event in QUIET[:50]
+        ]
+        take_labels(session, "flows", rows, source="soc")
+        watch = Watch(session, "flows")
+        watch.step()
+        assert watch.promise(sample_contract()).n_labelled == 50
+
+
 def test_a_second_version_is_watched_on_its_own_baseline(ground: Ground, version: Version) -> None:
     ground.decide(version, MOVED, reasons="none")
     second = ground.seal(armed_parts())

@@ -58,12 +58,15 @@ class Watch:
                 if record.bundle == self.watching.bundle and record.role == "champion"
             ]
         )
-        decided: list[tuple[int, Literal[0, 1]]] = [
-            (row.band, labels[row.event_id].label) for row in rows if row.event_id in labels
-        ]
+        # By event: a retry has a record of its own and is no further event.
+        decided: dict[str, tuple[int, Literal[0, 1]]] = {
+            row.event_id: (row.band, labels[row.event_id].label)
+            for row in rows
+            if row.event_id in labels
+        }
         self.watching = msgspec.structs.replace(self.watching, looks=self.watching.looks + 1)
         self.keep()
-        return promise(contract, decided, look=self.watching.looks)
+        return promise(contract, list(decided.values()), look=self.watching.looks)
 
     def keep(self) -> None:
         """Remember where the watch stands."""
