@@ -258,11 +258,14 @@ def open_ledger_reader(folder: str | Path) -> SegmentReader:
     return SegmentReader(Path(folder))
 
 
-def open_people(address: str, master: str) -> SqliteKeys:
+def open_people(
+    address: str, master: str, *, reload: Callable[[], str] | None = None
+) -> SqliteKeys:
     """The store of subjects' keys at an address such as ``sqlite:PATH``; made where there is none.
 
     Args:
         master: the master key's text.
+        reload: reads it again, where another one took its place.
 
     Raises:
         ContractError: another scheme, or no master key.
@@ -274,7 +277,9 @@ def open_people(address: str, master: str) -> SqliteKeys:
     scheme, _, path = address.partition(":")
     if scheme != "sqlite" or not path:
         raise ContractError(f"expected sqlite:PATH; found {address!r}", where="stores.people")
-    return SqliteKeys(Path(path), MasterKeys(master, where="workspace.toml: keys.people"))
+    where = "workspace.toml: keys.people"
+    again = None if reload is None else lambda: MasterKeys(reload(), where=where)
+    return SqliteKeys(Path(path), MasterKeys(master, where=where), reload=again)
 
 
 @cache

@@ -111,3 +111,24 @@ def test_a_digest_is_hmac_sha256_under_a_key_of_its_own() -> None:
     for data in (b"", b"x", b"values" * 50):
         expected = "hmac-sha256:" + hmac.digest(mac, data, "sha256").hex()
         assert SealingKey("0" * 32, secret).digest(data) == expected
+
+
+def test_a_process_that_knows_only_the_old_master_key_makes_no_key_and_reads_the_new_one(
+    tmp_path: Path,
+) -> None:
+    path, old, new = tmp_path / "people.sqlite", new_master(), new_master()
+    both = MasterKeys(f"{new}\n{old}", where="here")
+    stale = SqliteKeys(path, MasterKeys(old, where="here"))
+    serving = SqliteKeys(path, MasterKeys(old, where="here"), reload=lambda: both)
+    (before,) = stale.keys(sample_subjects(1))
+    with SqliteKeys(path, both) as keys:
+        keys.rewrap()
+    with pytest.raises(TrustError, match="another master key by now"):
+        stale.keys(sample_subjects(2)[1:])
+    assert serving.keys(sample_subjects(1))[0].id == before.id
+    made = serving.keys(sample_subjects(3))[2]
+    with SqliteKeys(path, MasterKeys(new, where="here")) as keys:
+        assert keys.keys(sample_subjects(3))[2].id == made.id
+        assert keys.rewrap() == 0
+    stale.close()
+    serving.close()

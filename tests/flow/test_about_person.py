@@ -77,3 +77,24 @@ def test_of_an_erased_person_there_is_nothing_to_tell(
     assert "nothing is kept about this name" in capsys.readouterr().err
     assert place.run("subject", people[1].card) == 0
     assert place.run("subject", people[1].card, "--of", "name") == 3
+
+
+def test_a_new_master_key_takes_over_while_a_server_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, people = PeoplePlace(tmp_path), [Person(i) for i in range(4)]
+    master = place.data / "keys" / "people.key"
+    with place.server() as server:
+        server.decide([person.event(1) for person in people[:2]])
+        old = master.read_text()
+        assert place.run("keys", "rotate-people", "--reason", "yearly", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["keys"] == 2
+        assert master.read_text() != old
+        assert len(master.read_text().split()) == 1
+        assert master.stat().st_mode & 0o777 == 0o600
+        answers = server.decide([person.event(2) for person in people])  # two of them are new
+    assert len(answers) == 4
+    for person in people:
+        assert place.run("subject", person.card) == 0
+    master.write_text(old)
+    assert place.run("subject", people[0].card) == 4

@@ -85,11 +85,14 @@ class MasterKeys:
         """What tells the first from others: 4 bytes of its hash."""
         return self._names[0]
 
-    def wrap(self, secret: bytes, context: bytes) -> bytes:
-        """A secret under the first master key."""
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = self._ciphers[self.name].encrypt(nonce, secret, context)
-        return self.name + nonce + sealed
+    def knows(self, name: bytes) -> bool:
+        """Whether this master key is at hand."""
+        return name in self._ciphers
+
+    def wrap(self, secret: bytes, context: bytes, *, by: bytes | None = None) -> bytes:
+        """A secret under one of the master keys: the first, if none is named."""
+        name, nonce = by or self.name, os.urandom(NONCE_BYTES)
+        return name + nonce + self._ciphers[name].encrypt(nonce, secret, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """The secret.

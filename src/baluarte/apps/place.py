@@ -82,6 +82,12 @@ class Place:
             make_private(self.at(secret.file), new_master() + "\n")
         return self.known_master()
 
+    @property
+    def people_master_file(self) -> str | None:
+        """The file of the master key of personal values; None where it is in a variable."""
+        file = self.workspace.keys.people.file
+        return None if file is None else str(self.at(file))
+
     def known_master(self) -> str:
         """The master key of personal values, as it is.
 

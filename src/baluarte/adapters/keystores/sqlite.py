@@ -14,7 +14,7 @@ import hmac
 import os
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -25,7 +25,7 @@ from baluarte.adapters.sealing import KEY_BYTES, MasterKeys, SealingKey
 from baluarte.adapters.sqlite_file import SqliteFile
 from baluarte.core.envelope import Subject
 from baluarte.core.erasure import Erasure
-from baluarte.errors import OutsideError
+from baluarte.errors import OutsideError, TrustError
 from baluarte.ports import DataKey
 
 CACHED = 65_536  #: keys in memory, the least lately used go first
@@ -61,6 +61,10 @@ _MIGRATIONS = (
 class SqliteKeys:
     """One key store; safe to share between the threads of a process.
 
+    Args:
+        reload: reads the master keys again, where the store turns out to be under another one.
+        cached: keys in memory.
+
     Raises:
         OutsideError: the file can't be opened, is no key store, or is a newer program's.
         TrustError: the master key is another one.
@@ -68,8 +72,15 @@ class SqliteKeys:
 
     name: ClassVar[str] = "sqlite"
 
-    def __init__(self, path: Path, master: MasterKeys, *, cached: int = CACHED) -> None:
-        self._master = master
+    def __init__(
+        self,
+        path: Path,
+        master: MasterKeys,
+        *,
+        reload: Callable[[], MasterKeys] | None = None,
+        cached: int = CACHED,
+    ) -> None:
+        self._master, self._reload = master, reload
         self._lock, self._cache = threading.RLock(), KeyCache(cached)
         self._file = SqliteFile(
             path,
@@ -158,9 +169,12 @@ class SqliteKeys:
     def rewrap(self) -> int:
         """Wrap every key under the first master key; how many were under another.
 
-        Rows are changed in place, some at a time; a run that was stopped is gone on with.
+        From the first step on no process wraps under another one. Rows are changed in place, some
+        at a time; a run that was stopped is gone on with.
         """
-        n, last = 0, 0
+        name, n, last = self._master.name, 0, 0
+        with self._file.transaction():
+            self._rows("UPDATE secrets SET wrapped = ? WHERE name = 'master'", name)
         while True:
             with self._file.transaction():
                 rows = self._rows(
@@ -169,7 +183,7 @@ class SqliteKeys:
                     _MANY,
                 )
                 for number, raw, wrapped in rows:
-                    if wrapped[: len(self._master.name)] != self._master.name:
+                    if not wrapped.startswith(name):
                         again = self._master.wrap(self._master.unwrap(wrapped, raw), raw)
                         self._rows("UPDATE keys SET wrapped = ? WHERE number = ?", again, number)
                         n += 1
@@ -179,8 +193,9 @@ class SqliteKeys:
         with self._file.transaction():
             again = self._master.wrap(self._pepper, _PEPPER)
             self._rows("UPDATE secrets SET wrapped = ? WHERE name = 'pepper'", again)
-            for number, name, sealed in self._rows("SELECT number, id, sealed FROM erasures"):
-                again = self._master.wrap(self._master.unwrap(sealed, name.encode()), name.encode())
+            for number, erasure, sealed in self._rows("SELECT number, id, sealed FROM erasures"):
+                context = erasure.encode()
+                again = self._master.wrap(self._master.unwrap(sealed, context), context)
                 self._rows("UPDATE erasures SET sealed = ? WHERE number = ?", again, number)
         self._empty_log()
         return n
@@ -194,7 +209,7 @@ class SqliteKeys:
                 ids = self._ids_of(subjects)
                 self._destroy_rows(ids, erasure.at)
                 begun = msgspec.structs.replace(erasure, keys=tuple(raw.hex() for raw in ids))
-                sealed = self._master.wrap(msgspec.json.encode(begun), erasure.id.encode())
+                sealed = self._wrap(msgspec.json.encode(begun), erasure.id.encode())
                 self._rows("INSERT INTO erasures (id, sealed) VALUES (?, ?)", erasure.id, sealed)
             self._let_go_of_destroyed()
             self._empty_log()
@@ -221,7 +236,7 @@ class SqliteKeys:
                 done.setdefault(erasure, set()).add(place)
             found = []
             for name, sealed in self._rows("SELECT id, sealed FROM erasures ORDER BY number"):
-                data = self._master.unwrap(sealed, name.encode())
+                data = self._unwrapped(sealed, name.encode())
                 begun = msgspec.json.decode(data, type=Erasure)
                 left = tuple(p for p in begun.places if p not in done.get(name, set()))
                 found.append(msgspec.structs.replace(begun, places=left))
@@ -263,7 +278,7 @@ class SqliteKeys:
                             "INSERT INTO keys (id, handle, wrapped) VALUES (?, ?, ?)",
                             raw,
                             handle,
-                            self._master.wrap(secret, raw),
+                            self._wrap(secret, raw),
                         )
                         found[handle] = SealingKey(raw.hex(), secret)
         return found
@@ -283,7 +298,33 @@ class SqliteKeys:
         ]
 
     def _unwrap(self, raw: bytes, wrapped: bytes) -> SealingKey:
-        return SealingKey(raw.hex(), self._master.unwrap(wrapped, raw))
+        return SealingKey(raw.hex(), self._unwrapped(wrapped, raw))
+
+    def _unwrapped(self, wrapped: bytes, context: bytes) -> bytes:
+        try:
+            return self._master.unwrap(wrapped, context)
+        except TrustError:
+            if self._reload is None:
+                raise
+            self._master = self._reload()  # another one took its place
+            return self._master.unwrap(wrapped, context)
+
+    def _wrap(self, secret: bytes, context: bytes) -> bytes:
+        """Under the store's own master key; within a transaction, so that it stays that one.
+
+        Raises:
+            TrustError: it is not at hand.
+        """
+        (name,) = self._rows("SELECT wrapped FROM secrets WHERE name = 'master'")[0]
+        if not self._master.knows(name) and self._reload is not None:
+            self._master = self._reload()
+        if not self._master.knows(name):
+            raise TrustError(
+                "the store is under another master key by now",
+                where=str(self._file.path),
+                hint="Point keys.people at it, and start again.",
+            )
+        return self._master.wrap(secret, context, by=name)
 
     def _destroy_rows(self, ids: Sequence[bytes], at: int) -> None:
         for raw in ids:
@@ -325,8 +366,10 @@ class SqliteKeys:
         with self._file.transaction():
             rows = self._rows("SELECT wrapped FROM secrets WHERE name = 'pepper'")
             if rows:
-                return self._master.unwrap(rows[0][0], _PEPPER)
+                return self._unwrapped(rows[0][0], _PEPPER)
             pepper = os.urandom(KEY_BYTES)
+            name = self._master.name
+            self._rows("INSERT INTO secrets VALUES ('master', ?)", name)
             wrapped = self._master.wrap(pepper, _PEPPER)
             self._rows("INSERT INTO secrets VALUES ('pepper', ?)", wrapped)
             return pepper

@@ -11,6 +11,7 @@ from baluarte import wiring
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
+from baluarte.apps.rotating import rotate_people
 from baluarte.apps.session import Session, add_actor, session_of
 from baluarte.errors import DataError
 
@@ -45,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_actor(withdraw)
     verifier = verbs.add_parser("verifier", help="the keys that an auditor checks the ledger with")
     verifier.add_argument("--out", help="a file (default: standard output)")
-    for verb in (create, trust, revoke):
+    rotate = verbs.add_parser(
+        "rotate-people", help="a new master key of personal values in the place of the old one"
+    )
+    for verb in (create, trust, revoke, rotate):
         add_actor(verb)
 
 
@@ -62,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         "issue": _issue,
         "issued": _issued,
         "withdraw": _withdraw,
+        "rotate-people": _rotate_people,
     }
     with session_of(args, place) as session:
         verbs[args.verb](args, session, screen)
@@ -184,3 +189,10 @@ def _withdraw(args: argparse.Namespace, session: Session, screen: Screen) -> Non
 
 def _day(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6, UTC).date().isoformat()
+
+
+def _rotate_people(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    n = rotate_people(session, reason=args.reason)
+    screen.data(keys=n, file=session.place.people_master_file)
+    screen.item("Rotated", f"{n:,} keys of personal values are under a new master key", "kept")
+    screen.next("baluarte backup DEST")

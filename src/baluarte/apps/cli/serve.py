@@ -104,6 +104,7 @@ def serve_settings(
         snapshot_s=place.workspace.state.snapshot_s,
         people=place.people,
         people_master=place.people_master(),
+        people_master_file=place.people_master_file or "",
         pseudonym_key=place.known_pseudonym_key(),
         durability=serving.durability,
         interval_ms=max(1, round(serving.interval_ms)),

@@ -68,6 +68,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_s: float = 300.0
     people: str = ""  #: address of the store of subjects' keys
     people_master: str = ""  #: the master key's text
+    people_master_file: str = ""  #: where it is read again; nothing where it is in no file
     pseudonym_key: str = ""  #: the key's text
     poll_ms: int = 150  #: how often a worker asks the registry for its champions
     kernel: Kernel = "auto"

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -61,7 +61,12 @@ class Worker:
             settings.registry, password=lambda: settings.registry_password
         )
         self._people = People(
-            functools.partial(wiring.open_people, settings.people, settings.people_master)
+            functools.partial(
+                wiring.open_people,
+                settings.people,
+                settings.people_master,
+                reload=_reads(settings.people_master_file),
+            )
         )
         self._champions = Champions(
             registry=self._registry,
@@ -216,6 +221,10 @@ class Worker:
             unsealer=Unsealer(self._people.open()) if is_personal else None,
             kernel=settings.kernel,
         )
+
+
+def _reads(file: str) -> Callable[[], str] | None:
+    return functools.partial(Path(file).read_text, "utf-8") if file else None
 
 
 def load(settings: ServeSettings) -> Worker:
