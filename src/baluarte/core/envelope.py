@@ -96,8 +96,10 @@ class PersonalPlan:
     """Which parts of a detector's records are personal; made once a version."""
 
     detector: str
-    fields: frozenset[str]
+    fields: tuple[str, ...]  #: that are personal, sorted
+    others: tuple[str, ...]  #: that are not, sorted
     columns: tuple[int, ...]  #: of the encoder, made of personal fields
+    columns_json: bytes  #: as they stand in an envelope
     seals_reasons: bool
     subject: str | None  #: the field that names the person
     space: str  #: of the subjects
@@ -116,9 +118,9 @@ class PersonalPlan:
         return lone_event(self.detector, token() if own is None else str(own))
 
     def split(self, values: Values) -> tuple[Values, Values]:
-        """The values that stay in the clear, and the personal ones."""
-        rest = dict(values)
-        return rest, {name: rest.pop(name) for name in self.fields if name in rest}
+        """The values that stay in the clear, and the personal ones; both by name in order."""
+        clear = {name: values[name] for name in self.others if name in values}
+        return clear, {name: values[name] for name in self.fields if name in values}
 
 
 def plan_personal(
@@ -129,14 +131,17 @@ def plan_personal(
     Args:
         column_fields: the field that each of the encoder's columns is made of.
     """
-    fields = frozenset(field.name for field in schema.fields if field.is_personal)
+    fields = tuple(sorted(field.name for field in schema.fields if field.is_personal))
     if not fields:
         return None
     subject, own = schema.subject_field, schema.by_role("id")
+    columns = tuple(i for i, name in enumerate(column_fields) if name in fields)
     return PersonalPlan(
         detector=detector,
         fields=fields,
-        columns=tuple(i for i, name in enumerate(column_fields) if name in fields),
+        others=tuple(sorted(field.name for field in schema.fields if not field.is_personal)),
+        columns=columns,
+        columns_json=b',"columns":' + msgspec.json.encode(columns),
         seals_reasons=any(field.is_feature for field in schema.fields if field.is_personal),
         subject=subject.name if subject else None,
         space=person(subject.name, "").space if subject else "",

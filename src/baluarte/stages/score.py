@@ -20,7 +20,6 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import Decision, DecisionRecord
 from baluarte.core.envelope import (
     Envelope,
-    PersonalValues,
     Subject,
     context_of,
     digested,
@@ -237,7 +236,7 @@ class Scorer:
         personal = b""
         if self.personal is not None and key is not None:
             clear, about = self.personal.split(values)
-            event, personal = _SORTED.encode(clear), _SORTED.encode(about)
+            event, personal = _ENCODE.encode(clear), _ENCODE.encode(about)  # sorted already
             digest = key.digest(digested(event, personal))
         else:
             event = _SORTED.encode(values)
@@ -368,19 +367,18 @@ class Scorer:
         plan, key = self.personal, identity.key
         if plan is None or key is None:
             raise ValueError("a record with personal values needs its subject's key")
-        reasons = answer.reasons if plan.seals_reasons else None
-        personal = PersonalValues(
-            event=cast("Values", msgspec.Raw(identity.personal)),
-            columns=plan.columns,
-            features=tuple(features[i] for i in plan.columns),
-            reasons=reasons,
-        )
-        for i in plan.columns:
-            features[i] = None
-        sealed = key.seal(
-            _ENCODE.encode(personal), context_of(answer.id, self.detector, self.version)
-        )
-        rest = None if plan.seals_reasons else answer.reasons
+        columns = plan.columns
+        personal = b'{"event":' + identity.personal  # as PersonalValues, of parts encoded already
+        if columns:
+            values = _ENCODE.encode([features[i] for i in columns])
+            personal += plan.columns_json + b',"features":' + values
+            for i in columns:
+                features[i] = None
+        rest = answer.reasons
+        if plan.seals_reasons and rest is not None:
+            personal += b',"reasons":' + _ENCODE.encode(rest)
+            rest = None
+        sealed = key.seal(personal + b"}", context_of(answer.id, self.detector, self.version))
         return features, rest, envelope_of(key.id, sealed)
 
 
