@@ -188,3 +188,20 @@ def test_a_segment_ends_by_age_so_that_a_sweep_can_reach_its_records(root: Path)
             shard.commit()
     assert [s.first for s in Segments(root).keeper().closed("abcdef")] == [0, 1, 2]
     assert list(Segments(root).reader().records("abcdef")) == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_shard_that_moves_to_another_ledger_is_read_and_goes_on_there(
+    root: Path, tmp_path: Path
+) -> None:
+    tag = write(root, records(50))
+    Segments(root).reader().put_note(tag, 50, b"a signed note")
+    other = tmp_path / "other"
+    other.mkdir()
+    (root / tag).rename(other / tag)
+    assert Segments(root).reader().shards() == []
+    with open_shard(other, segment_bytes=SMALL) as shard:
+        assert (shard.tag, shard.size) == (tag, 50)
+        shard.append([b"further"])
+    reader = Segments(other).reader()
+    assert list(reader.records(tag)) == [*records(50), b"further"]
+    assert reader.notes(tag) == [b"a signed note"]
