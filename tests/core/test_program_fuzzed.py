@@ -37,9 +37,9 @@ def fuzz(folder, seconds):
 
 
 def test_some_seconds_of_fuzzing_find_nothing(tmp_path):
-    assert fuzz(tmp_path, 10) > 100
+    assert fuzz(tmp_path, 10) > 10
 
 
 @pytest.mark.soak
 def test_ten_minutes_of_fuzzing_find_nothing(tmp_path):
-    assert fuzz(tmp_path, 600) > 10_000
+    assert fuzz(tmp_path, 600) > 1_000
