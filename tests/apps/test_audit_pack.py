@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -95,6 +96,18 @@ def test_the_same_seed_draws_the_same_bytes_and_another_one_others(
         assert names == [name.partition("/")[2] for name in b.namelist()]
         assert all(a.read(f"one/{n}") == b.read(f"two/{n}") for n in names)
     assert len(first["decisions"]) == 60
+
+
+def test_that_a_pack_was_taken_along_is_in_the_ledger_with_its_digest(
+    ground: Ground, shell: Shell, ids: list[str], tmp_path: Path
+) -> None:
+    pack(shell, tmp_path / "pack", "--sample", "10", "--seed", "3")
+    with ground.session() as session:
+        (tag,) = session.reader.shards()
+        act = json.loads(session.reader.record(tag, session.reader.size(tag) - 1))
+    assert (act["act"], act["details"]["seed"]) == ("export", 3)
+    sums = (tmp_path / "pack/SHA256SUMS").read_bytes()
+    assert act["details"]["sums"] == hashlib.sha256(sums).hexdigest()
 
 
 def test_the_pack_says_who_let_the_versions_decide_and_what_there_is(

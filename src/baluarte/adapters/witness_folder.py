@@ -61,7 +61,8 @@ class WitnessFolder:
 
         Raises:
             TrustError: it is of another kind.
-            OutsideError: others than its owner can read it, or it can't be read.
+            DataError: others than its owner can read it.
+            OutsideError: it can't be read.
         """
         path = self._folder / _KEY
         with outside("the witness's key can't be read", path):
@@ -78,6 +79,9 @@ class WitnessFolder:
 
         Args:
             origin: of the log, where it is not the key's name.
+
+        Raises:
+            OutsideError: the folder can't be written.
         """
         origin = key.name if origin is None else origin
         known = self.keys_of(origin)

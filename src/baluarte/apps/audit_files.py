@@ -24,7 +24,7 @@ from baluarte.core.record_proof import write_proof
 from baluarte.errors import DataError
 
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  #: the first that a zip archive can say
-_SUMS = "SHA256SUMS"
+SUMS = "SHA256SUMS"  #: digests of all other files; its own digest is in the ledger
 
 
 def pack_files(found: Audit, session: Session, texts: Texts) -> dict[str, bytes]:
@@ -53,7 +53,7 @@ def pack_files(found: Audit, session: Session, texts: Texts) -> dict[str, bytes]
             name = f"versions/{version.detector}@{version.version}"
             files[f"{name}.html"] = evidence_page(approved.bundle, version, texts).encode()
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]
-    files[_SUMS] = "".join(sums).encode()
+    files[SUMS] = "".join(sums).encode()
     return files
 
 

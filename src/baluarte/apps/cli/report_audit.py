@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from pathlib import Path
 
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import session_of, texts_of
+from baluarte.core.decision import ActRecord
 from baluarte.errors import DataError
 
 
@@ -22,7 +24,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
 def run_audit(args: argparse.Namespace, screen: Screen) -> int:
     """Write the pack; exit 1 where a decision came out otherwise or a version doesn't hold."""
     from baluarte.apps.audit import audit  # noqa: PLC0415 - each report its own
-    from baluarte.apps.audit_files import pack_files, write_pack  # noqa: PLC0415 - likewise
+    from baluarte.apps.audit_files import SUMS, pack_files, write_pack  # noqa: PLC0415 - likewise
 
     if args.sample < 1 or args.seed < 0:
         raise DataError("expected a sample of 1 or more and a seed of 0 or more")
@@ -32,7 +34,21 @@ def run_audit(args: argparse.Namespace, screen: Screen) -> int:
     with session_of(args, place) as session:
         found = audit(session, n=args.sample, seed=args.seed, detector=args.version)
         files = pack_files(found, session, texts)
-    write_pack(out, files)
+        write_pack(out, files)
+        session.record_act(
+            ActRecord(
+                at=session.clock.now_us(),
+                act="export",
+                actor=session.actor,
+                detector=found.detector or "",
+                reason="audit pack",
+                details={
+                    "seed": found.seed,
+                    "decisions": len(found.decisions),
+                    "sums": hashlib.sha256(files[SUMS]).hexdigest(),
+                },
+            )
+        )
     tone: Tone = "kept" if found.holds else "broken"
     screen.item(
         texts.get("audit.label"),
