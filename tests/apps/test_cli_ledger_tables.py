@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +20,8 @@ from baluarte.core.ids import format_ids
 from baluarte.core.registry import LabelRow
 from baluarte.stages.score import Scorer
 from baluarte.testing.bundles import personal_schema, sample_events, sample_parts
+
+RUN = "from baluarte.apps.cli.main import main; raise SystemExit(main())"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,10 @@ def test_the_index_is_brought_up_to_date_and_made_anew(life: Life, shell: Shell)
     assert shell.json("ledger", "index")[1]["indexed"] == 700
     assert shell.json("ledger", "index")[1]["read"] == 0
     again = shell.json("ledger", "index", "--rebuild")[1]
-    assert (again["indexed"], again["read"]) == (700, 705)  # five seals are acts
+    with life.ground.session() as session:
+        records = sum(session.reader.size(tag) for tag in session.reader.shards())
+    assert (again["indexed"], again["read"]) == (700, records)
+    assert records > 700  # seals and keys are acts
     (life.ground.root / ".baluarte" / "index.sqlite").unlink()
     assert shell.json("ledger", "index")[1]["indexed"] == 700
 
@@ -131,3 +141,39 @@ def test_personal_values_are_in_no_file_that_is_exported(
     assert not {"event.user", "event.full_name", "event.bytes_out"} & set(table.column_names)
     assert set(table["sealed"].to_pylist()) == {True}
     assert set(table["reason.service"].to_pylist()) == {None}
+
+
+def test_an_index_whose_maker_was_killed_is_completed_from_the_ledger(tmp_path: Path) -> None:
+    ground = Ground(tmp_path / "w")
+    version = ground.seal()
+    for _ in range(4):
+        ground.decide(version, sample_events(5_000), reasons="none")
+    address = ground.root / ".baluarte" / "index.sqlite"
+    command = [sys.executable, "-c", RUN, "ledger", "index", "--workspace"]
+    grown = 0
+    for _ in range(3):
+        maker = subprocess.Popen(
+            [*command, str(ground.root / "workspace.toml")], stdout=subprocess.DEVNULL
+        )
+        while maker.poll() is None and _indexed(address) <= grown:
+            time.sleep(0.002)
+        maker.kill()
+        maker.wait()
+        grown = _indexed(address)
+    with ground.session() as session:
+        index = session.indexed()
+        found = index.of_events([f"e{i}" for i in range(5_000)])
+        ids = sorted(one.id for decisions in found.values() for one in decisions)
+        assert ids == sorted(record.id for record in session.decisions())
+        assert index.count() == 20_000
+
+
+def _indexed(address: Path) -> int:
+    """How many decisions are in the file now, as another process sees it."""
+    if not address.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(f"file:{address}?mode=ro", uri=True)) as opened:
+        try:
+            return int(opened.execute("SELECT count(*) FROM decisions").fetchone()[0])
+        except sqlite3.Error:  # it is being made
+            return 0

@@ -7,6 +7,7 @@ from baluarte.apps.audit import Approved, Audit, Drawn
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.gate_words import gate_sentence, outcome_name
 from baluarte.apps.html import Html, tag
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.page import (
     command,
     facts,
@@ -19,7 +20,6 @@ from baluarte.apps.page import (
     verdict,
 )
 from baluarte.apps.replay_words import difference_text
-from baluarte.apps.story_words import spoken_instant
 from baluarte.core.decision import ActRecord
 from baluarte.core.keys import PublicKey
 

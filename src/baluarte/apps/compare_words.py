@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.gate_words import amount, figure_name, outcome_name
-from baluarte.apps.story_words import spoken_instant
+from baluarte.apps.numerals import spoken_instant
 from baluarte.core.contract_diff import ContractChange, Said
 from baluarte.core.event import Value
 from baluarte.core.evidence import Figure

@@ -12,12 +12,12 @@ import msgspec
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.gate_words import outcome_name
 from baluarte.apps.html import Html, tag
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.otherwise import counterfactuals_of, deadline, otherwise_line
 from baluarte.apps.page import page, paragraph, section, table
 from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.answer import Reason
 from baluarte.apps.story import Story, instant
-from baluarte.apps.story_words import spoken_instant
 from baluarte.core.reason_catalogue import mentions
 
 

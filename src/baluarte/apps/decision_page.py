@@ -36,8 +36,10 @@ from baluarte.apps.story_words import (
     version_lines,
 )
 from baluarte.core.bundle import SealedBundle
+from baluarte.core.schema import FieldType
 from baluarte.stages.counterfactual import Counterfactual
 
+_MOST_LETTERS = 27  #: beside a bar
 MOST_BARS = 12  #: reasons that have a bar of their own
 
 
@@ -65,7 +67,11 @@ def decision_page(story: Story, texts: Texts, otherwise: Counterfactual | None =
 def _reasons(story: Story, texts: Texts) -> Html:
     scale = 2.0**-story.bundle.program.scale_bits
     shown, rest = story.reasons[:MOST_BARS], story.reasons[MOST_BARS:]
-    items = [Bar(label=_label(texts, r.field, r.value), value=r.score * scale) for r in shown]
+    kinds = kinds_of(story.bundle)
+    items = [
+        Bar(label=_label(texts, r.field, r.value, kinds.get(r.field)), value=r.score * scale)
+        for r in shown
+    ]
     if rest:
         together = sum(reason.score for reason in rest) * scale
         items.append(Bar(label=texts.get("decision.rest", n=len(rest)), value=together))
@@ -91,9 +97,16 @@ def _reasons(story: Story, texts: Texts) -> Html:
 
 def _otherwise(found: Counterfactual, story: Story, texts: Texts) -> Html:
     line = otherwise_line(texts, found)
+    kinds = kinds_of(story.bundle)
     heads = [texts.get(f"counterfactual.{key}") for key in ("field", "before", "after")]
     rows = [
-        [change.field, value_text(texts, change.before), value_text(texts, change.after)]
+        [
+            change.field,
+            *(
+                value_text(texts, value, kinds.get(change.field))
+                for value in (change.before, change.after)
+            ),
+        ]
         for change in found.changes
     ]
     return section(
@@ -176,9 +189,11 @@ def _event(story: Story, texts: Texts) -> Html:
     rows.append([texts.get("reason.base"), "", signed_count(texts, story.base), ""])
     total = tag("b", signed_count(texts, story.total))
     rows.append([tag("b", texts.get("word.score")), "", total, ""])
-    moved = {reason.field for reason in story.reasons}
+    moved, kinds = {reason.field for reason in story.reasons}, kinds_of(story.bundle)
     idle = [
-        " ".join((f.name, value_text(texts, f.value), encoded_text(texts, f))).strip()
+        " ".join(
+            (f.name, value_text(texts, f.value, kinds.get(f.name)), encoded_text(texts, f))
+        ).strip()
         for f in story.event
         if f.name not in moved
     ]
@@ -227,8 +242,17 @@ def _proof(story: Story, texts: Texts) -> Html:
     )
 
 
-def _label(texts: Texts, field: str, value: float | str | None) -> str:
-    return f"{field} {value_text(texts, value)}"
+def kinds_of(bundle: SealedBundle) -> dict[str, FieldType]:
+    """The type of each field of a version's events."""
+    return {field.name: field.type for field in bundle.contract.events.fields}
+
+
+def _label(
+    texts: Texts, field: str, value: float | str | None, kind: FieldType | None = None
+) -> str:
+    """Field and value beside a bar, cut where there would be no room; the table has all of it."""
+    label = f"{field} {value_text(texts, value, kind).removesuffix(' UTC')}"
+    return label if len(label) <= _MOST_LETTERS else f"{label[: _MOST_LETTERS - 1]}…"
 
 
 def _upper(text: str) -> str:

@@ -22,8 +22,8 @@ from baluarte.apps.gate_words import (
 )
 from baluarte.apps.html import Html, tag
 from baluarte.apps.legacy_words import PREFIXES, legacy_lines, legacy_rows
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.page import facts, figure, listing, notice, page, paragraph, section, table
-from baluarte.apps.story_words import spoken_instant
 from baluarte.core.bounds import look_alpha
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.certificate import Certificate

@@ -1,9 +1,10 @@
-"""Numbers as a person reads them, in English and Spanish."""
+"""Numbers and times as a person reads them, in English and Spanish."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 Language = Literal["en", "es"]
@@ -52,3 +53,12 @@ class Numerals:
         if e:
             return f"{self._localised(mantissa)}·10{str(int(exponent)).translate(RAISED)}"
         return mantissa.replace(".", ",") if self.language == "es" else mantissa
+
+
+def spoken_instant(at_us: int) -> str:
+    """Microseconds of UTC as a person reads them.
+
+    >>> spoken_instant(1_600_000_000_000_000)
+    '2020-09-13 12:26:40 UTC'
+    """
+    return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"

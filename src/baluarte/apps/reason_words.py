@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UnsetType
 
 from baluarte.apps.catalogue import Texts
-from baluarte.apps.numerals import Language
+from baluarte.apps.numerals import Language, spoken_instant
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.encode import MAX_CATEGORIES, Encoder, FieldEncoding
 from baluarte.core.event import Value
@@ -83,11 +83,14 @@ class ReasonWords:
         said = (reason.customer if customer else reason.internal).get(self._texts.language)
         if said is None:
             return None
-        return fill(said, value=self._value(value), usual=self._usual_text(field))
+        return fill(said, value=self._value(value, field), usual=self._usual_text(field))
 
-    def _value(self, value: Value | None) -> str:
+    def _value(self, value: Value | None, field: str) -> str:
         if value is None:
             return self._texts.get("word.missing")
+        known = self._known.get(field)
+        if known is not None and known.type == "time" and not isinstance(value, str):
+            return spoken_instant(int(value))
         numerals = self._texts.numerals
         return numerals.number(value, 6) if isinstance(value, float) else str(value)
 
@@ -118,7 +121,8 @@ class ReasonWords:
             if low == high:
                 return texts.get("reason.number_one", field=field, value=value, usual=low)
             return texts.get("reason.number", field=field, value=value, low=low, high=high)
-        return texts.get("reason.plain", field=field, value=value)
+        shown = self._value(value, field) if of is not None and of.type == "time" else value
+        return texts.get("reason.plain", field=field, value=shown)
 
 
 def reason_words(bundle: SealedBundle, language: Language) -> ReasonWords:

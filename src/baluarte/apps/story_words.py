@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.gate_words import outcome_name
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.story import EventField, Facts, Story
 from baluarte.core.event import Value
-
-
-def spoken_instant(at_us: int) -> str:
-    """Microseconds of UTC as a person reads them.
-
-    >>> spoken_instant(1_600_000_000_000_000)
-    '2020-09-13 12:26:40 UTC'
-    """
-    return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+from baluarte.core.schema import FieldType
 
 
 def about_line(texts: Texts, story: Facts) -> str:
@@ -46,10 +37,16 @@ def outcome_line(texts: Texts, story: Facts) -> str:
     )
 
 
-def value_text(texts: Texts, value: Value | None) -> str:
-    """A value of the event as a person reads it."""
+def value_text(texts: Texts, value: Value | None, kind: FieldType | None = None) -> str:
+    """A value of the event as a person reads it.
+
+    Args:
+        kind: of its field, where that is known: a time is shown as one.
+    """
     if value is None:
         return texts.get("word.missing")
+    if kind == "time" and not isinstance(value, str):
+        return spoken_instant(int(value))
     if isinstance(value, float):
         return texts.numerals.number(value, 6)
     return str(value)

@@ -18,9 +18,9 @@ from baluarte.apps.charts.timeline import timeline
 from baluarte.apps.charts.values import Axis, Bar, Interval, Moment, Span, Tone
 from baluarte.apps.cli.watch import episode_line
 from baluarte.apps.html import Html
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.page import facts, figure, listing, notice, page, paragraph, section, table
 from baluarte.apps.session import Session
-from baluarte.apps.story_words import spoken_instant
 from baluarte.apps.watched import Watched, watched_of
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.drift import SCORE, Moved, ViewValue

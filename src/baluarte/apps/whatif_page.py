@@ -7,8 +7,8 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.plot import plot
 from baluarte.apps.charts.values import Axis, Line, Mark
 from baluarte.apps.html import Html
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.page import figure, listing, notice, page, paragraph, section, table
-from baluarte.apps.story_words import spoken_instant
 from baluarte.apps.whatif_words import (
     alerts_line,
     changed_lines,

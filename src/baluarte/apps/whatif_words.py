@@ -5,7 +5,7 @@ from __future__ import annotations
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.compare_words import move_line, paired_line
 from baluarte.apps.gate_words import outcome_name
-from baluarte.apps.story_words import spoken_instant
+from baluarte.apps.numerals import spoken_instant
 from baluarte.core.event import Value
 from baluarte.core.whatif import Changed, Gap, Judged, Part, WhatIf
 from baluarte.stages.compare import Paired, paired

@@ -12,8 +12,9 @@ from baluarte.adapters.disk import write_aside
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import WIDTH, Screen, Tone
 from baluarte.apps.customer import letter_of, letter_page
-from baluarte.apps.decision_page import decision_page
+from baluarte.apps.decision_page import decision_page, kinds_of
 from baluarte.apps.gate_words import TONES, gate_sentence
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.otherwise import (
     SECONDS,
     counterfactuals_of,
@@ -34,7 +35,6 @@ from baluarte.apps.story_words import (
     proof_line,
     replay_line,
     signed_count,
-    spoken_instant,
     sum_line,
     value_text,
     version_lines,
@@ -156,7 +156,8 @@ def tell(screen: Screen, texts: Texts, story: Story, *, most: int) -> None:
     """The story in lines of at most 100 columns."""
     screen.item(texts.get("decision.label_decision"), about_line(texts, story))
     screen.item(texts.get("decision.label_outcome"), outcome_line(texts, story))
-    event = [f"{f.name}={value_text(texts, f.value)}" for f in story.event]
+    kinds = kinds_of(story.bundle)
+    event = [f"{f.name}={value_text(texts, f.value, kinds.get(f.name))}" for f in story.event]
     screen.item(texts.get("decision.label_event"), " · ".join(event))
     encoded = [f"{f.name} {encoded_text(texts, f)}" for f in story.event if f.encoded is not None]
     if encoded:

@@ -11,11 +11,11 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.channel_words import channel_name
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.gate_words import outcome_name
+from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import Session, session_of, texts_of
 from baluarte.apps.standing import Standing, State, standing_of
 from baluarte.apps.story import instant
-from baluarte.apps.story_words import spoken_instant
 
 _TONES: dict[State, Tone] = {"live": "kept", "provisional": "unsure", "failed": "broken",
                              "broken": "broken"}  # fmt: skip
