@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baluarte.core.telling import auc_alone, filled, missing_in
+from baluarte.core.telling import auc_alone, filled, missing_in, told_alone
 
 
 def rng() -> np.random.Generator:
@@ -70,3 +70,15 @@ def test_unlabelled_rows_never_count(order: list[int]) -> None:
 def test_missing_is_none_or_nan() -> None:
     assert missing_in(np.array(["a", None], dtype=object)).tolist() == [False, True]
     assert missing_in(np.array([1.0, np.nan])).tolist() == [False, True]
+
+
+def test_the_place_in_a_file_without_order_tells_nothing() -> None:
+    draw = np.random.default_rng(5)
+    for n in (1_000, 3_000, 20_000):
+        aucs = []
+        for _ in range(20):
+            attack = (draw.random(n) < 0.2).astype(np.int8)
+            told = told_alone(np.arange(n, dtype=np.float64), attack)
+            assert told is not None
+            aucs.append(told.auc)
+        assert abs(np.mean(aucs) - 0.5) < 4 * 0.3 / np.sqrt(0.16 * n / 2 * 20)

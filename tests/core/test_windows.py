@@ -134,7 +134,10 @@ def contract_of(text: str = CONTRACT) -> Contract:
 
 @cache
 def plan_of(text: str = CONTRACT, kernel: Choice = "auto") -> WindowPlan:
-    plan = compile_windows(contract_of(text), kernel=kernel)
+    try:
+        plan = compile_windows(contract_of(text), kernel=kernel)
+    except RuntimeError as error:  # a machine without a compiler
+        pytest.skip(str(error))
     assert plan is not None
     return plan
 

@@ -1,0 +1,97 @@
+"""baluarte plan and train: what blocks stops training, until it is cured or accepted by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from baluarte.apps.cli.main import main
+
+CONTRACT = """
+name = "flows"
+purpose = "test"
+owner = "test"
+
+[events]
+label = "bad"
+positive = ["1"]
+
+[types]
+integer = ["bad", "seen_by_analyst"]
+number = ["bytes", "rate"]
+
+[objective]
+max_fpr = 0.05
+confidence = 0.9
+
+[learner]
+families = ["lightgbm"]
+trials = 1
+folds = 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A detector whose events hold the label in disguise."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(3)
+    lines = []
+    for _ in range(3_000):
+        bad = bool(rng.random() < 0.2)
+        lines.append(
+            json.dumps(
+                {
+                    "bad": int(bad),
+                    "seen_by_analyst": int(bad),
+                    "bytes": round(float(rng.lognormal(2 + bad, 1)), 3),
+                    "rate": round(float(rng.normal(bad, 1)), 3),
+                }
+            )
+        )
+    (tmp_path / "past.ndjson").write_text("\n".join(lines) + "\n", "utf-8")
+    (tmp_path / "detector.toml").write_text(CONTRACT, "utf-8")
+    (tmp_path / "workspace.toml").write_text(
+        '[detectors.flows]\npath = "detector.toml"\nevents = "past.ndjson"\n', "utf-8"
+    )
+    return tmp_path
+
+
+def test_a_block_stops_training_until_it_is_accepted_by_name_with_a_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*words: str, status: int) -> dict[str, Any]:
+        assert main([*words, "--json"]) == status, words
+        out = capsys.readouterr().out
+        found: dict[str, Any] = json.loads(out) if out else {}
+        return found
+
+    stopped = told("train", status=1)
+    (name,) = stopped["blocking"]
+    assert name.endswith("seen_by_analyst")
+    assert not list((folder / ".baluarte" / "drafts").glob("*.pending.json"))
+    told("build", status=1)
+
+    told("plan", "--accept", name, status=2)  # no reason
+    assert "plan.accept" not in (folder / "detector.toml").read_text("utf-8")
+    told("plan", "--accept", name, "--because", "analysts look before we decide", status=0)
+    assert "analysts look before we decide" in (folder / "detector.toml").read_text("utf-8")
+    assert told("train", status=0)["trials"] == 1
+
+
+def test_the_cure_that_plan_names_takes_the_block_away_and_leaves_the_rest_of_the_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    (fix,) = {f["fix"] for f in said["plan"]["findings"] if f["level"] == "block"}
+    assert main(["plan", "--fix", fix]) == 0
+    text = (folder / "detector.toml").read_text("utf-8")
+    (line,) = set(text.splitlines()) - set(CONTRACT.splitlines())
+    assert line == 'ignored = ["seen_by_analyst"]'
+    page = (folder / "plan.html").read_text("utf-8")
+    assert "default-src &#x27;none&#x27;" in page  # it stands by itself
