@@ -236,7 +236,7 @@ def search(root: Path, needles: dict[str, bytes]) -> dict[str, list[str]]:
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder) / name
-            content = path.read_bytes()
+            content = path.read_bytes().rstrip(b"\0") + bytes(64)  # room reserved ahead is zeros
             for what, needle in needles.items():
                 if needle in content:
                     found.setdefault(str(path.relative_to(root)), []).append(what)
