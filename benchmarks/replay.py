@@ -86,7 +86,7 @@ class Bench:
     def __init__(self, root: Path, *, n: int) -> None:
         self.ground = Ground(root)
         self.rng = np.random.default_rng(3)
-        X, y = made_rows(self.rng, 20_000)
+        X, y, _ = made_rows(self.rng, 20_000)
         contract = parse_contract(CONTRACT, where="detector.toml")
         order = [NAMES.index(field.name) for field in contract.events.features]
         encoder = fit_encoder(contract.events, events_of(X, 0))
@@ -121,7 +121,7 @@ class Bench:
         with self.ground.session() as session:
             scorer = Scorer(session.bundle(self.versions[0].digest))
             for start in range(0, n, CHUNK):
-                X, y = made_rows(self.rng, min(CHUNK, n - start))
+                X, y, _ = made_rows(self.rng, min(CHUNK, n - start))
                 events = events_of(X, start)
                 decided = scorer.decide(events)
                 now, rows = session.clock.now_us(), records(events)
