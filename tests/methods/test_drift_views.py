@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,9 @@ def test_the_gap_is_that_of_scipy_ties_and_all(seed: int, n: int, m: int, ties: 
     if ties:
         a, b = np.round(a), np.round(b)
     (found,) = KolmogorovSmirnov().values(a, b, names=["x"], categorical=[False])
-    assert found.value == pytest.approx(stats.ks_2samp(a[:, 0], b[:, 0]).statistic)
+    with warnings.catch_warnings(action="ignore"):  # of its p-value, which nobody asked for
+        theirs = stats.ks_2samp(a[:, 0], b[:, 0])
+    assert found.value == pytest.approx(theirs.statistic)
 
 
 @pytest.mark.parametrize(("n", "m", "gap"), [(500, 500, 0.08), (2_000, 900, 0.05), (100, 80, 0.25)])
