@@ -153,7 +153,7 @@ def fitted(X: np.ndarray, y: np.ndarray, places: list[int], n: int) -> lightgbm.
 def events_of(X: np.ndarray, first: int) -> Events:
     columns: dict[str, Any] = {}
     for i, name in enumerate(NAMES):
-        columns[name] = X[:, i]
+        columns[name] = X[:, i] + 0.0  # as a reader gives it: zero has no sign
         if i in CATEGORICAL:
             texts = [None if np.isnan(v) else f"c{int(v)}" for v in X[:, i].tolist()]
             columns[name] = np.array(texts, dtype=object)
