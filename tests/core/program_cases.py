@@ -179,6 +179,13 @@ def brute_shapley(program, row):
     return phi, worth[0]
 
 
+def near_the_definition(program, row, base, found):
+    """Each reason within one unit of the Shapley value, and the base of the expectation."""
+    phi, expected = brute_shapley(program, row)
+    assert abs(base - program.base - expected) <= 1
+    assert max(abs(a - b) for a, b in zip(found, phi, strict=True)) <= 1 + 2.0**-20
+
+
 EXACT = np.longdouble  #: a few bits more, so that the definition's own rounding doesn't show
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program_cases import KERNELS, plain_scorer, trap_rows
+from program_cases import KERNELS, near_the_definition, plain_scorer, trap_rows
 
 from baluarte.core.program.draft import seal
 from baluarte.core.program.evaluate import Evaluator
@@ -19,6 +19,7 @@ from baluarte.testing.models import ground, task
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
 MODELS = PROJECT["project"]["entry-points"]["baluarte.models"]
 KERNEL_MACHINES = {"svm_rbf", "svm_poly"}
+ESTIMATED = KERNEL_MACHINES | {"mlp"}  #: their reasons are estimates, with a stated error
 _FEW = {"rounds": 10, "trees": 10, "passes": 3}  # fewer trees are no other rules
 
 
@@ -78,3 +79,13 @@ def test_neither_batch_size_nor_threads_change_a_score_of_a_trained_family(name)
                 evaluator.score(X[i : i + size], threads=threads) for i in range(0, some, size)
             ]
             assert np.array_equal(np.concatenate(found)[:some], expected[:some])
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - ESTIMATED))
+def test_reasons_of_a_trained_family_are_within_a_unit_of_the_definition(name):
+    program = program_of(name)
+    assert program.n_features <= 12
+    X = trap_rows(program, np.random.default_rng(3), 12)
+    base, reasons = Evaluator(program, kernel=KERNELS[0]).reasons(X)
+    for row, found in zip(X.tolist(), reasons.tolist(), strict=True):
+        near_the_definition(program, row, base, found)
