@@ -27,7 +27,8 @@ HOME = Path(__file__).parents[1] / ".engines"
 PACKAGES = {
     "onnxruntime": ("onnxruntime", "onnxmltools", "onnx", "lightgbm", "scikit-learn"),
     "treelite": ("treelite",),
-    "daal4py": ("daal4py", "lightgbm", "scikit-learn", "packaging"),
+    # its last release wants an older scikit-learn; it converts no split on categories, and says so
+    "daal4py": ("daal4py", "lightgbm", "scikit-learn<1.6", "packaging"),
     "shap": ("shap", "lightgbm"),
 }
 
