@@ -1059,6 +1059,14 @@ class Registry(Protocol):
         """(actor, at, reason) of each approval, oldest first."""
         ...
 
+    def decline(self, detector: str, version: int, *, actor: str, at: int, reason: str) -> None:
+        """Record that a person declined a version."""
+        ...
+
+    def declines(self, detector: str, version: int) -> list[tuple[str, int, str]]:
+        """(actor, at, reason) of each time it was declined, oldest first."""
+        ...
+
     def spend_look(
         self, holdout: str, *, detector: str, actor: str, at: int, candidate: str
     ) -> int:
@@ -1174,6 +1182,10 @@ class Accounts(Protocol):
 
     def session(self, mac: bytes) -> Session | None:
         """The session, whether it still holds or not."""
+        ...
+
+    def see_session(self, mac: bytes, *, at: int) -> None:
+        """Note that a session was used."""
         ...
 
     def end_session(self, mac: bytes) -> None:

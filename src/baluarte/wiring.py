@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
+    from baluarte.adapters.sql_accounts import SqlAccounts
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
-    from baluarte.adapters.stores.accounts import SqliteAccounts
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.core.keys import Algorithm, PublicKey
     from baluarte.core.window_plan import WindowPlan
@@ -216,17 +216,24 @@ def open_index(address: str, *, password: Password | None = None) -> SqlIndex:
     return SqliteIndex(Path(path))
 
 
-def open_accounts(address: str) -> SqliteAccounts:
-    """The accounts at an address such as ``sqlite:PATH``; made where there are none.
+def open_accounts(address: str, *, password: Password | None = None) -> SqlAccounts:
+    """The accounts, at an address like the registry's; made where there are none.
 
     Raises:
         ContractError: another scheme.
     """
+    scheme, _, path = address.partition(":")
+    if scheme in ("postgresql", "postgres"):
+        from baluarte.adapters.stores.postgresql_accounts import PostgresqlAccounts  # noqa: PLC0415
+
+        return PostgresqlAccounts(address, password=password)
+    if scheme != "sqlite" or not path:
+        raise ContractError(
+            f"expected sqlite:PATH or postgresql://USER@HOST/DATABASE; found {address!r}",
+            where="stores.accounts",
+        )
     from baluarte.adapters.stores.accounts import SqliteAccounts  # noqa: PLC0415 - named by address
 
-    scheme, _, path = address.partition(":")
-    if scheme != "sqlite" or not path:
-        raise ContractError(f"expected sqlite:PATH; found {address!r}", where="stores.accounts")
     return SqliteAccounts(Path(path))
 
 

@@ -12,6 +12,7 @@ import pytest
 from baluarte.adapters.stores.accounts import SqliteAccounts
 from baluarte.adapters.stores.folder import FolderBundles
 from baluarte.adapters.stores.postgresql import PostgresqlRegistry
+from baluarte.adapters.stores.postgresql_accounts import PostgresqlAccounts
 from baluarte.adapters.stores.postgresql_index import PostgresqlIndex
 from baluarte.adapters.stores.segments import Segments
 from baluarte.adapters.stores.sqlite import SqliteRegistry
@@ -89,8 +90,15 @@ def postgresql_index(server: PostgresServer) -> None:
         check_index(index)
 
 
+def postgresql_accounts(server: PostgresServer) -> None:
+    address = server.over_tcp("conformance")
+    with closing(PostgresqlAccounts(address, password=lambda: PASSWORD)) as store:
+        check_accounts(store)
+
+
 SERVED: dict[str, Callable[[PostgresServer], None]] = {
     "postgresql": postgresql,
+    "postgresql_accounts": postgresql_accounts,
     "postgresql_index": postgresql_index,
 }
 

@@ -155,6 +155,35 @@ class SqlRegistry:
             version,
         )
 
+    def decline(self, detector: str, version: int, *, actor: str, at: int, reason: str) -> None:
+        """Record that a person declined a version.
+
+        Raises:
+            DataError: there is no such version, or the person declined it before.
+        """
+        with self._store.transaction():
+            self._must_exist(detector, version)
+            known = self._store.rows(
+                "SELECT 1 FROM declines WHERE detector = ? AND version = ? AND actor = ?",
+                detector,
+                version,
+                actor,
+            )
+            if known:
+                raise DataError(f"{actor} declined {detector}@{version} before")
+            self._store.rows(
+                "INSERT INTO declines VALUES (?, ?, ?, ?, ?)", detector, version, actor, at, reason
+            )
+
+    def declines(self, detector: str, version: int) -> list[tuple[str, int, str]]:
+        """(actor, at, reason) of each time it was declined, oldest first."""
+        return self._store.read(
+            "SELECT actor, at, reason FROM declines WHERE detector = ? AND version = ? "
+            "ORDER BY at, actor",
+            detector,
+            version,
+        )
+
     def spend_look(
         self, holdout: str, *, detector: str, actor: str, at: int, candidate: str
     ) -> int:

@@ -56,6 +56,7 @@ class Approved:
     bundle: SealedBundle | None  #: None where it doesn't hold or isn't there
     fault: str  #: why not
     approvals: tuple[tuple[str, int, str], ...]  #: (actor, at, reason)
+    declines: tuple[tuple[str, int, str], ...]  #: likewise
     promotions: tuple[tuple[str, str, int, str], ...]  #: (kind, actor, at, reason)
 
 
@@ -172,6 +173,7 @@ def _versions(session: Session, records: list[DecisionRecord]) -> Iterable[Appro
             bundle=bundle,
             fault=fault,
             approvals=tuple(session.registry.approvals(detector, number)),
+            declines=tuple(session.registry.declines(detector, number)),
             promotions=tuple(
                 (p.kind, p.actor, p.at, p.reason)
                 for p in session.registry.promotions(detector)
@@ -212,6 +214,10 @@ def approvals_document(found: Audit) -> list[dict[str, object]]:
             "approvals": [
                 {"by": actor, "at": instant(at), "why": reason}
                 for actor, at, reason in one.approvals
+            ],
+            "declines": [
+                {"by": actor, "at": instant(at), "why": reason}
+                for actor, at, reason in one.declines
             ],
             "promotions": [
                 {"kind": kind, "by": actor, "at": instant(at), "why": reason}

@@ -113,6 +113,7 @@ def _version(one: Approved, texts: Texts) -> Html:
     sealed = texts.get("audit.sealed", by=version.sealed_by, at=spoken_instant(version.sealed_at))
     steps = [sealed]
     steps += [_step(texts, "approve", *given) for given in one.approvals]
+    steps += [_step(texts, "decline", *said) for said in one.declines]
     steps += [_step(texts, kind, actor, at, why) for kind, actor, at, why in one.promotions]
     if not one.approvals:
         steps.insert(1, texts.get("audit.no_approval"))

@@ -16,6 +16,7 @@ from baluarte import wiring
 from baluarte.adapters.system import SystemClock, SystemEntropy
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.place import Place
+from baluarte.core.accounts import Account
 from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.gap import GAP_INDEX
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
+    from baluarte.adapters.sql_accounts import SqlAccounts
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
-    from baluarte.adapters.stores.accounts import SqliteAccounts
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.stages.access import Access
 
@@ -76,9 +77,17 @@ class Session:
         )
 
     @cached_property
-    def accounts(self) -> SqliteAccounts:
+    def accounts(self) -> SqlAccounts:
         """Who may ask."""
-        return self._opened.enter_context(wiring.open_accounts(self.place.accounts))
+        return self._opened.enter_context(
+            wiring.open_accounts(self.place.accounts, password=self.place.stores_password)
+        )
+
+    def accounts_by_name(self) -> dict[str, Account]:
+        """Every account by its name; none where nobody made any."""
+        if not self.place.has_accounts:
+            return {}
+        return {account.name: account for account in self.accounts.accounts()}
 
     @cached_property
     def access(self) -> Access:
@@ -90,7 +99,7 @@ class Session:
         from baluarte.adapters.passwords import Argon2Passwords  # noqa: PLC0415 - loads cryptography
         from baluarte.stages.access import Access  # noqa: PLC0415 - likewise
 
-        if not self.place.has_accounts:
+        if not self.place.has_accounts or not self.accounts.accounts():
             self.place.make_pepper()
         return Access(
             accounts=self.accounts,

@@ -17,6 +17,7 @@ from baluarte.core.decision import ActRecord, Record
 from baluarte.core.registry import Promotion, Version
 from baluarte.errors import BaluarteError, DataError, Fault
 from baluarte.ports import LedgerReader
+from baluarte.stages.promote import approvers_of, suffices
 
 State = Literal[
     "none", "candidate", "proved", "failed", "sealed", "waiting", "provisional", "live", "broken"
@@ -90,9 +91,10 @@ def standing_of(session: Session, detector: Detector) -> Standing:
     pending = _pending(session, name)
     waits = 0
     if newest is not None:
-        given = {actor for actor, _, _ in registry.approvals(name, newest.version)}
-        own = {newest.sealed_by, newest.trained_by}
-        waits = max(0, session.place.workspace.approvals - len(given - own))
+        accounts = session.accounts_by_name()
+        given = approvers_of(registry, newest, accounts)
+        wanted = session.place.workspace.approvals
+        waits = next(n for n in range(wanted + 1) if suffices(given, wanted - n, accounts))
     watching = Watch(session, name).watching
     return Standing(
         name=name,

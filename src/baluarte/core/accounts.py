@@ -21,7 +21,10 @@ from baluarte.errors import ContractError, DataError, Fault
 MIN_PASSWORD = 12  #: characters
 MAX_PASSWORD = 1024
 MAX_FAILURES = 5  #: failed sign-ins in a row before an account is locked
+MAX_ADDRESS_FAILURES = 20  #: failed sign-ins of one address, of whatever accounts, before it waits
 LOCK_US = 15 * 60_000_000  #: for how long, from the last failure on
+SESSION_US = 8 * 3_600_000_000  #: how long a session holds at most
+IDLE_US = 30 * 60_000_000  #: how long it holds unused
 SECRET_BYTES = 32  #: 256 bits, of keys and sessions
 _ID_BYTES = 6
 KEY_ENTROPY = _ID_BYTES + SECRET_BYTES  #: random bytes that a key takes
@@ -72,6 +75,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     made_at: int
     until: int
     how: str  #: ``password`` or the identity provider's address
+    seen_at: int  #: when it was used last, to a minute
+
+    def holds(self, at: int, *, idle_us: int = IDLE_US) -> bool:
+        """Whether it lets anybody in at that time."""
+        return at < self.until and at < self.seen_at + idle_us
 
 
 class Failures(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +88,9 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 0
     last_at: int = 0
 
-    def locked(self, at: int) -> bool:
-        """Whether the account takes no password at that time."""
-        return self.count >= MAX_FAILURES and at < self.last_at + LOCK_US
+    def locked(self, at: int, *, most: int = MAX_FAILURES) -> bool:
+        """Whether no password is taken at that time."""
+        return self.count >= most and at < self.last_at + LOCK_US
 
 
 def check_name(name: str) -> None:

@@ -85,7 +85,7 @@ class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     v: Literal[1] = 1
     at: int  #: microseconds of UTC
     act: Literal[
-        "look", "seal", "approve", "promote", "rollback", "label", "alarm", "retrain",
+        "look", "seal", "approve", "decline", "promote", "rollback", "label", "alarm", "retrain",
         "checkpoint", "key", "erase", "export", "backup", "restore", "access", "sweep", "gap",
     ]  # fmt: skip
     actor: str

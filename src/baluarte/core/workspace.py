@@ -74,9 +74,10 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     password: Annotated[Secret, Meta(description="of the database server")] | None = None
     bundles: Annotated[Said, Meta(description="sealed bundles by digest")] = ".baluarte/bundles"
     ledger: Annotated[Said, Meta(description="decisions and acts")] = ".baluarte/ledger"
-    accounts: Annotated[Said, Meta(description="who may ask: accounts, keys, sessions")] = (
-        "sqlite:.baluarte/accounts.sqlite"
-    )
+    accounts: Annotated[
+        Said,
+        Meta(description="accounts, keys and sessions: sqlite:PATH or postgresql://…"),
+    ] = "sqlite:.baluarte/accounts.sqlite"
     people: Annotated[Said, Meta(description="keys of personal values, for erasing them")] = (
         "sqlite:.baluarte/people.sqlite"
     )

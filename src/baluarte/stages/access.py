@@ -8,7 +8,10 @@ import msgspec
 
 from baluarte.core.accounts import (
     KEY_ENTROPY,
+    MAX_ADDRESS_FAILURES,
+    MAX_FAILURES,
     SECRET_BYTES,
+    SESSION_US,
     Account,
     ApiKey,
     Session,
@@ -25,8 +28,9 @@ from baluarte.core.policy import Grant, Kind, Principal
 from baluarte.errors import DataError
 from baluarte.ports import Accounts, Clock, Entropy, LedgerShard, Passwords
 
-SESSION_US = 8 * 3_600_000_000  #: how long a session holds
 DAY_US = 86_400_000_000
+_SEEN_US = 60_000_000  #: between two notes that a session is in use
+_MOST_NAME = 63
 
 
 class Access:
@@ -101,19 +105,23 @@ class Access:
         return account
 
     def grant(self, name: str, grants: Sequence[Grant], *, reason: str = "") -> Account:
-        """Give an account these grants in the place of those that it has.
+        """Give an account these grants in the place of those that it has; its sessions end.
 
         Raises:
-            DataError: there is no such account, or the grants can't stand together.
+            DataError: there is no such account, the grants can't stand together, or nobody else is
+                an admin.
         """
         account = self._must(name)
         check_grants(account.kind, grants, where=name)
         changed = msgspec.structs.replace(account, grants=tuple(sorted(set(grants))))
+        if not _is_admin(changed):
+            self._keep_an_admin(name)
         self._record(
             "grants changed", name, reason,
             before=_said(account.grants), after=_said(changed.grants),
         )  # fmt: skip
         self._accounts.put(changed)
+        self._accounts.end_sessions(name)  # nobody goes on in a session of other rights
         return changed
 
     def disable(self, name: str, *, reason: str = "") -> Account:
@@ -125,11 +133,7 @@ class Access:
         account = self._must(name)
         if account.disabled_at is not None:
             raise DataError(f"{name} was disabled before")
-        admins = [a.name for a in self._accounts.accounts() if _is_admin(a)]
-        if admins == [name]:
-            raise DataError(
-                f"{name} is the only admin", hint="Make another one first: `baluarte users add`."
-            )
+        self._keep_an_admin(name)
         changed = msgspec.structs.replace(account, disabled_at=self._clock.now_us())
         self._record("account disabled", name, reason)
         self._accounts.put(changed)
@@ -209,6 +213,13 @@ class Access:
 
     # --- within -------------------------------------------------------------------------------
 
+    def _keep_an_admin(self, without: str) -> None:
+        admins = [a.name for a in self._accounts.accounts() if _is_admin(a)]
+        if admins == [without]:
+            raise DataError(
+                f"{without} is the only admin", hint="Make another one first: `baluarte users add`."
+            )
+
     def _keep(self, name: str, kind: Kind, password: str) -> str:
         if kind != "person":
             raise DataError(f"{name} is a service account: it has keys and no password")
@@ -261,15 +272,29 @@ class Door:
         self._entropy = entropy
         self._pepper = pepper
 
-    def sign_in(self, name: str, password: str) -> str | None:
-        """The secret of a new session; None where the two don't let anybody in."""
-        now = self._clock.now_us()
+    def must_wait(self, address: str) -> bool:
+        """Whether an address failed so often of late that nothing of it is looked at."""
+        failures = self._accounts.failures(_of_address(address))
+        return failures.locked(self._clock.now_us(), most=MAX_ADDRESS_FAILURES)
+
+    def sign_in(self, name: str, password: str, *, address: str = "") -> str | None:
+        """The secret of a new session; None where the two don't let anybody in.
+
+        A try is counted before the password is looked at, so that many at the same time are no more
+        than one after another.
+
+        Args:
+            address: where it comes from; failures are counted for it, too.
+        """
+        now, name = self._clock.now_us(), name[:_MOST_NAME]
         account = self._accounts.account(name)
+        locked = self._accounts.failures(name).locked(now)
+        if not locked:
+            locked = self._accounts.fail(name, at=now).count > MAX_FAILURES
         holds = self._passwords.matches(password, self._accounts.password(name))
-        if self._accounts.failures(name).locked(now):
-            return None
-        if not holds or account is None or account.disabled_at is not None:
-            self._accounts.fail(name, at=now)
+        if locked or not holds or account is None or account.disabled_at is not None:
+            if address:
+                self._accounts.fail(_of_address(address), at=now)
             return None
         self._accounts.forgive(name)
         return self.open(account, how="password")
@@ -285,6 +310,7 @@ class Door:
                 made_at=now,
                 until=now + SESSION_US,
                 how=how,
+                seen_at=now,
             )
         )
         return secret.hex()
@@ -293,12 +319,22 @@ class Door:
         """Who a session's secret stands for; None where it holds no longer."""
         mac = self._mac(secret)
         session = self._accounts.session(mac) if mac is not None else None
-        if session is None or session.until <= self._clock.now_us():
+        now = self._clock.now_us()
+        if session is None or not session.holds(now):
             return None
         account = self._accounts.account(session.account)
         if account is None or account.disabled_at is not None:
             return None
+        if now - session.seen_at >= _SEEN_US:
+            self._accounts.see_session(session.mac, at=now)
         return principal_of(account)
+
+    def token_of(self, secret: str) -> str:
+        """What a page of a session repeats with every change, which no page of others can know.
+
+        Source: OWASP Cross-Site Request Forgery Prevention, signed tokens bound to the session.
+        """
+        return mac_of(self._pepper, b"page token " + secret.encode()).hex()
 
     def sign_out(self, secret: str) -> None:
         """End the session."""
@@ -325,6 +361,11 @@ def principal_of(account: Account, key: ApiKey | None = None) -> Principal:
         hands=hands if key is None else hands | {key.made_by},
         key="" if key is None else key.id,
     )
+
+
+def _of_address(address: str) -> str:
+    """The name that an address's failures are kept under; no account can have it."""
+    return f"address:{address}"
 
 
 def _is_admin(account: Account) -> bool:

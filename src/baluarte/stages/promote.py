@@ -1,16 +1,28 @@
-"""Change which version decides: approve, promote, roll back. Each act is in the ledger first."""
+"""Change which version decides: approve, decline, promote, roll back; in the ledger first.
+
+Four eyes are kept between persons: where accounts are known, whoever is behind an author's account
+approves through none, and two approvals with a person in common are one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
+from baluarte.core.accounts import Account, eyes_behind
 from baluarte.core.decision import ActRecord
 from baluarte.core.registry import Promotion, Version
 from baluarte.errors import DataError
 from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Verifier
 from baluarte.stages.verify import open_version
+
+#: Accounts by name; where none are known, a name stands for a person.
+Accounts = Mapping[str, Account]
+NOBODY: Accounts = MappingProxyType({})
 
 
 def approve(
@@ -22,23 +34,55 @@ def approve(
     registry: Registry,
     ledger: LedgerShard,
     clock: Clock,
+    accounts: Accounts = NOBODY,
 ) -> None:
     """Record a person's approval of a version; who trained or sealed it can't give one.
 
     Raises:
-        DataError: there is no such version, it is the person's own, or it was approved before.
+        DataError: there is no such version, it is the person's own, it was declined, or they
+            approved it before.
     """
     version = find_version(registry, detector, number)
-    if actor in _authors(version):
-        raise DataError(
-            f"{actor} trained or sealed {detector}@{number} and can't approve it",
-            hint="Ask another person.",
-        )
-    if actor in _approvers(registry, version):
+    _require_another(version, actor, accounts)
+    if any(by == actor for by, _, _ in registry.approvals(detector, number)):
         raise DataError(f"{actor} approved {detector}@{number} before")
+    _require_undeclined(registry, version)
     at = clock.now_us()
     _record(ledger, "approve", version, at=at, actor=actor, reason=reason, details={})
     registry.approve(detector, number, actor=actor, at=at, reason=reason)
+
+
+def decline(
+    detector: str,
+    number: int,
+    *,
+    actor: str,
+    reason: str,
+    registry: Registry,
+    ledger: LedgerShard,
+    clock: Clock,
+    accounts: Accounts = NOBODY,
+) -> None:
+    """Record that a person declined a version: from then on it can't be promoted.
+
+    Raises:
+        DataError: there is no such version, it is the person's own, it decides already, they
+            declined it before, or there is no reason.
+    """
+    version = find_version(registry, detector, number)
+    _require_another(version, actor, accounts)
+    if not reason.strip():
+        raise DataError("expected a reason", hint="Say why the version is declined.")
+    if any(by == actor for by, _, _ in registry.declines(detector, number)):
+        raise DataError(f"{actor} declined {detector}@{number} before")
+    champion = registry.champion(detector)
+    if champion is not None and champion.version == number:
+        raise DataError(
+            f"{detector}@{number} decides already", hint=f"`baluarte rollback {detector}`."
+        )
+    at = clock.now_us()
+    _record(ledger, "decline", version, at=at, actor=actor, reason=reason, details={})
+    registry.decline(detector, number, actor=actor, at=at, reason=reason)
 
 
 def promote(
@@ -53,6 +97,7 @@ def promote(
     verifier: Verifier,
     ledger: LedgerShard,
     clock: Clock,
+    accounts: Accounts = NOBODY,
 ) -> Promotion:
     """Make a later version the one that decides.
 
@@ -62,7 +107,7 @@ def promote(
 
     Raises:
         DataError: there is no such version, it is provisional, not later than the one that decides,
-            or lacks approvals.
+            was declined, or lacks approvals.
         TrustError: its bundle doesn't hold.
         OutsideError: the ledger or the registry can't be written.
     """
@@ -78,11 +123,12 @@ def promote(
             f"{detector}@{number} is not later than {detector}@{champion.version}, which decides",
             hint="To go back on purpose: `baluarte rollback`.",
         )
-    approvers = _approvers(registry, version)
-    if len(approvers) < approvals:
+    _require_undeclined(registry, version)
+    approvers = approvers_of(registry, version, accounts)
+    if not suffices(approvers, approvals, accounts):
         raise DataError(
-            f"{detector}@{number} needs {approvals} approvals by others than its authors, "
-            f"found {len(approvers)}",
+            f"{detector}@{number} needs {approvals} approvals by others than its authors, each by "
+            f"another person; found {', '.join(approvers) or 'none'}",
             hint=f"`baluarte approve {detector}@{number}`, by another person.",
         )
     said = ", ".join(approvers) if approvals else f"self ({actor})"
@@ -140,14 +186,42 @@ def find_version(registry: Registry, detector: str, number: int) -> Version:
     raise DataError(f"there is no {detector}@{number}; versions: {known}")
 
 
-def _authors(version: Version) -> set[str]:
-    return {version.sealed_by, version.trained_by} - {""}
+def authors_of(version: Version, accounts: Accounts = NOBODY) -> frozenset[str]:
+    """Who trained and sealed a version, and everyone behind their accounts."""
+    return eyes_behind((version.sealed_by, version.trained_by), accounts)
 
 
-def _approvers(registry: Registry, version: Version) -> list[str]:
+def approvers_of(registry: Registry, version: Version, accounts: Accounts = NOBODY) -> list[str]:
     """Who approved it and may: counted again here, whatever the registry let in."""
-    given = registry.approvals(version.detector, version.version)
-    return sorted({actor for actor, _, _ in given} - _authors(version))
+    given = {actor for actor, _, _ in registry.approvals(version.detector, version.version)}
+    authors = authors_of(version, accounts)
+    return sorted(actor for actor in given if not eyes_behind([actor], accounts) & authors)
+
+
+def suffices(approvers: Iterable[str], wanted: int, accounts: Accounts = NOBODY) -> bool:
+    """Whether so many of them have nobody in common behind their accounts."""
+    eyes = [eyes_behind([actor], accounts) for actor in approvers]
+    return any(
+        all(not one & other for one, other in combinations(some, 2))
+        for some in combinations(eyes, wanted)
+    )
+
+
+def _require_another(version: Version, actor: str, accounts: Accounts) -> None:
+    if eyes_behind([actor], accounts) & authors_of(version, accounts):
+        raise DataError(
+            f"{actor}, or who is behind that account, trained or sealed "
+            f"{version.detector}@{version.version}: another person approves or declines it",
+            hint="Ask another person.",
+        )
+
+
+def _require_undeclined(registry: Registry, version: Version) -> None:
+    for actor, _, reason in registry.declines(version.detector, version.version):
+        raise DataError(
+            f"{version.detector}@{version.version} was declined by {actor}: {reason}",
+            hint="Seal a new version that answers it.",
+        )
 
 
 def _change(
@@ -181,7 +255,7 @@ def _change(
 
 def _record(
     ledger: LedgerShard,
-    act: Literal["approve", "promote", "rollback"],
+    act: Literal["approve", "decline", "promote", "rollback"],
     version: Version,
     *,
     at: int,

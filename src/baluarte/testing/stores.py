@@ -204,6 +204,7 @@ class MemoryRegistry:
         self._versions: dict[str, list[Version]] = {}
         self._promotions: list[Promotion] = []
         self._approvals: dict[tuple[str, int], list[tuple[str, int, str]]] = {}
+        self._declines: dict[tuple[str, int], list[tuple[str, int, str]]] = {}
         self._looks: dict[str, int] = {}
         self._labels: dict[str, dict[str, dict[str, tuple[int, int, LabelRow]]]] = {}
         self._count = 0
@@ -255,6 +256,18 @@ class MemoryRegistry:
     def approvals(self, detector: str, version: int) -> list[tuple[str, int, str]]:
         """Each approval, oldest first."""
         return list(self._approvals.get((detector, version), []))
+
+    def decline(self, detector: str, version: int, *, actor: str, at: int, reason: str) -> None:
+        """Record that a version was declined."""
+        self._must_exist(detector, version)
+        said = self._declines.setdefault((detector, version), [])
+        if any(by == actor for by, _, _ in said):
+            raise DataError(f"{actor} declined {detector}@{version} before")
+        said.append((actor, at, reason))
+
+    def declines(self, detector: str, version: int) -> list[tuple[str, int, str]]:
+        """Each time it was declined, oldest first."""
+        return list(self._declines.get((detector, version), []))
 
     def spend_look(
         self, holdout: str, *, detector: str, actor: str, at: int, candidate: str
@@ -432,6 +445,12 @@ def _check_approvals_and_looks(registry: Registry) -> None:
     refused(DataError, lambda: registry.approve("flows", 9, actor="bea", at=10, reason=""))
     same(registry.approvals("flows", 2), [("bea", 9, "good")])
     same(registry.approvals("flows", 1), [])
+    registry.decline("flows", 2, actor="eva", at=11, reason="too slow")
+    registry.decline("flows", 2, actor="bea", at=12, reason="read it again")
+    refused(DataError, lambda: registry.decline("flows", 2, actor="eva", at=13, reason="again"))
+    refused(DataError, lambda: registry.decline("flows", 9, actor="eva", at=13, reason=""))
+    same(registry.declines("flows", 2), [("eva", 11, "too slow"), ("bea", 12, "read it again")])
+    same(registry.declines("flows", 1), [])
     numbers = [
         registry.spend_look(holdout, detector="flows", actor="ada", at=1, candidate="c")
         for holdout in ("h1", "h1", "h2", "h1")

@@ -50,6 +50,14 @@ _MIGRATIONS = (
             ) AS age FROM labels
         ) AS aged WHERE age = 1
     """,
+    """
+    CREATE TABLE declines (
+        detector text COLLATE "C" NOT NULL, version bigint NOT NULL,
+        actor text COLLATE "C" NOT NULL, at bigint NOT NULL, reason text NOT NULL,
+        PRIMARY KEY (detector, version, actor),
+        FOREIGN KEY (detector, version) REFERENCES versions (detector, version)
+    )
+    """,
 )
 
 

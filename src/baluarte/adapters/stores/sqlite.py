@@ -56,6 +56,14 @@ _MIGRATIONS = (
             ) AS age FROM labels
         ) WHERE age = 1;
     """,
+    """
+    CREATE TABLE declines (
+        detector TEXT NOT NULL, version INTEGER NOT NULL, actor TEXT NOT NULL,
+        at INTEGER NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (detector, version, actor),
+        FOREIGN KEY (detector, version) REFERENCES versions (detector, version)
+    ) STRICT;
+    """,
 )
 
 

@@ -1,4 +1,4 @@
-"""Approve a version, as a person who neither trained nor sealed it."""
+"""Approve a version, or decline it, as a person who neither trained nor sealed it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, named_version, session_of
 from baluarte.errors import DataError
-from baluarte.stages.promote import approve
+from baluarte.stages.promote import approve, decline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``baluarte approve``."""
     parser.add_argument("version", help="DETECTOR@NUMBER")
+    parser.add_argument(
+        "--decline", action="store_true", help="it can't be promoted from then on; needs --reason"
+    )
     add_actor(parser)
 
 
@@ -25,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     if number is None:
         raise DataError(f"expected DETECTOR@NUMBER; found {args.version!r}")
     with session_of(args, place) as session:
-        approve(
+        judge = decline if args.decline else approve
+        judge(
             detector,
             number,
             actor=session.actor,
@@ -33,10 +37,16 @@ def run(args: argparse.Namespace) -> int:
             registry=session.registry,
             ledger=session.shard,
             clock=session.clock,
+            accounts=session.accounts_by_name(),
         )
         given = len(session.registry.approvals(detector, number))
     screen.data(detector=detector, version=number, actor=session.actor, approvals=given)
     wanted = place.workspace.approvals
+    if args.decline:
+        screen.data(declined=True)
+        screen.item("Decline", f"{detector}@{number} by {session.actor}: {args.reason}", "broken")
+        screen.next("baluarte status")
+        return screen.end()
     screen.item("Approve", f"{detector}@{number} by {session.actor}: {given} of {wanted}", "kept")
     screen.next(f"baluarte promote {detector}@{number}")
     return screen.end()

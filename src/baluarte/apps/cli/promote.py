@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
             verifier=session.verifier,
             ledger=session.shard,
             clock=session.clock,
+            accounts=session.accounts_by_name(),
         )
         approved = (
             ", ".join(a for a, _, _ in session.registry.approvals(detector, number))

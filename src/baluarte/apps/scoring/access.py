@@ -55,8 +55,8 @@ class Access:
         self.generation = 0  #: of the table; what was looked up under another is looked up again
         self.away = False
         self.keys: Mapping[str, Holder] = MappingProxyType({})
-        if accounts is not None:
-            self._refresh(accounts)
+        if accounts is not None:  # one that is away is no reason not to start: nobody is let in
+            self._again(accounts)
 
     def follow(self) -> None:
         """Follow the store in a thread until :meth:`stop`."""

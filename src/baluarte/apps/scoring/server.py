@@ -161,7 +161,8 @@ def _keys(settings: ServeSettings) -> int:
     """How many keys there are that nobody took back."""
     if not settings.accounts:
         return 0
-    with wiring.open_accounts(settings.accounts) as accounts:
+    password = settings.registry_password
+    with wiring.open_accounts(settings.accounts, password=lambda: password) as accounts:
         return sum(key.revoked_at is None for key in accounts.api_keys())
 
 

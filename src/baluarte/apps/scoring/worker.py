@@ -82,7 +82,9 @@ class Worker:
         )
         self._champions.refresh()
         self._access = Access(
-            wiring.open_accounts(settings.accounts) if settings.accounts else None,
+            wiring.open_accounts(settings.accounts, password=lambda: settings.registry_password)
+            if settings.accounts
+            else None,
             clock=self._clock,
             quotas=settings.quotas,
         )
