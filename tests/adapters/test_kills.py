@@ -67,7 +67,7 @@ class Victims:
             assert len(reader.leaf_hashes(shard.tag)) == len(found)
 
     def check_erasures(self) -> None:
-        """Whoever was said to be erased is; an erasure that was begun is finished, and told once."""
+        """Whoever was said to be erased is; one that was begun is finished, and told once."""
         ground = Ground(self.root)
         with ground.keys() as keys, open_shard(self.root, segment_bytes=SEGMENT) as shard:
             finish_erasures(ground.tools(keys, shard, Place(ground.names)))
