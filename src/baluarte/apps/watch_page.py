@@ -25,7 +25,7 @@ from baluarte.apps.watched import Watched, watched_of
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.drift import SCORE, Moved, ViewValue
 from baluarte.core.episodes import Episode
-from baluarte.stages.watch import Kept, Promise, Seen
+from baluarte.stages.watch import AT_MOST, Kept, Promise, Seen
 
 MOST_FIELDS = 4  #: with a chart of their own
 MOST_MOVED = 8  #: bars of what moved
@@ -177,10 +177,10 @@ def _interval(kept: Kept, texts: Texts) -> Interval:
         low=kept.figure.low,
         high=kept.figure.high,
         limit=kept.limit,
-        keep="below" if name == "false_alarm_rate" else "above",
+        keep="below" if name in AT_MOST else "above",
         tone=_TONES[kept.state],
         verdict=texts.get(f"watch.{kept.state}"),
-        percent=True,
+        percent=name != "mean_cost",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
@@ -13,8 +12,9 @@ from baluarte.apps.session import Session
 from baluarte.core.contract import Contract
 from baluarte.core.decision import ActRecord, DecisionRecord
 from baluarte.core.drift import Alarm
+from baluarte.core.registry import LabelRow
 from baluarte.ports import DriftMonitor
-from baluarte.stages.watch import Promise, Seen, Watching, promise, step
+from baluarte.stages.watch import Decided, Promise, Seen, Watching, promise, step
 
 
 class Watch:
@@ -59,11 +59,7 @@ class Watch:
             ]
         )
         # By event: a retry has a record of its own and is no further event.
-        decided: dict[str, tuple[int, Literal[0, 1]]] = {
-            row.event_id: (row.band, labels[row.event_id].label)
-            for row in rows
-            if row.event_id in labels
-        }
+        decided = {row.event_id: _decided(contract, row, labels.get(row.event_id)) for row in rows}
         self.watching = msgspec.structs.replace(self.watching, looks=self.watching.looks + 1)
         self.keep()
         return promise(contract, list(decided.values()), look=self.watching.looks)
@@ -104,6 +100,26 @@ class Watch:
                 },
             )
         )
+
+
+def _decided(contract: Contract, row: DecisionRecord, label: LabelRow | None) -> Decided:
+    objective = contract.objective
+    return Decided(
+        band=row.band,
+        label=None if label is None else label.label,
+        cost_missed=_cost(objective.cost_missed, row),
+        cost_false_alarm=_cost(objective.cost_false_alarm, row),
+    )
+
+
+def _cost(cost: float | str, row: DecisionRecord) -> float | None:
+    """What the contract says; None where the amount went with the person that it was about."""
+    if not isinstance(cost, str):
+        return cost
+    value = row.event.get(cost)
+    if value is None:
+        return None if row.is_sealed else 0.0  # a missing amount costs nothing
+    return float(value)
 
 
 def unseen_values(records: list[DecisionRecord], field: str, known: set[str]) -> list[str]:

@@ -6,6 +6,7 @@ Input drift is a reason to look; only harm, measured on labels, is a reason to a
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,7 @@ import numpy as np
 
 from baluarte.core.bounds import clopper_pearson_high, clopper_pearson_low, look_alpha
 from baluarte.core.contract import Contract
+from baluarte.core.cost_bound import mean_high, most_of, spent
 from baluarte.core.decision import DecisionRecord, Record
 from baluarte.core.drift import Alarm
 from baluarte.core.episodes import Episode, fold
@@ -26,6 +28,7 @@ OpenMonitor = Callable[[str, bytes | None], DriftMonitor | None]
 """A monitor of the bundle with this digest, from a state or the start; None where none is armed."""
 
 State = Literal["kept", "open", "broken"]
+AT_MOST = frozenset({"false_alarm_rate", "alert_rate", "mean_cost"})  #: promised to stay below
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,24 +181,41 @@ class Promise:
         return any(kept.state == "broken" for kept in self.figures)
 
 
-def promise(
-    contract: Contract,
-    decided: Sequence[tuple[int, Literal[0, 1]]],
-    *,
-    look: int,
-) -> Promise:
-    """Hold the labelled decisions against the contract's promises.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """One decision that the promise is held against.
+
+    Attributes:
+        band: above 0 it is an alert.
+        label: 1 attack, 0 not, None not known.
+        cost_missed: of letting it pass if it is an attack; None where that can't be known any more.
+        cost_false_alarm: likewise, of flagging it if it is none.
+    """
+
+    band: int
+    label: Literal[0, 1] | None
+    cost_missed: float | None = None
+    cost_false_alarm: float | None = None
+
+
+def promise(contract: Contract, decided: Sequence[Decided], *, look: int) -> Promise:
+    """Hold the decisions against the contract's promises.
+
+    ``max_alerts_per_day`` is a rate of all decisions; the others are figures of labelled ones.
 
     Args:
-        decided: (band, label) of each labelled decision; a band above 0 is an alert.
         look: number of this look, from 1; it spends α·6/(π²·look²), so that looking again and again
             shows a promise broken that holds in at most α of all histories.
 
-    Source: Clopper & Pearson, Biometrika 26(4), 1934.
+    Raises:
+        ContractError: ``max_cost`` and no largest cost of one event.
+        DataError: an event costs more than the contract says that one can.
+
+    Source: Clopper & Pearson, Biometrika 26(4), 1934; Maurer & Pontil, COLT 2009 (the mean cost).
     """
     alpha = look_alpha(1 - contract.objective.confidence, look)
-    attacks = [band > 0 for band, label in decided if label == 1]
-    rest = [band > 0 for band, label in decided if label == 0]
+    attacks = [one.band > 0 for one in decided if one.label == 1]
+    rest = [one.band > 0 for one in decided if one.label == 0]
     figures = []
     objective = contract.objective
     if objective.min_recall is not None and attacks:
@@ -206,7 +226,40 @@ def promise(
     if budget.kind == "min_precision" and sum(attacks) + sum(rest):
         alerts = sum(attacks) + sum(rest)
         figures.append(_at_least("precision", sum(attacks), alerts, budget.value, alpha))
-    return Promise(n_labelled=len(decided), n_attacks=len(attacks), figures=tuple(figures))
+    if budget.kind == "max_alerts_per_day" and objective.events_per_day and decided:
+        alerts = sum(one.band > 0 for one in decided)
+        limit = min(budget.value / objective.events_per_day, 1.0)
+        figures.append(_at_most("alert_rate", alerts, len(decided), limit, alpha))
+    if budget.kind == "max_cost":
+        figures += _mean_cost(contract, decided, alpha)
+    n = len(attacks) + len(rest)
+    return Promise(n_labelled=n, n_attacks=len(attacks), figures=tuple(figures))
+
+
+def _mean_cost(contract: Contract, decided: Sequence[Decided], alpha: float) -> list[Kept]:
+    known = [
+        (one.label, one.band, one.cost_missed, one.cost_false_alarm)
+        for one in decided
+        if one.label is not None
+        and one.cost_missed is not None
+        and one.cost_false_alarm is not None
+    ]
+    if not known:
+        return []
+    labels, bands, missed, false_alarm = (np.array(column) for column in zip(*known, strict=True))
+    most = most_of(contract)
+    wrong = spent(labels, missed, false_alarm, most=most)
+    cost = np.where((bands > 0) == (labels == 0), wrong, 0.0)
+    figure = Figure(
+        name="mean_cost",
+        value=float(cost.mean()),
+        low=max(most - mean_high(most - cost, most=most, alpha=alpha / 2), 0.0),
+        high=min(mean_high(cost, most=most, alpha=alpha / 2), most),
+        confidence=1 - alpha,
+        method="empirical Bernstein two-sided, budgeted over looks",
+        n=len(cost),
+    )
+    return [_below(figure, contract.objective.budget.value)]
 
 
 def _figure(name: str, k: int, n: int, alpha: float) -> Figure:
@@ -229,7 +282,10 @@ def _at_least(name: str, k: int, n: int, limit: float, alpha: float) -> Kept:
 
 
 def _at_most(name: str, k: int, n: int, limit: float, alpha: float) -> Kept:
-    figure = _figure(name, k, n, alpha)
-    low, high = figure.low or 0.0, figure.high if figure.high is not None else 1.0
+    return _below(_figure(name, k, n, alpha), limit)
+
+
+def _below(figure: Figure, limit: float) -> Kept:
+    low, high = figure.low or 0.0, figure.high if figure.high is not None else math.inf
     state: State = "broken" if low > limit else "kept" if high <= limit else "open"
     return Kept(figure=figure, limit=limit, state=state)

@@ -15,7 +15,7 @@ from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.apps.watching import Watch
 from baluarte.core.drift import Alarm
 from baluarte.core.episodes import Episode
-from baluarte.stages.watch import Kept, Promise, Seen
+from baluarte.stages.watch import AT_MOST, Kept, Promise, Seen
 
 _TONES: dict[str, Tone] = {"kept": "kept", "open": "unsure", "broken": "broken"}
 
@@ -123,13 +123,14 @@ def tell_promise(screen: Screen, texts: Texts, said: Promise) -> None:
 
 def kept_line(texts: Texts, kept: Kept) -> str:
     """One promised figure with its bounds."""
-    sign = "≤" if kept.figure.name == "false_alarm_rate" else "≥"
-    limit = f"{sign} {texts.numerals.percent(kept.limit)}"
+    name = kept.figure.name
+    sign = "≤" if name in AT_MOST else "≥"
+    as_text = texts.numerals.number if name == "mean_cost" else texts.numerals.percent
     return texts.get(
         f"harm.interval_{kept.state}",
-        figure=texts.get(f"figure.{kept.figure.name}"),
-        value=kept.figure.value,
-        low=kept.figure.low or 0.0,
-        high=1.0 if kept.figure.high is None else kept.figure.high,
-        limit=limit,
+        figure=texts.get(f"figure.{name}"),
+        value=as_text(kept.figure.value),
+        low=as_text(kept.figure.low or 0.0),
+        high=as_text(1.0 if kept.figure.high is None else kept.figure.high),
+        limit=f"{sign} {as_text(kept.limit)}",
     )
