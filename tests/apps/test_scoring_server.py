@@ -225,7 +225,9 @@ def test_metrics_count_decisions_and_refusals(server: Server) -> None:
     assert float(lines['baluarte_refusals_total{code="malformed_json"}']) >= 1
     assert float(lines["baluarte_ledger_writable"]) == 1
     assert float(lines['baluarte_champion_version{detector="flows"}']) == 1
-    assert float(lines["baluarte_request_seconds_count"]) >= 1
+    assert float(lines['baluarte_request_seconds_count{detector="flows",version="1"}']) >= 1
+    assert float(lines['baluarte_points_count{detector="flows",version="1"}']) >= 1
+    assert float(lines["baluarte_workers"]) == 1
 
 
 def test_without_the_compiled_kernel_a_metric_says_so_and_readiness_may(

@@ -14,7 +14,11 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: harness -> the folder of the module's sources, and the module
-MODULES = {"harness.py": ("core/program", "_kernel"), "windows_harness.py": ("core", "_windows")}
+MODULES = {
+    "harness.py": ("core/program", "_kernel"),
+    "windows_harness.py": ("core", "_windows"),
+    "rows_harness.py": ("core", "_rows"),
+}
 FLAGS = (
     *("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"),
     *("-ffp-contract=off", "-fno-fast-math", "-DPy_LIMITED_API=0x030B0000"),
@@ -72,6 +76,15 @@ def test_sound_and_damaged_programs_plans_and_buffers_run_clean_under_sanitizers
 
 def test_window_features_and_damaged_state_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 1, "windows_harness.py")
+
+
+def test_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "rows_harness.py")
+
+
+@pytest.mark.soak
+def test_many_more_rows_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 50, "rows_harness.py")
 
 
 @pytest.mark.soak

@@ -32,6 +32,7 @@ class Texts:
         self.numerals = Numerals(language)
         self._texts = load(language)
         self._formatter = _Formatter(self.numerals)
+        self._parts: dict[str, list[tuple[str, str | None, str]]] = {}
 
     def get(self, key: str, **values: object) -> str:
         """The text of a key, its placeholders filled in.
@@ -39,7 +40,13 @@ class Texts:
         Raises:
             KeyError: no such key, or a placeholder without a value: our bug, never the user's.
         """
-        return self._formatter.vformat(self._texts[key], (), values)
+        parts, write = self._parts.get(key), self._formatter.format_field
+        if parts is None:
+            parts = self._parts[key] = _parsed(self._texts[key])
+        return "".join(
+            literal if name is None else literal + write(values[name], spec)
+            for literal, name, spec in parts
+        )
 
     def __contains__(self, key: str) -> bool:
         return key in self._texts
@@ -50,6 +57,13 @@ def load(language: Language) -> Mapping[str, str]:
     """All texts of a language by dotted key."""
     path = files("baluarte.apps").joinpath("texts", f"{language}.toml")
     return dict(_flat(tomllib.loads(path.read_text(encoding="utf-8")), ""))
+
+
+def _parsed(text: str) -> list[tuple[str, str | None, str]]:
+    """A text in parts: what stands before a placeholder, its name, and how its value is written."""
+    return [
+        (literal, name, spec or "") for literal, name, spec, _ in string.Formatter().parse(text)
+    ]
 
 
 def placeholders(text: str) -> list[str]:

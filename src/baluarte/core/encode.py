@@ -26,7 +26,7 @@ import ipaddress
 import math
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -44,6 +44,7 @@ from baluarte.core.cleaning import (
 )
 from baluarte.core.event import Column, Events, Value, missing
 from baluarte.core.event_rows import TEXTUAL
+from baluarte.core.quick_rows import NATIVE
 from baluarte.core.schema import FLOAT32_MAX, Cleaning, FieldType, Schema
 from baluarte.errors import Fault, TrustError
 
@@ -110,6 +111,9 @@ class Encoder:
     columns: tuple[ColumnInfo, ...] = field(init=False)
     _codes: dict[str, dict[Value | None, float]] = field(init=False, repr=False, compare=False)
     _row: tuple[tuple[str, RowPart | None], ...] = field(init=False, repr=False, compare=False)
+    _names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _parts: tuple[object, ...] = field(init=False, repr=False, compare=False)  #: as _rows.c has it
+    _widths: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         codes = {f.field: _code_table(f) for f in self.tables.fields if f.type == "category"}
@@ -118,6 +122,16 @@ class Encoder:
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "_codes", codes)
         object.__setattr__(self, "_row", row)
+        parts = tuple(
+            (codes[f.field], float(len(f.categories)))
+            if f.type == "category" and not f.steps
+            else part
+            for f, (_, part) in zip(self.tables.fields, row, strict=True)
+        )
+        object.__setattr__(self, "_names", tuple(name for name, _ in row))
+        object.__setattr__(self, "_parts", parts)
+        widths = bytes(len(_PARTS.get(f.type, ("",))) for f in self.tables.fields)
+        object.__setattr__(self, "_widths", widths)
 
     def encode(self, events: Events) -> NDArray[np.float64]:
         """(n, d) float64; a feature without a column is missing in every row."""
@@ -131,6 +145,16 @@ class Encoder:
             if column is not None:
                 X[:, j : j + width] = self._encode_column(f, column)
             j += width
+        return X
+
+    def encode_rows(self, rows: Sequence[Mapping[str, Value | None]]) -> NDArray[np.float64]:
+        """(n, d) the same values as :meth:`encode`, from records."""
+        d = len(self.columns)
+        if NATIVE is None or not d:
+            encoded = [self.encode_row(row) for row in rows]
+            return np.array(encoded, dtype=np.float64).reshape(len(rows), d)
+        X = np.empty((len(rows), d))
+        NATIVE.encode(self._names, self._parts, self._widths, list(rows), X)
         return X
 
     def encode_row(self, values: Mapping[str, Value | None]) -> list[float]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from baluarte.core.bundle import SealedBundle
-from baluarte.core.decision import Decision, DecisionRecord
+from baluarte.core.decision import Decision
+from baluarte.core.decision_bytes import RecordWriter
 from baluarte.core.envelope import (
     Envelope,
     Subject,
@@ -111,13 +111,13 @@ class Scorer:
         self._no_reasons = np.zeros((0, len(self.fields)), dtype=np.int64)
         # The columns of a field stand together, the fields in the contract's order.
         fields = [column.field for column in bundle.encoder.columns]
-        self._n_columns = len(fields)
         self._first_column = np.array([fields.index(name) for name in self.fields], dtype=np.intp)
         schema = bundle.contract.events
         id_field, time_field = schema.by_role("id"), schema.by_role("time")
         self._id_field = id_field.name if id_field else None
         self._time_field = time_field.name if time_field else None
         self.personal = plan_personal(self.detector, schema, fields)
+        self._writers: dict[str, RecordWriter] = {}
 
     @property
     def kernel(self) -> Literal["c", "numpy"]:
@@ -159,9 +159,7 @@ class Scorer:
         self, rows: Sequence[Values], *, reasons: Reasons | NDArray[np.bool_] = "alerts"
     ) -> Decisions:
         """Decide events in record form, such as the few rows of a request: the same bits."""
-        encode_row = self.encoder.encode_row
-        X = np.array([encode_row(row) for row in rows], dtype=np.float64)
-        return self._decide(X.reshape(len(rows), self._n_columns), reasons, 1)
+        return self._decide(self.encoder.encode_rows(rows), reasons, 1)
 
     def _decide(
         self, X: NDArray[np.float64], reasons: Reasons | NDArray[np.bool_], threads: int
@@ -326,41 +324,39 @@ class Scorer:
             deferred: of which rows reasons were due and left to replay; None: of none.
         """
         seal = self._seal if self.personal is not None else _in_the_clear
-        return [
-            _ENCODE.encode(
-                DecisionRecord(
-                    v=1 if sealed is UNSET else 2,
-                    id=answer.id,
-                    event_id=answer.event_id,
+        write = self._writer(role).write
+        records = []
+        for i, (answer, identity, features) in enumerate(
+            zip(answers, identities, decisions.features.tolist(), strict=True)
+        ):
+            in_clear, reasons, sealed = seal(answer, identity, features)
+            records.append(
+                write(
+                    answer,
                     event_at=identity.event_at,
                     decided_at=decided_at,
-                    detector=self.detector,
-                    version=self.version,
-                    bundle=self.digest,
-                    role=role,
-                    event_digest=identity.digest,
-                    event=cast("Values", msgspec.Raw(identity.event)),  # encoded once already
-                    features=tuple(open_features),
-                    score=answer.score,
-                    points=answer.points,
-                    band=answer.band,
-                    outcome=answer.outcome,
-                    threshold=self.thresholds[answer.band],
-                    base=answer.base,
+                    digest=identity.digest,
+                    event=identity.event,  # encoded once already
+                    features=in_clear,
                     reasons=reasons,
-                    reasons_deferred=True if late else UNSET,
+                    deferred=deferred is not None and deferred[i],
                     personal=sealed,
                 )
             )
-            for answer, identity, features, late in zip(
-                answers,
-                identities,
-                decisions.features.tolist(),
-                deferred or (False,) * decisions.n,
-                strict=True,
+        return records
+
+    def _writer(self, role: Literal["champion", "challenger"]) -> RecordWriter:
+        """What writes the records of this version in a role."""
+        if role not in self._writers:
+            self._writers[role] = RecordWriter(
+                detector=self.detector,
+                version=self.version,
+                bundle=self.digest,
+                role=role,
+                outcomes=self.outcomes,
+                thresholds=self.thresholds,
             )
-            for open_features, reasons, sealed in (seal(answer, identity, features),)
-        ]
+        return self._writers[role]
 
     def _seal(self, answer: Decision, identity: Identity, features: list[float | None]) -> _Sealed:
         """Put what is personal into an envelope: features, reasons and the event's values."""
@@ -383,11 +379,11 @@ class Scorer:
 
 
 #: features and reasons that stay in the clear, and the envelope of the others
-_Sealed = tuple[list[float | None], tuple[int, ...] | None, Envelope | UnsetType]
+_Sealed = tuple[list[float | None], tuple[int, ...] | None, Envelope | None]
 
 
 def _in_the_clear(answer: Decision, _: Identity, features: list[float | None]) -> _Sealed:
-    return features, answer.reasons, UNSET
+    return features, answer.reasons, None
 
 
 def _rows_to_explain(

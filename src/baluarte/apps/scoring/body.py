@@ -15,6 +15,8 @@ import msgspec
 from baluarte.apps.scoring.locate import explain
 from baluarte.apps.scoring.problem import ProblemFault, Refusal, wrong_shape
 from baluarte.apps.scoring.settings import Limits
+from baluarte.core.event import Values
+from baluarte.core.quick_rows import QuickReader
 
 Row = dict[str, Any]  #: one JSON object, as it stands
 Form = Literal["json", "ndjson"]
@@ -70,6 +72,21 @@ def parse_body(body: bytes, form: Form, limits: Limits) -> tuple[Sequence[Row], 
     return value, "many"
 
 
+def read_quickly(
+    body: bytes, form: Form, reader: QuickReader | None, limits: Limits
+) -> tuple[list[Values], Shape] | None:
+    """The records of a body without anything unusual; None: :func:`parse_body` must look."""
+    if reader is None:
+        return None
+    if form == "ndjson":
+        lines = reader.read_lines(_split(body), max_depth=limits.max_depth)
+        return None if lines is None or not 0 < len(lines) <= limits.max_rows else (lines, "lines")
+    found = reader.read(body, max_depth=limits.max_depth)
+    if found is None or not 0 < len(found[0]) <= limits.max_rows:
+        return None
+    return found[0], "many" if found[1] else "one"
+
+
 def parse_object(body: bytes, limits: Limits) -> dict[str, Any]:
     """The one object that a body is; what it may hold is the protocol's business.
 
@@ -99,9 +116,7 @@ def check_objects(rows: list[Any], path: str, limits: Limits) -> list[Row]:
 
 def _lines(body: bytes, limits: Limits) -> list[Row]:
     rows: list[Row] = []
-    lines = body.split(b"\n")
-    if lines and not lines[-1].strip():
-        lines.pop()
+    lines = _split(body)
     check_n_rows(len(lines), limits)
     for number, line in enumerate(lines):
         root = f"$[{number}]"
@@ -112,6 +127,13 @@ def _lines(body: bytes, limits: Limits) -> list[Row]:
         _check_keys(line, [row], limits, root)
         rows.append(row)
     return rows
+
+
+def _split(body: bytes) -> list[bytes]:
+    lines = body.split(b"\n")
+    if lines and not lines[-1].strip():
+        lines.pop()
+    return lines
 
 
 def check_n_rows(n: int, limits: Limits) -> None:

@@ -20,6 +20,7 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract import Contract
 from baluarte.core.event_rows import RowReader
 from baluarte.core.pseudonym import Pseudonyms
+from baluarte.core.quick_rows import QuickReader, quick_reader
 from baluarte.core.registry import Version
 from baluarte.core.window_plan import compile_windows
 from baluarte.errors import BaluarteError, OutsideError, TrustError
@@ -37,6 +38,7 @@ class Champion:
     version: Version
     scorer: Scorer
     reader: RowReader
+    quick: QuickReader | None  #: of plain rows; None where all are read by ``reader``
     say: ReasonWords  #: words for its reasons
     windows: Windowed | None = None  #: its window features at work
     pseudonyms: Pseudonyms | None = None  #: what stands for personal values of its events
@@ -160,6 +162,7 @@ class Champions:
             version=version,
             scorer=scorer,
             reader=RowReader(bundle.contract.events),
+            quick=quick_reader(bundle.contract.events),
             say=reason_words(bundle, self._language),
             windows=self._windows_of(bundle.contract),
             pseudonyms=self._pseudonyms(bundle),

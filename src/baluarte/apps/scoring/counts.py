@@ -21,7 +21,7 @@ class Counts(Protocol):
         """Reasons of so many decisions were due and left to replay."""
         ...
 
-    def answered(self, seconds: float) -> None:
+    def answered(self, seconds: float, detector: str, version: int) -> None:
         """A request for decisions got its answer."""
         ...
 

@@ -16,7 +16,7 @@ import msgspec
 
 from baluarte.apps.scoring.answer import Answer, encode_answers
 from baluarte.apps.scoring.asked import JSON, Asked, Reply
-from baluarte.apps.scoring.body import Row, Shape, form_of, parse_body
+from baluarte.apps.scoring.body import Row, form_of, parse_body, read_quickly
 from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.foreign import Foreign
@@ -96,9 +96,27 @@ class Door:
 
     async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request; whatever happens, it gets exactly one answer."""
+        route: Route | None = None
         try:
-            status, headers, body = await self._reply(scope, protocol)
+            self._guard.check_host(scope.headers.get_all("host"), scope.authority)
+            route, name, version = find(scope.method, scope.path)
+            asked = self._admitted(route, name, version, scope, protocol)
+            if route.action == "decisions.create":
+                started = self._begun()
+                try:
+                    reply = self._routes[route.name](asked)
+                    if not isinstance(reply, tuple):
+                        reply = await reply
+                finally:
+                    self._n_open -= 1
+                self._timed(asked.name, started)
+            else:
+                reply = self._routes[route.name](asked)
+                if not isinstance(reply, tuple):
+                    reply = await reply
+            status, headers, body = reply
         except Refusal as refusal:
+            refusal.plain = route is not None and route.plain_errors
             self._counts.refused(refusal.code)
             status, headers, body = refusal.status, refusal.head(), refusal.body()
         except Exception:  # our bug: the log has it, the caller learns nothing of the inside
@@ -108,20 +126,14 @@ class Door:
             status, headers, body = failure.status, failure.head(), failure.body()
         protocol.response_bytes(status, headers, body)
 
-    async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> Reply:
-        headers = scope.headers
-        self._guard.check_host(headers.get_all("host"), scope.authority)
-        route, name, version = find(scope.method, scope.path)
-        try:
-            return await self._guarded(route, name, version, scope, protocol)
-        except Refusal as refusal:
-            refusal.plain = route.plain_errors
-            raise
-
-    async def _guarded(
+    def _admitted(
         self, route: Route, name: str, version: str, scope: Scope, protocol: HTTPProtocol
-    ) -> Reply:
-        """Answer where the caller may ask for that."""
+    ) -> Asked:
+        """The request, where the caller may ask for that.
+
+        Raises:
+            Refusal: they may not.
+        """
         if route.scope == "sole":
             name = self._sole()
         caller = None
@@ -133,25 +145,23 @@ class Door:
             )
             if route.scope != "decision":  # of a decision: once it is known whose it is
                 self._guard.check(caller, route, name or None)
-        asked = Asked(route, name, version, caller, scope, protocol)
-        if route.action == "decisions.create":
-            return await self._counted(asked)
-        reply = self._routes[route.name](asked)
-        return await reply if isinstance(reply, Awaitable) else reply
+        return Asked(route, name, version, caller, scope, protocol)
 
-    async def _counted(self, asked: Asked) -> Reply:
-        """A request for decisions: not too many at once, and timed."""
+    def _begun(self) -> float:
+        """Count a request for decisions in.
+
+        Raises:
+            Refusal: too many are open.
+        """
         if self._n_open > self._limits.max_inflight:
             raise Refusal("overloaded", "try again", retry_after_s=1)
-        started = time.perf_counter()
         self._n_open += 1
-        try:
-            reply = self._routes[asked.route.name](asked)
-            answered = await reply if isinstance(reply, Awaitable) else reply
-        finally:
-            self._n_open -= 1
-        self._counts.answered(time.perf_counter() - started)
-        return answered
+        return time.perf_counter()
+
+    def _timed(self, detector: str, started: float) -> None:
+        champion = self._plane.champions.current.get(detector)
+        version = 0 if champion is None else champion.version.version
+        self._counts.answered(time.perf_counter() - started, detector, version)
 
     # --- decisions --------------------------------------------------------------------------
 
@@ -177,14 +187,20 @@ class Door:
         form = form_of(scope.headers.get("content-type"))
         self._plane.champion(name)
         body = await self.body(asked)
-        shape: Shape = "many"
-
-        def read() -> Sequence[Row]:
-            nonlocal shape
-            rows, shape = parse_body(body, form, self._limits)
-            return rows
-
-        answers = await self.decided(name, read, reasons)
+        try:
+            champion = self._plane.champion(name)
+            quick = read_quickly(body, form, champion.quick, self._limits)
+            if quick is not None:
+                records, shape = quick
+                self._guard.spend(name, len(records))
+                answers = await self._plane.decide_records(champion, records, reasons)
+            else:
+                rows, shape = parse_body(body, form, self._limits)
+                self._guard.spend(name, len(rows))
+                answers = await self._plane.decide(name, rows, reasons)
+        except Refusal as refusal:
+            refusal.body_read = True
+            raise
         content, content_type = encode_answers(answers, shape)
         return 200, [("content-type", content_type)], content
 

@@ -119,14 +119,18 @@ class Plane:
             Refusal: faults in the rows, no champion, no room to record, or too much is waiting.
         """
         champion = self.champion(detector)
-        if self.gaps is None and not self.recorder.accepts:
-            raise no_room() if self.recorder.shard is None else nearly_full()
-        if self._n_rows + len(rows) > self._limits.max_waiting_rows:
-            raise Refusal("overloaded", "try again", retry_after_s=1)
+        self._require_room(len(rows))
         try:
             records = champion.reader.records(rows, where="$")
         except DataError as error:
             raise invalid(error) from None
+        return await self.decide_records(champion, records, reasons)
+
+    async def decide_records(
+        self, champion: Champion, records: list[Values], reasons: Reasons
+    ) -> list[Answer]:
+        """Decide rows that were read already; as :meth:`decide`."""
+        self._require_room(len(records))
         if champion.pseudonyms is not None:
             champion.pseudonyms.records(records)
         subjects = champion.scorer.subjects(records, lone_name)
@@ -147,11 +151,22 @@ class Plane:
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(request)
-        self._n_rows += len(rows)
+        self._n_rows += len(records)
         try:
             return await request.future
         finally:
-            self._n_rows -= len(rows)
+            self._n_rows -= len(records)
+
+    def _require_room(self, n_rows: int) -> None:
+        """Return if so many rows can be decided and recorded.
+
+        Raises:
+            Refusal: they can't, or too much is waiting.
+        """
+        if self.gaps is None and not self.recorder.accepts:
+            raise no_room() if self.recorder.shard is None else nearly_full()
+        if self._n_rows + n_rows > self._limits.max_waiting_rows:
+            raise Refusal("overloaded", "try again", retry_after_s=1)
 
     @property
     def is_deciding(self) -> bool:

@@ -19,11 +19,11 @@ from baluarte.adapters.system import SystemClock
 from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.scoring.access import Access
 from baluarte.apps.scoring.champions import Champions
-from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
+from baluarte.apps.scoring.metrics import Metrics
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
@@ -56,7 +56,7 @@ class Worker:
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
         self._clock = SystemClock()
-        self._counts = _counts(settings.metrics_dir)
+        self._counts = Metrics(settings.metrics_dir)
         self._registry = wiring.open_registry(
             settings.registry, password=lambda: settings.registry_password
         )
@@ -153,6 +153,7 @@ class Worker:
         )
         self._champions.follow(every_s=settings.poll_ms / 1000)
         self._access.follow()
+        self._counts.follow()
         report(
             settings.metrics_dir,
             WorkerReport(pid=os.getpid(), readiness=self._door.readiness()),
@@ -177,6 +178,7 @@ class Worker:
         if self._keeper is not None:
             self._keeper.keep()
         self._people.close()
+        self._counts.stop()
 
     def _open_gaps(self, recorder: Recorder) -> Gaps | None:
         """What marks gaps; None where nothing is decided that can't be recorded.
@@ -260,10 +262,3 @@ def reports(folder: str) -> list[WorkerReport]:
         msgspec.json.decode(path.read_bytes(), type=WorkerReport)
         for path in sorted(Path(folder).glob("worker-*.json"))
     ]
-
-
-def _counts(folder: str) -> Counts:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the library is first imported
-    from baluarte.apps.scoring.metrics import Metrics  # noqa: PLC0415 - after the line above
-
-    return Metrics(folder)
