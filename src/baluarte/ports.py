@@ -1113,6 +1113,24 @@ class Passwords(Protocol):
         ...
 
 
+class IdentityProvider(Protocol):
+    """Signs people in elsewhere; what it says of them is verified before it is told."""
+
+    def authorize(self, *, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
+        """Where to send the person."""
+        ...
+
+    def redeem(
+        self, code: str, *, issuer: str | None, redirect_uri: str, verifier: str, nonce: str
+    ) -> Mapping[str, object]:
+        """The verified claims of the token that a code stands for.
+
+        Raises:
+            TrustError: the token isn't by this provider, for us, in time, and for this request.
+        """
+        ...
+
+
 class Accounts(Protocol):
     """Accounts, their keys, passwords and sessions; every guard follows it."""
 

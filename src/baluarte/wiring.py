@@ -6,7 +6,7 @@ Only what the configuration names is imported: a serving process never sees a le
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
+    from baluarte.adapters.oidc import OpenIdProvider
     from baluarte.adapters.sql_accounts import SqlAccounts
     from baluarte.adapters.sql_index import SqlIndex
     from baluarte.adapters.sql_registry import SqlRegistry
     from baluarte.adapters.stores.folder import FolderBundles
     from baluarte.core.keys import Algorithm, PublicKey
     from baluarte.core.window_plan import WindowPlan
-    from baluarte.ports import ModelReader, Progress, Search, SignatureKind, WindowState
+    from baluarte.ports import Clock, ModelReader, Progress, Search, SignatureKind, WindowState
 
 Kernel = Literal["auto", "c", "numpy"]
 Password = Callable[[], str | None]  #: reads a secret when it is needed
@@ -235,6 +236,37 @@ def open_accounts(address: str, *, password: Password | None = None) -> SqlAccou
     from baluarte.adapters.stores.accounts import SqliteAccounts  # noqa: PLC0415 - named by address
 
     return SqliteAccounts(Path(path))
+
+
+def open_provider(
+    *,
+    issuer: str,
+    client_id: str,
+    secret: str | None,
+    algorithms: Sequence[str],
+    hosts: Sequence[str],
+    scopes: Sequence[str],
+    ca: str | None,
+    clock: Clock,
+) -> OpenIdProvider:
+    """An OpenID provider that signs people in; nothing is asked of it before somebody comes.
+
+    Raises:
+        ContractError: its authorities can't be read.
+        OutsideError: joserfc isn't installed.
+    """
+    from baluarte.adapters.oidc import OpenIdProvider  # noqa: PLC0415 - named by address
+
+    return OpenIdProvider(
+        issuer=issuer,
+        client_id=client_id,
+        secret=secret,
+        algorithms=algorithms,
+        hosts=hosts,
+        scopes=scopes,
+        ca=ca,
+        clock=clock,
+    )
 
 
 def open_bundles(folder: str | Path) -> FolderBundles:

@@ -327,6 +327,7 @@ JSON = {"Content-Type": "application/json"}
         ("POST", POST, b"{}", {"Host": "evil.example"}, 421, "misdirected"),
         ("POST", POST + "?reasons=some", b"{}", JSON, 400, "bad_query"),
         ("POST", POST + "?model=x", b"{}", JSON, 400, "bad_query"),
+        ("POST", POST + "?" + "&" * 99, b"{}", JSON, 400, "bad_query"),
         ("POST", "/v1/detectors/none/decisions", b"{}", JSON, 404, "not_found"),
         ("POST", "/v1/detectors/%2e%2e/decisions", b"{}", JSON, 404, "not_found"),
         ("GET", "/v1/decisions/../../etc/passwd", None, {}, 404, "not_found"),

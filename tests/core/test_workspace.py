@@ -19,6 +19,7 @@ from baluarte.core.workspace import (
     parse_workspace,
     workspace_json_schema,
 )
+from baluarte.core.workspace_doors import Provider
 from baluarte.errors import ContractError
 
 ROOT = Path(__file__).parents[2]
@@ -174,11 +175,14 @@ def test_the_guide_shows_a_workspace_with_every_default_named() -> None:
         stores=msgspec.structs.replace(workspace.stores, password=None),
         keys=msgspec.structs.replace(workspace.keys, gap=None, second=None),
         checkpoints=Checkpoints(),
+        console=msgspec.structs.replace(workspace.console, tls=None, providers={}),
     )
     assert plain == Workspace()
-    for section in ("stores", "keys", "checkpoints", "limits", "watch", "serve"):
+    for section in ("stores", "keys", "checkpoints", "limits", "watch", "serve", "console"):
         keys = set(msgspec.structs.asdict(getattr(Workspace(), section)))
         assert keys == set(tomllib.loads(shown)[section])
+    (provider,) = tomllib.loads(shown)["console"]["providers"].values()
+    assert set(provider) == set(Provider.__struct_fields__)
 
 
 VKEY = (  # made for this test

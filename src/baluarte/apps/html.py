@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from html import escape
 
-VOID = frozenset({"br", "hr", "meta", "link", "circle", "line", "path", "polyline", "rect"})
+_OF_HTML = frozenset({"br", "hr", "meta", "link", "input"})
+VOID = _OF_HTML | frozenset({"circle", "line", "path", "polyline", "rect"})
 
 
 class Html(str):
@@ -28,7 +29,7 @@ def tag(name: str, /, *children: str | None, **attributes: str | float | None) -
         if value is not None
     )
     if name in VOID and not children:
-        return Html(f"<{name}{given}{'/' if name not in {'br', 'hr', 'meta', 'link'} else ''}>")
+        return Html(f"<{name}{given}{'' if name in _OF_HTML else '/'}>")
     return Html(f"<{name}{given}>{join(children)}</{name}>")
 
 

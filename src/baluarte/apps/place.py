@@ -15,7 +15,8 @@ from baluarte.adapters.disk import open_new, outside, sync_folder, write_aside, 
 from baluarte.core.accounts import SECRET_BYTES, read_pepper
 from baluarte.core.contract import Contract, Param
 from baluarte.core.contract_toml import parse_contract
-from baluarte.core.workspace import Secret, Workspace, parse_overrides, parse_workspace
+from baluarte.core.workspace import Workspace, parse_overrides, parse_workspace
+from baluarte.core.workspace_doors import Secret
 from baluarte.errors import ContractError, Fault, OutsideError
 
 WORKSPACE_FILE = "workspace.toml"

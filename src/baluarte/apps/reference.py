@@ -13,6 +13,7 @@ import msgspec
 
 from baluarte import errors, ports
 from baluarte.apps.cli.main import COMMANDS, parser_of
+from baluarte.apps.console.openapi import openapi_bytes as console_openapi_bytes
 from baluarte.apps.scoring.openapi import openapi_bytes
 from baluarte.core.contract_toml import contract_json_schema
 from baluarte.core.workspace import workspace_json_schema
@@ -94,6 +95,7 @@ def pages() -> dict[str, str]:
         "ports.md": ports_page(),
         "errors.md": errors_page(),
         "openapi.json": openapi_bytes().decode(),
+        "console.openapi.json": console_openapi_bytes().decode(),
         "detector.schema.json": _schema(contract_json_schema()),
         "workspace.schema.json": _schema(workspace_json_schema()),
     }

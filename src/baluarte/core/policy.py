@@ -138,6 +138,27 @@ def permits(principal: Principal, action: Action, resource: Resource) -> bool:
     return True
 
 
+def resources_of(grants: Iterable[Grant]) -> list[Resource]:
+    """What some grants reach, which is what an account that holds them belongs to.
+
+    An account without grants belongs to the workspace as a whole.
+    """
+    reached = [
+        Resource(tenant=grant.tenant, detector=detector)
+        for grant in grants
+        for detector in (grant.detectors or (None,))
+    ]
+    return reached or [Resource(tenant=EVERY)]
+
+
+def rules_over(principal: Principal, action: Action, grants: Iterable[Grant]) -> bool:
+    """Whether the caller may do that to all that these grants reach.
+
+    Who hands out rights in one tenant touches no account that reaches into another.
+    """
+    return all(permits(principal, action, resource) for resource in resources_of(grants))
+
+
 def faults_of_grants(kind: Kind, grants: Iterable[Grant]) -> list[str]:
     """What is wrong with the grants of one account; nothing where they can stand together."""
     roles = {grant.role for grant in grants}

@@ -22,6 +22,7 @@ from baluarte.core.reading import Reading
 from baluarte.core.retention import Retention, require_floor
 from baluarte.core.toml_lines import KeyPath
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
+from baluarte.core.workspace_doors import Console, Secret, Tls, provider_faults
 from baluarte.errors import ContractError, TrustError
 
 ENVIRONMENT_PREFIX = "BALUARTE_"
@@ -29,17 +30,6 @@ SECTION_MARK = "__"  #: between a section and a key in a variable's name
 
 Count = Annotated[int, Meta(ge=1)]
 Language = Literal["en", "es"]
-
-
-class Secret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a secret is found: exactly one of an environment variable and a file."""
-
-    env: (
-        Annotated[str, Meta(min_length=1, description="name of an environment variable")] | None
-    ) = None
-    file: (
-        Annotated[str, Meta(min_length=1, description="path from the workspace's folder")] | None
-    ) = None
 
 
 class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,17 +127,6 @@ class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         int, Meta(ge=0, le=32, description="witnesses whose cosignatures a checkpoint needs")
     ] = 0
     witnesses: tuple[Witness, ...] = ()
-
-
-class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """TLS 1.3, and nothing below; files in PEM. A changed file is taken up without a restart."""
-
-    certificate: Annotated[Said, Meta(description="the certificate and its chain")]
-    key: Annotated[Said, Meta(description="its private key")]
-    client_ca: (
-        Annotated[Said, Meta(description="only clients with a certificate of this authority")]
-        | None
-    ) = None
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -273,6 +252,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     keys: Keys = Keys()
     checkpoints: Checkpoints = Checkpoints()
     serve: Serve = Serve()
+    console: Console = Console()
     ledger: Ledger = Ledger()
     limits: Limits = Limits()
     watch: Watch = Watch()
@@ -309,6 +289,8 @@ def parse_workspace(
         if (secret.env is None) == (secret.file is None) and not report.touches(*place):
             report.fault(place, 'expected one of {env = "NAME"} and {file = "PATH"}')
     _check_witnesses(workspace.checkpoints, report)
+    for place, message in provider_faults(workspace.console):
+        report.fault(("console", "providers", *place), message)
     report.stop_if_faulty()
     require_floor(workspace.ledger.retention, workspace.ledger.accept, where=where)
     return workspace
@@ -434,6 +416,9 @@ def _secrets(workspace: Workspace) -> Iterator[tuple[KeyPath, Secret]]:
         yield ("stores", "password"), workspace.stores.password
     if workspace.state.password is not None:
         yield ("state", "password"), workspace.state.password
+    for name, provider in workspace.console.providers.items():
+        if provider.client_secret is not None:
+            yield ("console", "providers", name, "client_secret"), provider.client_secret
     for name, entry in workspace.detectors.items():
         if entry.password is not None:
             yield ("detectors", name, "password"), entry.password

@@ -211,6 +211,10 @@ class Access:
         self._record("key withdrawn", key, reason)
         self._accounts.revoke_key(key, at=self._clock.now_us())
 
+    def note_sign_in(self, name: str, *, how: str) -> None:
+        """Record that somebody signed in: an act of theirs like others."""
+        self._record("signed in", name, "", how=how)
+
     # --- within -------------------------------------------------------------------------------
 
     def _keep_an_admin(self, without: str) -> None:
@@ -278,7 +282,12 @@ class Door:
         return failures.locked(self._clock.now_us(), most=MAX_ADDRESS_FAILURES)
 
     def sign_in(self, name: str, password: str, *, address: str = "") -> str | None:
-        """The secret of a new session; None where the two don't let anybody in.
+        """The secret of a new session; None where the two don't let anybody in."""
+        account = self.proves(name, password, address=address)
+        return None if account is None else self.open(account, how="password")
+
+    def proves(self, name: str, password: str, *, address: str = "") -> Account | None:
+        """The account that name and password open; None where they open none.
 
         A try is counted before the password is looked at, so that many at the same time are no more
         than one after another.
@@ -297,7 +306,7 @@ class Door:
                 self._accounts.fail(_of_address(address), at=now)
             return None
         self._accounts.forgive(name)
-        return self.open(account, how="password")
+        return account
 
     def open(self, account: Account, *, how: str) -> str:
         """The secret of a new session for an account that was let in."""

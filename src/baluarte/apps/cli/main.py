@@ -60,6 +60,7 @@ COMMANDS = (
     Command("ledger", "Prove to others", "verify, prove, show or export the ledger"),
     Command("witness", "Prove to others", "see that others' ledgers only grow, and cosign them"),
     Command("report", "Prove to others", "evidence and guarantees as a page"),
+    Command("console", "Run", "people sign in, approve, promote, hand out keys, over HTTP"),
     Command("backup", "Run", "copy everything that counts, while it runs"),
     Command("restore", "Run", "bring a backup back, checked by its proofs"),
     Command("keys", "Run", "keys that sign: make, trust, revoke; API keys: issue, withdraw"),

@@ -6,6 +6,7 @@ key that was withdrawn opens nothing a second later. Where the store is away the
 
 from __future__ import annotations
 
+import hmac
 import logging
 import threading
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from baluarte.core.accounts import ApiKey
+from baluarte.core.accounts import ApiKey, id_of_key, mac_of
 from baluarte.core.policy import Principal
 from baluarte.errors import OutsideError
 from baluarte.ports import Accounts, Clock
@@ -77,6 +78,13 @@ class Access:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+
+    def holder(self, shown: bytes, pepper: bytes) -> Holder | None:
+        """Whose key this text is; None where it is none that may be shown."""
+        found = self.keys.get(id_of_key(shown.decode("ascii", "replace")) or "")
+        if found is None or not hmac.compare_digest(mac_of(pepper, shown), found.key.mac):
+            return None
+        return found
 
     def use(self, tenant: str, n: int) -> float | None:
         """Count events of a tenant.

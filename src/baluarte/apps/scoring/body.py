@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -31,6 +32,18 @@ _FORMS: dict[str, Form] = {
 _DECODE_JSON = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]])
 _DECODE_LINE = msgspec.json.Decoder(dict[str, Any])
 _ANY_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+
+
+def query_of(query: str, *, most: int) -> list[tuple[str, str]]:
+    """The fields of a query.
+
+    Raises:
+        Refusal: 400 for more than ``most`` of them.
+    """
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=most) if query else []
+    except ValueError:
+        raise Refusal("bad_query", f"expected at most {most} fields") from None
 
 
 def form_of(content_type: str | None) -> Form:

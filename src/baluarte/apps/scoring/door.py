@@ -10,13 +10,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast, get_args
-from urllib.parse import parse_qsl
 
 import msgspec
 
 from baluarte.apps.scoring.answer import Answer, encode_answers
 from baluarte.apps.scoring.asked import JSON, Asked, Reply
-from baluarte.apps.scoring.body import Row, form_of, parse_body, read_quickly
+from baluarte.apps.scoring.body import Row, form_of, parse_body, query_of, read_quickly
 from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.foreign import Foreign
@@ -356,7 +355,7 @@ def _no_decision() -> Refusal:
 def _reasons_of(query: str) -> Reasons:
     if not query:
         return "alerts"
-    given = parse_qsl(query, keep_blank_values=True, max_num_fields=8)
+    given = query_of(query, most=8)
     if len(given) == 1 and given[0][0] == "reasons" and given[0][1] in _REASONS:
         return cast("Reasons", given[0][1])
     raise Refusal("bad_query", "expected only reasons=alerts, reasons=all or reasons=none")

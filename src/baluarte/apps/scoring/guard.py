@@ -13,7 +13,7 @@ from baluarte.apps.scoring.access import Access, Holder
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.routes import Route
-from baluarte.core.accounts import id_of_key, mac_of
+from baluarte.core.accounts import mac_of
 from baluarte.core.policy import EVERY, Action, Grant, Principal, Resource, permits
 from baluarte.errors import ContractError, Fault
 
@@ -107,6 +107,60 @@ def require_guarded(
         raise ContractError.of(faults)
 
 
+class Names:
+    """The names that a server answers for.
+
+    Args:
+        port: the server's own, which a Host header may repeat.
+        hosts: further names, beside loopback's on a loopback address.
+    """
+
+    def __init__(self, host: str, port: int, hosts: Sequence[str]) -> None:
+        own = (_LOOPBACK_NAMES if is_loopback(host) else frozenset()) | {n.lower() for n in hosts}
+        self.known = own | {f"{name}:{port}" for name in own}
+
+    def check(self, hosts: Sequence[str], authority: str | None) -> None:
+        """A rebound name or a second host ends here.
+
+        Raises:
+            Refusal: 400 for none or several hosts, 421 for a host that is not ours.
+        """
+        require_one(hosts)
+        if hosts[0].lower() not in self.known or (
+            authority is not None and authority.lower() not in self.known
+        ):
+            raise Refusal("misdirected", "expected a name of this server")
+
+
+def require_one(hosts: Sequence[str]) -> None:
+    """Return if a request names one host.
+
+    Raises:
+        Refusal: 400.
+    """
+    if len(hosts) != 1:
+        raise Refusal("bad_host", f"expected one Host header, found {len(hosts)}")
+
+
+def count(rates: Rates, holder: Holder) -> None:
+    """Count one request of a key.
+
+    Raises:
+        Refusal: 429 where it asks too often.
+    """
+    key = holder.key
+    if key.rate_per_s is None:
+        return
+    burst = key.burst or max(1, round(key.rate_per_s))
+    wait = rates.take(holder.slot, rate_per_s=key.rate_per_s, burst=burst)
+    if wait is not None:
+        raise Refusal(
+            "too_many_requests",
+            f"this key makes at most {key.rate_per_s:g} requests a second",
+            retry_after_s=max(1, round(wait + 0.5)),
+        )
+
+
 class Guard:
     """Checks the host, the caller and what the caller may do.
 
@@ -147,8 +201,7 @@ class Guard:
         self._generation = -1
         self._known: dict[str, Holder | None] = {}  # None: the server's own token
         self._may: dict[tuple[str, str, Action, str | None], bool] = {}
-        names = (_LOOPBACK_NAMES if is_loopback(host) else frozenset()) | {n.lower() for n in hosts}
-        self._hosts = names | {f"{name}:{port}" for name in names}
+        self._names = Names(host, port, hosts)
         self.is_local = is_loopback(host)  #: only this machine reaches the server
 
     def check_host(self, hosts: Sequence[str], authority: str | None) -> None:
@@ -157,14 +210,10 @@ class Guard:
         Raises:
             Refusal: 400 for none or several hosts, 421 for a host that is not ours.
         """
-        if len(hosts) != 1:
-            raise Refusal("bad_host", f"expected one Host header, found {len(hosts)}")
         if self._platform:
-            return
-        if hosts[0].lower() not in self._hosts or (
-            authority is not None and authority.lower() not in self._hosts
-        ):
-            raise Refusal("misdirected", "expected a name of this server")
+            require_one(hosts)
+        else:
+            self._names.check(hosts, authority)
 
     def admit(
         self, authorization: str | None, *, now_us: int, by_platform: bool = False
@@ -198,15 +247,8 @@ class Guard:
         key = holder.key
         if now_us >= key.until:
             raise Refusal("unauthorized", _UNAUTHORIZED)
-        if key.rate_per_s is not None and self._rates is not None:
-            burst = key.burst or max(1, round(key.rate_per_s))
-            wait = self._rates.take(holder.slot, rate_per_s=key.rate_per_s, burst=burst)
-            if wait is not None:
-                raise Refusal(
-                    "too_many_requests",
-                    f"this key makes at most {key.rate_per_s:g} requests a second",
-                    retry_after_s=max(1, round(wait + 0.5)),
-                )
+        if self._rates is not None:
+            count(self._rates, holder)
         return holder.principal
 
     def check(self, caller: Principal, route: Route, detector: str | None) -> None:
@@ -271,9 +313,7 @@ class Guard:
             own = hmac.compare_digest(mac_of(self._token_pepper, shown), self._token_hash)
             if own and now_us < self._until_us:
                 return None
-            holder = self._access.keys.get(id_of_key(shown.decode("ascii", "replace")) or "")
-            if holder is not None and hmac.compare_digest(
-                mac_of(self._pepper, shown), holder.key.mac
-            ):
+            holder = self._access.holder(shown, self._pepper)
+            if holder is not None:
                 return holder
         raise Refusal("unauthorized", _UNAUTHORIZED)

@@ -7,7 +7,8 @@ Source: RFC 9457, problem details for HTTP APIs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -69,9 +70,11 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
     """Ends a request with a problem.
 
     Args:
-        code: one of :data:`CODES`.
+        code: one of the codes of its door.
         retry_after_s: when the same request may succeed.
     """
+
+    codes: ClassVar[Mapping[str, tuple[int, str]]] = CODES
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
         self.code = code
         self.plain = False  # the route's clients look for the reason under the key ``error``
         self.body_read = False  # what follows an unread body on the connection can't be trusted
-        self.status, title = CODES[code]
+        self.status, title = self.codes[code]
         self.problem = Problem(
             type=f"urn:baluarte:problem:{code}",
             title=title,

@@ -7,6 +7,7 @@ forgotten: there is no other way in.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ import msgspec
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.core.policy import Action
 
-Scope = Literal["open", "tenants", "detector", "sole", "decision"]
+Scope = Literal["open", "own", "tenants", "detector", "sole", "decision", "account", "key"]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +25,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         scope: whose the resource is: open to anyone; of the tenants that the caller reaches; of the
             detector that the path names, or of the one that a platform's protocol means without
-            naming it; of the decision's detector.
-        action: what the caller must be allowed; None only where the scope is open.
+            naming it; of the decision's detector; the account's, or the key's, that the path names;
+            the caller's own.
+        action: what the caller must be allowed; None only where the scope is open or own.
     """
 
     name: str
@@ -122,32 +124,38 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(steps.replace(r"\{version\}", r"(?P<version>[0-9]{1,9})"))
 
 
-_PATTERNS = {route.path: _pattern(route.path) for route in ROUTES}
+class Inventory:
+    """The routes of a plane: what stands here is answered, and nothing else."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = [(route, _pattern(route.path)) for route in routes]
+        # the same few paths come again and again
+        self._of_path = lru_cache(maxsize=4_096)(self._look)
+
+    def find(self, method: str, path: str) -> Found:
+        """The route of a request, and what its path says.
+
+        Raises:
+            Refusal: 404 where no route has the path, 405 where none of them has the method.
+        """
+        methods: dict[str, Found] = self._of_path(path)
+        if not methods:
+            raise Refusal("not_found")
+        found = methods.get(method)
+        if found is None:
+            allowed = ", ".join(sorted(methods))
+            raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed)
+        return found
+
+    def _look(self, path: str) -> dict[str, Found]:
+        """What a path leads to, by method."""
+        found: dict[str, Found] = {}
+        for route, pattern in self._routes:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                said = match.groupdict()
+                found[route.method] = Found(route, said.get("name", ""), said.get("version", ""))
+        return found
 
 
-@lru_cache(maxsize=4_096)
-def _of_path(path: str) -> dict[str, Found]:
-    """What a path leads to, by method; the same few paths come again and again."""
-    found: dict[str, Found] = {}
-    for route in ROUTES:
-        match = _PATTERNS[route.path].fullmatch(path)
-        if match is not None:
-            said = match.groupdict()
-            found[route.method] = Found(route, said.get("name", ""), said.get("version", ""))
-    return found
-
-
-def find(method: str, path: str) -> Found:
-    """The route of a request, and what its path says.
-
-    Raises:
-        Refusal: 404 where no route has the path, 405 where none of them has the method.
-    """
-    methods: dict[str, Found] = _of_path(path)
-    if not methods:
-        raise Refusal("not_found")
-    found = methods.get(method)
-    if found is None:
-        allowed = ", ".join(sorted(methods))
-        raise Refusal("method_not_allowed", f"expected {allowed}", allow=allowed)
-    return found
+find = Inventory(ROUTES).find

@@ -28,6 +28,7 @@ class Scope(Protocol):
     path: str
     query_string: str
     authority: str | None
+    client: str  #: address and port
     headers: Headers
 
 

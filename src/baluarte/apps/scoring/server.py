@@ -1,4 +1,4 @@
-"""Start the data plane: workers behind one port, until a signal says stop."""
+"""Start a plane: workers behind one port, until a signal says stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from granian.http import HTTP1Settings
 from baluarte import wiring
 from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
-from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.apps.scoring.settings import Listens, ServeSettings
 from baluarte.apps.scoring.supervisor import Supervisor, follow_files
 from baluarte.apps.scoring.worker import load, reports
 from baluarte.errors import BaluarteError, ContractError, DataError, OutsideError, TrustError
@@ -39,7 +39,7 @@ _FAMILIES: dict[str, type[BaluarteError]] = {
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """A data plane that answers: where, how soon, and by what."""
+    """A plane that answers: where, how soon, and by what."""
 
     url: str
     workers: int
@@ -68,6 +68,22 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         hosts=settings.hosts,
         platform=settings.platform,
     )
+    host(settings, load, ready=ready)
+
+
+def host(
+    settings: Listens, load: Callable[[Any], Any], *, ready: Callable[[Serving], None]
+) -> None:
+    """Run workers behind one port until SIGTERM or SIGINT.
+
+    Args:
+        settings: where; its ``metrics_dir`` is set to a folder that the workers share.
+        load: makes what a worker answers by, in the worker's process; it reports there.
+
+    Raises:
+        ContractError: the certificate and its key don't fit.
+        OutsideError: the port is taken, or workers keep failing.
+    """
     settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
     # A worker starts clean: whatever the starting process has loaded, it doesn't inherit.
     multiprocessing.set_start_method("spawn", force=True)
@@ -94,7 +110,7 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
 
 
 def _follow_certificates(
-    settings: ServeSettings, server: Supervisor, stopping: threading.Event
+    settings: Listens, server: Supervisor, stopping: threading.Event
 ) -> list[threading.Thread]:
     """A thread that renews the workers when the certificate is another one."""
     if not settings.tls_cert:
@@ -111,7 +127,7 @@ def _follow_certificates(
     return [threading.Thread(target=follow, name="certificates")]
 
 
-def _granian(settings: ServeSettings) -> Supervisor:
+def _granian(settings: Listens) -> Supervisor:
     return Supervisor(
         started=lambda: {r.pid for r in reports(settings.metrics_dir) if r.readiness is not None},
         address=settings.host,
@@ -129,7 +145,7 @@ def _granian(settings: ServeSettings) -> Supervisor:
     )
 
 
-def _tls(settings: ServeSettings) -> dict[str, Any]:
+def _tls(settings: Listens) -> dict[str, Any]:
     """Granian's arguments; TLS 1.3 is the least that it speaks, and the only one there is.
 
     Raises:
@@ -189,7 +205,7 @@ def _free_port(host: str, port: int) -> int:
 
 
 def _wait_until_ready(
-    settings: ServeSettings, ready: Callable[[Serving], None], stopping: threading.Event
+    settings: Listens, ready: Callable[[Serving], None], stopping: threading.Event
 ) -> None:
     started = time.perf_counter()
     while not stopping.wait(_POLL_S):
@@ -209,7 +225,7 @@ def _wait_until_ready(
         return
 
 
-def _listens(settings: ServeSettings) -> bool:
+def _listens(settings: Listens) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - to ask, not to bind
     try:
         socket.create_connection((host, settings.port), timeout=_ASK_S).close()

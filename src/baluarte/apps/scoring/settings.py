@@ -26,7 +26,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_faults: int = 20  #: told in one answer
 
 
-class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+class Listens(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a plane listens, under which names and by what certificate."""
+
+    host: str = "127.0.0.1"
+    port: int = 8317  #: 0 takes a free one
+    hosts: tuple[str, ...] = ()  #: names that clients call the server by, beside loopback's
+    tls_cert: str = ""  #: file of the certificate and its chain; empty: no TLS
+    tls_key: str = ""
+    tls_client_ca: str = ""  #: file of the authority whose clients are let in; empty: any client
+    workers: int = 2
+    metrics_dir: str = ""  #: a private folder that the workers share; the server makes it
+
+
+class ServeSettings(Listens, frozen=True, kw_only=True):
     """Where a data plane finds its stores and how it answers; wiring opens what is named here.
 
     ``durability``: with ``commit`` an answer leaves after its record is durable on disk; with
@@ -42,19 +55,12 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_hash: bytes  #: HMAC-SHA-256 of the server's own token under ``token_pepper``
     token_pepper: bytes
     token_until_us: int  #: microseconds of UTC until which the token holds
-    host: str = "127.0.0.1"
-    port: int = 8317  #: 0 takes a free one
-    hosts: tuple[str, ...] = ()  #: names that clients call the server by, beside loopback's
-    tls_cert: str = ""  #: file of the certificate and its chain; empty: no TLS
-    tls_key: str = ""
-    tls_client_ca: str = ""  #: file of the authority whose clients are let in; empty: any client
     accounts: str = ""  #: address of the store of accounts; empty: only the token opens
     pepper: bytes = b""  #: under which the store keeps keys
     tenants: dict[str, str] = {}  #: of detectors that are not in the tenant ``default``
     quotas: dict[str, int] = {}  #: events a day, of tenants that have a limit
     sole: str = ""  #: the detector that is meant where a protocol names none; empty: the only one
     platform: bool = False  #: whether a platform runs this as its container, and guards it
-    workers: int = 2
     durability: Durability = "commit"
     interval_ms: int = 50
     on_ledger_failure: OnLedgerFailure = "refuse"
@@ -75,4 +81,3 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     require_kernel: bool = False  #: not ready while the NumPy evaluator scores
     language: Language = "en"  #: of the texts in answers
     limits: Limits = Limits()
-    metrics_dir: str = ""  #: a private folder that the workers share; the server makes it

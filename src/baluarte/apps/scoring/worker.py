@@ -96,7 +96,7 @@ class Worker:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self._settings
-        with _telling(settings.metrics_dir):
+        with telling(settings.metrics_dir):
             self._recorder = Recorder(
                 functools.partial(wiring.open_ledger_shard, settings.ledger),
                 loop=loop,
@@ -233,12 +233,12 @@ def _reads(file: str) -> Callable[[], str] | None:
 
 def load(settings: ServeSettings) -> Worker:
     """A worker, made in its own process; one that can't start says why and ends."""
-    with _telling(settings.metrics_dir):
+    with telling(settings.metrics_dir):
         return Worker(settings)
 
 
 @contextlib.contextmanager
-def _telling(folder: str) -> Iterator[None]:
+def telling(folder: str) -> Iterator[None]:
     """Leave the reason for the parent, and end the process."""
     try:
         yield
