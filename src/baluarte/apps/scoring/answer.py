@@ -14,7 +14,7 @@ from baluarte.core.event import Values
 _ENCODE = msgspec.json.Encoder()
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
+class Reason(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one field did to the score. All reasons and ``base`` add up to the score, exactly.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One decision. ``base`` and ``reasons`` are there for alerts, or as the request asked.
 
     ``reasons_deferred``: they were due and the load left no time for them; explain gives them.
@@ -104,4 +104,8 @@ def encode_answers(answers: Sequence[Answer], shape: Shape) -> tuple[bytes, str]
         return _ENCODE.encode(answers[0]), "application/json"
     if shape == "many":
         return _ENCODE.encode(answers), "application/json"
+    if shape == "arrow":
+        from baluarte.apps.scoring.protocols import arrow_stream  # noqa: PLC0415 - an extra's
+
+        return arrow_stream.write(answers)
     return _ENCODE.encode_lines(answers), "application/x-ndjson"

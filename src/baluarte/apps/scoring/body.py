@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -20,14 +22,16 @@ from baluarte.core.event import Values
 from baluarte.core.quick_rows import QuickReader
 
 Row = dict[str, Any]  #: one JSON object, as it stands
-Form = Literal["json", "ndjson"]
-Shape = Literal["one", "many", "lines"]
+Form = Literal["json", "ndjson", "arrow"]
+Shape = Literal["one", "many", "lines", "arrow"]
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
 
 _FORMS: dict[str, Form] = {
     "application/json": "json",
     "application/x-ndjson": "ndjson",
     "application/ndjson": "ndjson",
     "application/jsonl": "ndjson",
+    ARROW_STREAM: "arrow",
 }
 _DECODE_JSON = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]])
 _DECODE_LINE = msgspec.json.Decoder(dict[str, Any])
@@ -46,23 +50,33 @@ def query_of(query: str, *, most: int) -> list[tuple[str, str]]:
         raise Refusal("bad_query", f"expected at most {most} fields") from None
 
 
-def form_of(content_type: str | None) -> Form:
+def form_of(content_type: str | None, *, arrow: bool = True) -> Form:
     """Which form the body has.
 
     Raises:
-        Refusal: 415 for every type but JSON and NDJSON in UTF-8; nothing is guessed.
+        Refusal: 415 for every type but JSON and NDJSON in UTF-8 and Arrow; nothing is guessed.
     """
     if content_type == "application/json":
         return "json"
     name, _, parameters = (content_type or "").partition(";")
     form = _FORMS.get(name.strip().lower())
     charset = parameters.strip().lower().replace('"', "").replace(" ", "")
+    arrow = arrow and _reads_arrow()
+    if form == "arrow" and not arrow:
+        form = None
     if form is None or charset not in ("", "charset=utf-8"):
+        also = f", or {ARROW_STREAM}" if arrow else ""
         raise Refusal(
             "unsupported_media_type",
-            "expected application/json or application/x-ndjson, in UTF-8",
+            f"expected application/json or application/x-ndjson, in UTF-8{also}",
         )
     return form
+
+
+@lru_cache(maxsize=1)
+def _reads_arrow() -> bool:
+    """Whether pyarrow is installed; it is loaded when a first stream comes."""
+    return find_spec("pyarrow") is not None
 
 
 def parse_body(body: bytes, form: Form, limits: Limits) -> tuple[Sequence[Row], Shape]:
@@ -73,6 +87,10 @@ def parse_body(body: bytes, form: Form, limits: Limits) -> tuple[Sequence[Row], 
     """
     if form == "ndjson":
         return _lines(body, limits), "lines"
+    if form == "arrow":
+        from baluarte.apps.scoring.protocols import arrow_stream  # noqa: PLC0415 - an extra's
+
+        return arrow_stream.read(body, limits), "arrow"
     try:
         value = _DECODE_JSON.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -89,7 +107,7 @@ def read_quickly(
     body: bytes, form: Form, reader: QuickReader | None, limits: Limits
 ) -> tuple[list[Values], Shape] | None:
     """The records of a body without anything unusual; None: :func:`parse_body` must look."""
-    if reader is None:
+    if reader is None or form == "arrow":
         return None
     if form == "ndjson":
         lines = reader.read_lines(_split(body), max_depth=limits.max_depth)

@@ -208,7 +208,7 @@ class Door:
         name, scope = asked.name, asked.scope
         if scope.query_string:
             raise Refusal("bad_query", "expected none")
-        form = form_of(scope.headers.get("content-type"))
+        form = form_of(scope.headers.get("content-type"), arrow=False)
         self._plane.champion(name)
         body = await self.body(asked)
         try:

@@ -9,6 +9,7 @@ import msgspec
 
 from baluarte import __version__
 from baluarte.apps.scoring.answer import Answer
+from baluarte.apps.scoring.body import ARROW_STREAM
 from baluarte.apps.scoring.foreign_openapi import foreign_paths
 from baluarte.apps.scoring.label_intake import LabelsTaken
 from baluarte.apps.scoring.problem import CODES, CONTENT_TYPE, Problem
@@ -112,11 +113,16 @@ def openapi() -> dict[str, Any]:
 
 def _decisions() -> dict[str, Any]:
     lines = {"type": "string", "description": "One JSON object a line."}
+    columns = {
+        "type": "string",
+        "format": "binary",
+        "description": "A column a field, of a server that has the extra `files`.",
+    }
     events = {"oneOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1}]}
     answers = {"oneOf": [_ref("Answer"), _array("Answer")]}
     return {
         "operationId": "decide",
-        "summary": "Decide events: an object, an array or NDJSON; the answer has the same shape",
+        "summary": "Decide events: an object, an array, lines or Arrow; the answer is likewise",
         "parameters": [
             _NAME,
             {
@@ -131,6 +137,7 @@ def _decisions() -> dict[str, Any]:
             "content": {
                 "application/json": {"schema": events},
                 "application/x-ndjson": {"schema": lines},
+                ARROW_STREAM: {"schema": columns},
             },
         },
         "responses": {
@@ -139,6 +146,7 @@ def _decisions() -> dict[str, Any]:
                 "content": {
                     "application/json": {"schema": answers},
                     "application/x-ndjson": {"schema": lines},
+                    ARROW_STREAM: {"schema": columns},
                 },
             },
             **_problems(400, 401, 403, 404, 413, 415, 421, 422, 429, 503),
