@@ -46,7 +46,7 @@ class Engine:
     def __init__(self, name: str, model: Path, rows: Path, *, clock: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [str(_environment(name)), __file__, name, str(model), str(rows), clock],
+            [str(environment(name, PACKAGES[name])), __file__, name, str(model), str(rows), clock],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -75,8 +75,12 @@ class Engine:
         return line.strip()
 
 
-def _environment(name: str) -> Path:
-    """The Python of an engine's environment, made where it isn't yet."""
+def environment(name: str, packages: tuple[str, ...]) -> Path:
+    """The Python of an engine's environment, made where it isn't yet.
+
+    Raises:
+        AwayError: it can't be made here.
+    """
     python = HOME / name / "bin" / "python"
     if (HOME / name / "made").exists():
         return python
@@ -88,7 +92,7 @@ def _environment(name: str) -> Path:
         subprocess.run([sys.executable, "-m", "venv", *["--without-pip"] * bool(uv), HOME / name],
                        check=True, capture_output=True)  # fmt: skip
         subprocess.run(
-            [*(install or [str(python), "-m", "pip", "install", "--quiet"]), *PACKAGES[name]],
+            [*(install or [str(python), "-m", "pip", "install", "--quiet"]), *packages],
             check=True,
             capture_output=True,
             timeout=600,
