@@ -12,7 +12,7 @@ from baluarte.core.envelope import Envelope
 MAX_SCORE = 2**53 - 1  #: scores saturate here, so that JSON, JavaScript and SQL keep them
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer for one event.
 
     Attributes:

@@ -167,7 +167,7 @@ class Scorer:
         scores = self._evaluator.score(X, threads=threads)
         bands, points, probability = self._read_tables(scores)
         rows = _rows_to_explain(bands, reasons)
-        base, phi = self.explain(X[rows], threads=threads)
+        base, phi = self.explain(X[rows], threads=threads) if len(rows) else (0, self._no_reasons)
         return Decisions(
             n=len(X),
             features=X,

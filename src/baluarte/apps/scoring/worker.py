@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +41,8 @@ from baluarte.core.window_plan import WindowPlan
 from baluarte.errors import BaluarteError, Fault
 from baluarte.ports import WindowState
 from baluarte.stages.unseal import Unsealer
+
+_SWITCH_S = 0.0005
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +158,7 @@ class Worker:
         self._champions.follow(every_s=settings.poll_ms / 1000)
         self._access.follow()
         self._counts.follow()
+        _settle_in()
         report(
             settings.metrics_dir,
             WorkerReport(pid=os.getpid(), readiness=self._door.readiness()),
@@ -225,6 +230,17 @@ class Worker:
             unsealer=Unsealer(self._people.open()) if is_personal else None,
             kernel=settings.kernel,
         )
+
+
+def _settle_in() -> None:
+    """Let the collector leave out what was loaded, and threads wait less for one another.
+
+    Granian's threads hand requests over under the interpreter's lock, and wait for it as long as
+    the switch interval while decisions are made.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
 
 
 def _reads(file: str) -> Callable[[], str] | None:
