@@ -30,7 +30,7 @@ from baluarte.core.program.draft import Draft
 from baluarte.core.proof_rows import ProofRows
 from baluarte.core.raw_column import RawColumn
 from baluarte.core.reading import PLAIN, BadRow, Reading
-from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
+from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Shadowing, Version, WorkerState
 from baluarte.core.retention import Dropped, RecordClass
 from baluarte.core.schema import Schema
 from baluarte.core.search import FitTask, SearchBudget, Trial
@@ -984,6 +984,12 @@ class DecisionIndex(Protocol):
         """How many events a champion decided in [since, until), by band and outcome."""
         ...
 
+    def beside(
+        self, since: int | None, until: int | None, *, detector: str, version: int
+    ) -> dict[tuple[str, str], int]:
+        """How many events a challenger scored in [since, until): champion's outcome and its own."""
+        ...
+
     def count(self) -> int:
         """Decisions that are known."""
         ...
@@ -1079,6 +1085,26 @@ class Registry(Protocol):
 
     def champion_epoch(self, detector: str) -> int:
         """Rises by every change of champion, 0 before the first: cheap to poll for a hot swap."""
+        ...
+
+    def shadow(self, change: Shadowing) -> None:
+        """Let a version score beside the one that decides, or end it."""
+        ...
+
+    def challengers(self, detector: str) -> list[Version]:
+        """The versions that score beside the one that decides, oldest first."""
+        ...
+
+    def beat(self, state: WorkerState) -> None:
+        """Keep what a worker says of itself, in the place of what it said before."""
+        ...
+
+    def leave(self, worker: str) -> None:
+        """A worker ends."""
+        ...
+
+    def workers(self) -> list[WorkerState]:
+        """What workers said last, by name; one that was killed stays for a day."""
         ...
 
     def add_labels(self, detector: str, rows: Sequence[LabelRow]) -> LabelIntake:

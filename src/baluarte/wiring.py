@@ -6,7 +6,7 @@ Only what the configuration names is imported: a serving process never sees a le
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -18,6 +18,7 @@ from baluarte.errors import ContractError
 if TYPE_CHECKING:
     from baluarte.adapters.key_files import FileSigner, GivenKeys, TrustedKeys
     from baluarte.adapters.keystores.sqlite import SqliteKeys
+    from baluarte.adapters.ledger.claims import Claims
     from baluarte.adapters.ledger.keeper import SegmentKeeper
     from baluarte.adapters.ledger.reader import SegmentReader
     from baluarte.adapters.ledger.shard import SegmentShard
@@ -295,6 +296,17 @@ def open_ledger_reader(folder: str | Path) -> SegmentReader:
     from baluarte.adapters.ledger.reader import SegmentReader  # noqa: PLC0415 - named by address
 
     return SegmentReader(Path(folder))
+
+
+def open_claims(
+    folder: str | Path, *, window_s: int, max_events: int, tenants: Mapping[str, str], now_s: int
+) -> Claims:
+    """Which events a ledger's workers decided lately."""
+    from baluarte.adapters.ledger.claims import Claims  # noqa: PLC0415 - named by address
+
+    return Claims(
+        Path(folder), window_s=window_s, max_events=max_events, tenants=tenants, now_s=now_s
+    )
 
 
 def open_people(

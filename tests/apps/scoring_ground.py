@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +33,15 @@ from baluarte.stages.seal import seal
 from baluarte.testing.bundles import sample_parts
 
 
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for it; on a busy machine as long as it takes, within reason."""
+    for _ in range(int(seconds * 100)):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
 class CountsKept:
     """Figures in lists."""
 
@@ -40,11 +50,22 @@ class CountsKept:
         self.refused_champions: list[str] = []
         self.writable: list[bool] = []
         self.accepts = True
-        self.gaps = 0
+        self.shed = self.gaps = self.repeats = self.forgotten_early = 0
 
     def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None: ...
 
     def deferred(self, detector: str, n: int) -> None: ...
+
+    def repeated(self, detector: str, n: int) -> None:
+        self.repeats += n
+
+    def forgotten(self, n: int) -> None:
+        self.forgotten_early += n
+
+    def shadowed(self, detector: str, version: int, n: int) -> None: ...
+
+    def shadow_shed(self, detector: str, n: int) -> None:
+        self.shed += n
 
     def answered(self, seconds: float, detector: str, version: int) -> None: ...
 
@@ -153,6 +174,7 @@ class Workplace:
             port=0,
             workers=1,
             poll_ms=50,
+            repeat_events=20_000,
             limits=Limits(max_body_bytes=1 << 20, max_rows=6_000),
         )
         return msgspec.structs.replace(given, **changes)
@@ -219,6 +241,30 @@ class Server:
     def decide(self, events: Any, query: str = "", detector: str = "flows") -> tuple[int, Any]:
         body = events if isinstance(events, bytes) else json.dumps(events).encode()
         return self.ask("POST", f"/v1/detectors/{detector}/decisions{query}", body)
+
+    def fresh_decide(self, events: Any, detector: str = "flows") -> tuple[int, Any]:
+        """The same over a connection of its own: whichever worker takes it."""
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        ) as connection:
+            head = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+            path = f"/v1/detectors/{detector}/decisions"
+            connection.request("POST", path, json.dumps(events).encode(), head)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def try_to_decide(self, events: Any) -> tuple[int, Any]:
+        """The same; status 0 where the server went away meanwhile."""
+        try:
+            return self.fresh_decide(events)
+        except (http.client.HTTPException, OSError):
+            return 0, None
+
+    def until_answered(self, events: Any) -> tuple[int, Any]:
+        """As a caller does that repeats what was not answered, or answered by 503."""
+        while (answered := self.try_to_decide(events))[0] in {0, 503}:
+            time.sleep(0.02)
+        return answered
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""

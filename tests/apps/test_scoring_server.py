@@ -12,14 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import numpy as np
 import pytest
-from scoring_ground import Server, Workplace, on_the_wire
+from scoring_ground import Server, Workplace, on_the_wire, until
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
@@ -47,14 +47,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 def server(workplace: Workplace) -> Iterator[Server]:
     with Server(workplace) as running:
         yield running
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    for _ in range(int(seconds * 100)):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come about")
 
 
 def trap_events(n: int) -> list[dict[str, Any]]:

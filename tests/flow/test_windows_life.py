@@ -250,9 +250,16 @@ def test_values_are_the_same_bits_across_backfill_crash_restart_labels_and_files
     run("backfill", "history.ndjson")
     reference = Reference(history)
 
+    asked: set[str] = set()
+
+    def values_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Of what the server decided: an event that is sent again gets its first decision."""
+        new = [event for event in events if event["id"] not in asked and not asked.add(event["id"])]
+        return [reference.values(event) for event in new]
+
     with server(tmp_path, signal.SIGKILL) as running:
         running.decide(first)
-        expected = [reference.values(event) for event in first]
+        expected = values_of(first)
         said = "".join(f"{event['id']},{event['fraud']}\n" for event in first)
         (tmp_path / "labels.csv").write_text("event_id,label\n" + said, "utf-8")
         run("label", "labels.csv")
@@ -260,21 +267,23 @@ def test_values_are_the_same_bits_across_backfill_crash_restart_labels_and_files
         running.wait_for_labels(n)
         reference.hear(first)
         running.decide(second[:60])
-        expected += [reference.values(event) for event in second[:60]]
+        expected += values_of(second[:60])
     with server(tmp_path, signal.SIGTERM) as running:
         running.wait_for_labels(n)
         running.decide(second[60:])
-        expected += [reference.values(event) for event in second[60:]]
+        expected += values_of(second[60:])
     run("score", write(tmp_path / "rest.ndjson", third, labelled=False))
     expected += [reference.values(event) for event in third]
 
     decisions = recorded(tmp_path)
     found = [{name: record["event"].get(name) for name in reference.names} for record in decisions]
-    assert [record["event_id"] for record in decisions] == [event["id"] for event in later]
+    ids = [*dict.fromkeys(event["id"] for event in first + second), *(e["id"] for e in third)]
+    assert [record["event_id"] for record in decisions] == ids
     assert found == expected
     assert any(values["risk"] for values in found)
     run("replay")
-    assert f"{len(later):,} of {len(later):,} identical" in capsys.readouterr().out
+    assert len(ids) < len(later)
+    assert f"{len(ids):,} of {len(ids):,} identical" in capsys.readouterr().out
 
 
 def test_windows_of_proof_events_look_back_at_the_others_in_the_plan_too(

@@ -118,6 +118,25 @@ class SqlIndex:
         )
         return {(band, outcome): n for band, outcome, n in rows}
 
+    def beside(
+        self, since: int | None, until: int | None, *, detector: str, version: int
+    ) -> dict[tuple[str, str], int]:
+        """How many events a challenger scored in [since, until): champion's outcome and its own."""
+        condition, values = _condition(since, until, detector)
+        rows = self._store.read(
+            "SELECT champions.outcome, shadows.outcome, count(DISTINCT shadows.event) FROM "  # noqa: S608
+            f"(SELECT event, outcome, version, role FROM decisions{condition}) AS shadows "
+            "JOIN decisions AS champions ON champions.event = shadows.event "
+            "WHERE shadows.role = ? AND shadows.version = ? AND champions.role = ? AND "
+            "champions.detector = ? GROUP BY champions.outcome, shadows.outcome",
+            *values,
+            "challenger",
+            version,
+            "champion",
+            detector,
+        )
+        return {(old, new): n for old, new, n in rows}
+
     def count(self) -> int:
         """Decisions that are known."""
         return int(self._store.read("SELECT count(*) FROM decisions")[0][0])

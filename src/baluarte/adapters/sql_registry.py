@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+import msgspec
+
 from baluarte.adapters.sql_store import SqlStore
-from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
+from baluarte.core.registry import (
+    LabelIntake,
+    LabelRow,
+    Promotion,
+    Shadowing,
+    Version,
+    WorkerState,
+)
 from baluarte.errors import DataError
 
 _VERSIONS = (
@@ -18,6 +27,13 @@ _CHAMPION = (
     "FROM promotions AS p JOIN versions AS v USING (detector, version) WHERE p.detector = ? "
     "ORDER BY p.id DESC LIMIT 1"
 )
+_CHALLENGERS = (
+    "SELECT v.detector, v.version, digest, epoch, sealed_at, sealed_by, trained_by, provisional "
+    "FROM shadows AS s JOIN versions AS v USING (detector, version) WHERE s.detector = ? AND "
+    "s.kind = 'shadow' AND s.id IN (SELECT max(id) FROM shadows GROUP BY detector, version) "
+    "ORDER BY v.version"
+)
+_DAY_US = 86_400_000_000
 _MOST_IDS = 500  #: that one query asks for
 
 
@@ -111,6 +127,49 @@ class SqlRegistry:
         """Rises by every change of champion, 0 before the first: cheap to poll for a hot swap."""
         rows = self._store.read("SELECT max(id) FROM promotions WHERE detector = ?", detector)
         return rows[0][0] or 0
+
+    def shadow(self, change: Shadowing) -> None:
+        """Let a version score beside the one that decides, or end it.
+
+        Raises:
+            DataError: there is no such version.
+        """
+        with self._store.transaction():
+            self._must_exist(change.detector, change.version)
+            self._store.rows(
+                "INSERT INTO shadows (detector, version, at, actor, reason, kind) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                change.detector,
+                change.version,
+                change.at,
+                change.actor,
+                change.reason,
+                change.kind,
+            )
+
+    def challengers(self, detector: str) -> list[Version]:
+        """The versions that score beside the one that decides, oldest first."""
+        return [_version(row) for row in self._store.read(_CHALLENGERS, detector)]
+
+    def beat(self, state: WorkerState) -> None:
+        """Keep what a worker says of itself; those unheard of for a day go."""
+        with self._store.transaction():
+            self._store.rows("DELETE FROM workers WHERE worker = ?", state.worker)
+            self._store.rows("DELETE FROM workers WHERE seen_at < ?", state.seen_at - _DAY_US)
+            said = msgspec.json.encode(state).decode()
+            self._store.rows(
+                "INSERT INTO workers VALUES (?, ?, ?)", state.worker, state.seen_at, said
+            )
+
+    def leave(self, worker: str) -> None:
+        """A worker ends."""
+        with self._store.transaction():
+            self._store.rows("DELETE FROM workers WHERE worker = ?", worker)
+
+    def workers(self) -> list[WorkerState]:
+        """What workers said last, by name."""
+        rows = self._store.read("SELECT said FROM workers ORDER BY worker")
+        return [msgspec.json.decode(said, type=WorkerState) for (said,) in rows]
 
     def promotions(self, detector: str) -> list[Promotion]:
         """All changes of champion, oldest first."""

@@ -65,7 +65,7 @@ def events_of_ledger(session: Session, bundle: SealedBundle, by: list[str], most
     """
     found: dict[str, DecisionRecord] = {}
     for record in session.decisions(bundle.manifest.name, newest_first=True) if most else ():
-        if not record.is_sealed:  # its person was erased
+        if record.role == "champion" and not record.is_sealed:  # its person was erased
             found.setdefault(record.event_id, record)
         if len(found) == most:
             break

@@ -87,6 +87,7 @@ class ActRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     act: Literal[
         "look", "seal", "approve", "decline", "promote", "rollback", "label", "alarm", "retrain",
         "checkpoint", "key", "erase", "export", "backup", "restore", "access", "sweep", "gap",
+        "shadow", "unshadow",
     ]  # fmt: skip
     actor: str
     detector: str

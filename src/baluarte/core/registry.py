@@ -31,6 +31,33 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["promote", "rollback"]
 
 
+class Shadowing(msgspec.Struct, frozen=True, kw_only=True):
+    """A version begins to score beside the one that decides, or ends: who, when, why."""
+
+    detector: str
+    version: int
+    at: int
+    actor: str
+    reason: str
+    kind: Literal["shadow", "unshadow"]
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker of the data plane says of itself, again and again while it lives."""
+
+    worker: str  #: its name: random, of this life
+    host: str
+    pid: int
+    seen_at: int  #: microseconds of UTC
+    deciding: dict[str, int]  #: detector to the version that decides
+    shadowing: dict[str, tuple[int, ...]] = {}  #: detector to the versions beside it
+
+    @property
+    def where(self) -> str:
+        """Host and process."""
+        return f"{self.host}:{self.pid}"
+
+
 class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
     """What one source said about one event."""
 

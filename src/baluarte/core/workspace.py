@@ -178,6 +178,22 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Literal["refuse", "decide-and-mark-gap"],
         Meta(description="when nothing can be recorded: no decisions, or a signed gap"),
     ] = "refuse"
+    repeat_window_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="for which an event that is sent again gets its first decision; 0: never",
+        ),
+    ] = 3_600
+    repeat_events: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            le=1_000_000_000,
+            description="of how many events the first decision is known; 40 bytes of disk each",
+        ),
+    ] = 1_000_000
     reasons_above: Annotated[
         int,
         Meta(ge=0, description="events that wait in a worker above which reasons are deferred"),

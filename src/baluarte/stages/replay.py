@@ -255,7 +255,8 @@ def _identity_difference(scorer: Scorer, record: DecisionRecord) -> Difference |
     if own is not None:
         if str(own) != record.event_id:
             return differs("id", "event_id", record.event_id, own)
-    elif not _is_derived(record):
+    elif record.role == "champion" and not _is_derived(record):
+        # A challenger's record has the id by which the champion's knows the event.
         derived = f"{record.event_digest[7:39]}-ORDINAL"
         return differs("id", "event_id", record.event_id, derived)
     own_at = event.get(time_field.name) if time_field else None

@@ -114,7 +114,7 @@ class Scorer:
         self._first_column = np.array([fields.index(name) for name in self.fields], dtype=np.intp)
         schema = bundle.contract.events
         id_field, time_field = schema.by_role("id"), schema.by_role("time")
-        self._id_field = id_field.name if id_field else None
+        self.id_field = id_field.name if id_field else None
         self._time_field = time_field.name if time_field else None
         self.personal = plan_personal(self.detector, schema, fields)
         self._writers: dict[str, RecordWriter] = {}
@@ -239,7 +239,7 @@ class Scorer:
         else:
             event = _SORTED.encode(values)
             digest = "sha256:" + hashlib.sha256(event).hexdigest()  # as core.event.event_digest
-        own_id = values.get(self._id_field) if self._id_field else None
+        own_id = values.get(self.id_field) if self.id_field else None
         own_at = values.get(self._time_field) if self._time_field else None
         if own_id is not None:
             event_id = str(own_id)

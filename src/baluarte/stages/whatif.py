@@ -9,28 +9,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from baluarte.core.bundle import SealedBundle
-from baluarte.core.contract import Contract
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Events, Values
 from baluarte.core.event_rows import from_records
-from baluarte.core.event_value import Convert, ValueRefusedError, converter
 from baluarte.core.first_seen import FirstSeen
 from baluarte.core.registry import LabelRow
-from baluarte.core.schema import Field
 from baluarte.core.whatif import Both, Gap, Sums, WhatIf
 from baluarte.errors import BaluarteError, TrustError
+from baluarte.stages.reread import Gaps, Reading, reading_of, reading_of_unknown
 from baluarte.stages.score import Kernel, Scorer
 from baluarte.stages.unseal import Unsealer
 
 LabelsOf = Callable[[Sequence[str]], Mapping[str, LabelRow]]  #: of these events, where known
 OpenAt = Callable[[str, int], SealedBundle]  #: (digest, decided at) to a checked bundle
-_Kind = Literal["lacks", "window", "type", "unreadable", "unknown"]
 
 
 def what_if(
@@ -105,22 +100,14 @@ def what_if(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """How the version reads records of one bundle: which fields it can't take as they are."""
-
-    kinds: Mapping[str, _Kind] = field(default_factory=dict)
-    convert: Mapping[str, Convert] = field(default_factory=dict)  #: of another type
-
-
 class _Asked:
     """The version that is asked, and what it can't read of the records."""
 
     def __init__(self, bundle: SealedBundle, *, open_bundle: OpenAt, kernel: Kernel) -> None:
         self._bundle, self._open = bundle, open_bundle
         self._scorer = Scorer(bundle, kernel=kernel)
-        self._readings: dict[str, _Reading] = {bundle.digest: _Reading()}
-        self._gaps: Counter[tuple[str, _Kind]] = Counter()
+        self._readings: dict[str, Reading] = {bundle.digest: Reading()}
+        self._gaps: Gaps = Counter()
 
     def decide(self, records: Sequence[DecisionRecord], labels: Mapping[str, LabelRow]) -> Both:
         """The version's decisions beside the recorded ones."""
@@ -158,47 +145,13 @@ class _Asked:
         """The event's values as the version reads them."""
         reading = self._readings.get(record.bundle)
         if reading is None:
-            reading = self._reading_of(record)
-            self._readings[record.bundle] = reading
-        if not reading.kinds:
-            return record.event
-        values = dict(record.event)
-        for name, kind in reading.kinds.items():
-            value = values.pop(name, None)
-            if kind != "type":
-                self._gaps[name, kind] += 1
-            elif value is not None:
-                try:
-                    values[name] = reading.convert[name](value)
-                    self._gaps[name, kind] += 1
-                except ValueRefusedError:
-                    self._gaps[name, "unreadable"] += 1
-        return values
+            reading = self._readings[record.bundle] = self._reading_of(record)
+        return reading.read(record.event, self._gaps)
 
-    def _reading_of(self, record: DecisionRecord) -> _Reading:
+    def _reading_of(self, record: DecisionRecord) -> Reading:
         asked = self._bundle.contract
-        features = asked.events.features
         try:
             decided = self._open(record.bundle, record.decided_at).contract
         except BaluarteError:
-            lost = [field.name for field in features if field.name not in record.event]
-            return _Reading(kinds=dict.fromkeys(lost, "unknown"))
-        found = {field.name: _gap_of(field, asked, decided) for field in features}
-        kinds: dict[str, _Kind] = {name: kind for name, kind in found.items() if kind is not None}
-        convert = {f.name: converter(f) for f in features if kinds.get(f.name) == "type"}
-        return _Reading(kinds=kinds, convert=convert)
-
-
-def _gap_of(wanted: Field, asked: Contract, decided: Contract) -> _Kind | None:
-    """Why a field can't be taken from records as it is; None where it can."""
-    if wanted.name not in decided.events:
-        return "lacks"
-    kept = decided.events[wanted.name]
-    if kept.role == "ignored":
-        return "lacks"
-    if "derived" in (wanted.role, kept.role):
-        rules = [
-            ([w for w in c.windows if w.name == wanted.name], c.history) for c in (asked, decided)
-        ]
-        return None if rules[0] == rules[1] else "window"
-    return None if kept.type == wanted.type else "type"
+            return reading_of_unknown(asked, record.event)
+        return reading_of(asked, decided)

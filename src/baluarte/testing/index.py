@@ -51,6 +51,10 @@ def _check_questions(index: DecisionIndex, first: list[IndexedDecision]) -> None
     same(index.spans(101, None, detector="cards"), {"00000b": (9, 10)})
     same(index.spans(300, None), {})
     same(index.outcomes(None, 104, detector="flows"), {(0, "pass"): 2, (1, "alert"): 2})
+    beside = {("pass", "alert"): 1, ("alert", "alert"): 1}  # e0 was decided twice
+    same(index.beside(None, None, detector="flows", version=1), beside)
+    same(index.beside(103, None, detector="flows", version=1), {})
+    same(index.beside(None, None, detector="flows", version=2), {})
     same(index.outcomes(103, None, detector="flows"), {(0, "pass"): 1, (1, "alert"): 1})
 
 

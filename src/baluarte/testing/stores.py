@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from baluarte.core.merkle import Frontier, leaf_hash, root_of
-from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Version
+from baluarte.core.registry import (
+    LabelIntake,
+    LabelRow,
+    Promotion,
+    Shadowing,
+    Version,
+    WorkerState,
+)
 from baluarte.core.retention import Dropped
 from baluarte.core.tiles import Tree, tree_of
 from baluarte.errors import DataError, OutsideError, TrustError
@@ -206,6 +213,8 @@ class MemoryRegistry:
         self._approvals: dict[tuple[str, int], list[tuple[str, int, str]]] = {}
         self._declines: dict[tuple[str, int], list[tuple[str, int, str]]] = {}
         self._looks: dict[str, int] = {}
+        self._shadows: dict[tuple[str, int], str] = {}
+        self._workers: dict[str, WorkerState] = {}
         self._labels: dict[str, dict[str, dict[str, tuple[int, int, LabelRow]]]] = {}
         self._count = 0
 
@@ -240,6 +249,31 @@ class MemoryRegistry:
         """Rises by every change of champion."""
         numbers = [n for n, p in enumerate(self._promotions, 1) if p.detector == detector]
         return max(numbers, default=0)
+
+    def shadow(self, change: Shadowing) -> None:
+        """Let a version score beside the one that decides, or end it."""
+        self._must_exist(change.detector, change.version)
+        self._shadows[change.detector, change.version] = change.kind
+
+    def challengers(self, detector: str) -> list[Version]:
+        """The versions that score beside the one that decides."""
+        kinds = self._shadows
+        return [v for v in self.versions(detector) if kinds.get((detector, v.version)) == "shadow"]
+
+    def beat(self, state: WorkerState) -> None:
+        """Keep what a worker says of itself."""
+        self._workers[state.worker] = state
+        for one in list(self._workers.values()):
+            if one.seen_at < state.seen_at - 86_400_000_000:
+                self.leave(one.worker)
+
+    def leave(self, worker: str) -> None:
+        """A worker ends."""
+        self._workers.pop(worker, None)
+
+    def workers(self) -> list[WorkerState]:
+        """What workers said last."""
+        return [self._workers[name] for name in sorted(self._workers)]
 
     def promotions(self, detector: str) -> list[Promotion]:
         """All changes of champion, oldest first."""
@@ -415,6 +449,8 @@ def check_registry(registry: Registry) -> None:
     same(registry.versions("flows"), [one, two])
     same(registry.detectors(), ["cards", "flows"])
     _check_champions(registry, one, two)
+    _check_shadows(registry, one, two)
+    _check_workers(registry)
     _check_approvals_and_looks(registry)
     _check_labels(registry)
 
@@ -437,6 +473,50 @@ def _check_champions(registry: Registry, one: Version, two: Version) -> None:
     nothing = Promotion(detector="flows", version=3, at=8, actor="ada", reason="", kind="promote")
     refused(DataError, lambda: registry.set_champion(nothing))
     same(registry.versions("flows")[1], two)
+
+
+def _check_shadows(registry: Registry, one: Version, two: Version) -> None:
+    def change(version: int, kind: Literal["shadow", "unshadow"], detector: str = "flows") -> None:
+        registry.shadow(
+            Shadowing(
+                detector=detector, version=version, at=3, actor="ada", reason="try", kind=kind
+            )
+        )
+
+    same(registry.challengers("flows"), [])
+    refused(DataError, lambda: change(9, "shadow"))
+    change(2, "shadow")
+    change(1, "shadow")
+    change(2, "shadow")
+    change(1, "shadow", "cards")
+    same(registry.challengers("flows"), [one, two])
+    change(1, "unshadow")
+    same(registry.challengers("flows"), [two])
+    same(len(registry.challengers("cards")), 1)
+    change(2, "unshadow")
+    same(registry.challengers("flows"), [])
+
+
+def _check_workers(registry: Registry) -> None:
+    def state(worker: str, at: int, version: int) -> WorkerState:
+        return WorkerState(
+            worker=worker,
+            host="h",
+            pid=7,
+            seen_at=at,
+            deciding={"flows": version},
+            shadowing={"flows": (1, 2)},
+        )
+
+    same(registry.workers(), [])
+    for said in (state("b", 5, 1), state("a", 6, 1), state("b", 7, 2)):
+        registry.beat(said)
+    same(registry.workers(), [state("a", 6, 1), state("b", 7, 2)])
+    registry.leave("a")
+    registry.leave("nobody")
+    same(registry.workers(), [state("b", 7, 2)])
+    registry.beat(state("c", 86_400_000_008, 2))
+    same([said.worker for said in registry.workers()], ["c"])
 
 
 def _check_approvals_and_looks(registry: Registry) -> None:

@@ -67,23 +67,13 @@ class SegmentKeeper:
         return [tag for tag in tags(self._root, self._disk) if self._settle(self._root / tag)]
 
     def _settle(self, folder: Path) -> bool:
-        if self._is_clean(folder):
+        if is_clean(folder, self._disk):
             return False
         lock = try_lock(folder, self._disk)
         if lock is None:
             return False
         self._open(folder, lock).close()
         return True
-
-    def _is_clean(self, folder: Path) -> bool:
-        """Whether it was closed, and so has nothing behind its head."""
-        try:
-            head, anchor = heads.read(folder / "head", self._disk), self._anchor(folder)
-            if head is None or anchor is None or head.size != anchor.size:
-                return False
-            return self._disk.size(segment_path(folder, head.segment)) == head.offset
-        except FileNotFoundError:
-            return False
 
     def _anchor(self, folder: Path) -> heads.Head | None:
         return heads.read_anchor(folder / "head", self._disk)
@@ -177,6 +167,34 @@ class SegmentKeeper:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def is_settled(folder: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL) -> bool:
+    """Whether nobody writes to a shard; what its owner left behind its head is then recovered.
+
+    Raises:
+        TrustError: it lost committed records.
+        OutsideError: it can't be recovered now.
+    """
+    lock = try_lock(folder, disk)
+    if lock is None:
+        return False
+    if is_clean(folder, disk):
+        disk.close(lock)
+    else:
+        SegmentShard(folder, lock, segment_bytes=segment_bytes, disk=disk, in_turn=True).close()
+    return True
+
+
+def is_clean(folder: Path, disk: Disk) -> bool:
+    """Whether a shard was closed, and so has nothing behind its head."""
+    try:
+        head, anchor = heads.read(folder / "head", disk), heads.read_anchor(folder / "head", disk)
+        if head is None or anchor is None or head.size != anchor.size:
+            return False
+        return disk.size(segment_path(folder, head.segment)) == head.offset
+    except FileNotFoundError:
+        return False
 
 
 def try_lock(folder: Path, disk: Disk) -> int | None:

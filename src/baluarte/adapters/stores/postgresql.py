@@ -58,6 +58,19 @@ _MIGRATIONS = (
         FOREIGN KEY (detector, version) REFERENCES versions (detector, version)
     )
     """,
+    """
+    CREATE TABLE shadows (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        detector text COLLATE "C" NOT NULL, version bigint NOT NULL,
+        at bigint NOT NULL, actor text NOT NULL, reason text NOT NULL,
+        kind text NOT NULL,
+        FOREIGN KEY (detector, version) REFERENCES versions (detector, version)
+    );
+    CREATE INDEX shadows_by_version ON shadows (detector, version, id);
+    CREATE TABLE workers (
+        worker text COLLATE "C" PRIMARY KEY, seen_at bigint NOT NULL, said text NOT NULL
+    )
+    """,
 )
 
 

@@ -64,6 +64,19 @@ _MIGRATIONS = (
         FOREIGN KEY (detector, version) REFERENCES versions (detector, version)
     ) STRICT;
     """,
+    """
+    CREATE TABLE shadows (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        detector TEXT NOT NULL, version INTEGER NOT NULL,
+        at INTEGER NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        FOREIGN KEY (detector, version) REFERENCES versions (detector, version)
+    ) STRICT;
+    CREATE INDEX shadows_by_version ON shadows (detector, version, id);
+    CREATE TABLE workers (
+        worker TEXT PRIMARY KEY, seen_at INTEGER NOT NULL, said TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -44,6 +44,7 @@ COMMANDS = (
     Command("approve", "Decide", "approve a version, as another person than its authors"),
     Command("promote", "Decide", "make a version the champion"),
     Command("rollback", "Decide", "make the champion before this one the champion again"),
+    Command("shadow", "Decide", "let a version score beside the champion and decide nothing"),
     Command("score", "Decide", "score a file of events"),
     Command("backfill", "Decide", "warm the memory of window features with events of the past"),
     Command("serve", "Decide", "answer decisions over HTTP"),

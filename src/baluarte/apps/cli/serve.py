@@ -109,6 +109,8 @@ def serve_settings(
         durability=serving.durability,
         interval_ms=max(1, round(serving.interval_ms)),
         on_ledger_failure=serving.on_ledger_failure,
+        repeat_window_s=serving.repeat_window_s,
+        repeat_events=serving.repeat_events,
         gap_key=str(place.gap_key) if serving.on_ledger_failure != "refuse" else "",
         shed_below_bytes=place.workspace.ledger.shed_below_mb << 20,
         kernel=wiring.kernel_choice(),

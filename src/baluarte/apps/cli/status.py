@@ -36,13 +36,30 @@ def run(args: argparse.Namespace) -> int:
         found = [standing_of(session, place.detector(name)) for name in names]
         records = sum(session.reader.size(tag) for tag in session.reader.shards())
         lately = _lately(session, [standing.name for standing in found])
+        beside = {standing.name: _beside(session, standing.name) for standing in found}
     for standing in found:
         tell(screen, texts, standing)
         if standing.champion is not None:
             screen.item(texts.get("status.lately"), lately_line(texts, lately[standing.name]))
+        for version, moves in beside[standing.name].items():
+            named = f"{standing.name}@{version}"
+            screen.item(texts.get("status.shadow"), shadow_line(texts, named, moves))
     screen.data(
         detectors=[
-            document(standing) | {"last_day": dict(_counted(lately[standing.name]))}
+            document(standing)
+            | {
+                "last_day": dict(_counted(lately[standing.name])),
+                "challengers": [
+                    {
+                        "version": version,
+                        "moves": [
+                            {"champion": old, "challenger": new, "events": n}
+                            for (old, new), n in sorted(moves.items())
+                        ],
+                    }
+                    for version, moves in beside[standing.name].items()
+                ],
+            }
             for standing in found
         ],
         records=records,
@@ -78,6 +95,37 @@ def _lately(session: Session, names: list[str]) -> dict[str, Lately]:
         return {name: {} for name in names}
     index, since = session.indexed(), session.clock.now_us() - _DAY_US
     return {name: index.outcomes(since, None, detector=name) for name in names}
+
+
+Moves = dict[tuple[str, str], int]  #: a champion's and a challenger's outcome to events
+
+
+def _beside(session: Session, name: str) -> dict[int, Moves]:
+    """What each challenger said in the last day beside the champion."""
+    challengers = session.registry.challengers(name)
+    if not challengers or not session.reader.shards():
+        return {one.version: {} for one in challengers}
+    index, since = session.indexed(), session.clock.now_us() - _DAY_US
+    return {
+        one.version: index.beside(since, None, detector=name, version=one.version)
+        for one in challengers
+    }
+
+
+def shadow_line(texts: Texts, version: str, moves: Moves) -> str:
+    """How often a challenger said something else, and what."""
+    n = sum(moves.values())
+    if not n:
+        return texts.get("status.shadow_quiet", version=version)
+    otherwise = sorted(
+        ((k, old, new) for (old, new), k in moves.items() if old != new), reverse=True
+    )
+    said = [
+        f"{outcome_name(texts, old)} → {outcome_name(texts, new)} {texts.numerals.count(k)}"
+        for k, old, new in otherwise
+    ]
+    same = texts.get("status.shadow_same")
+    return texts.get("status.shadow_day", version=version, n=n, moves=", ".join(said) or same)
 
 
 def _counted(lately: Lately) -> Iterator[tuple[str, int]]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from baluarte.apps.numerals import Language
 from baluarte.apps.reason_words import ReasonWords, reason_words
@@ -18,6 +19,7 @@ from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.windowed import Windowed
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract import Contract
+from baluarte.core.decision import DecisionRecord
 from baluarte.core.event_rows import RowReader
 from baluarte.core.pseudonym import Pseudonyms
 from baluarte.core.quick_rows import QuickReader, quick_reader
@@ -25,9 +27,11 @@ from baluarte.core.registry import Version
 from baluarte.core.window_plan import compile_windows
 from baluarte.errors import BaluarteError, OutsideError, TrustError
 from baluarte.ports import BundleStore, Clock, Registry, Verifier
+from baluarte.stages.promote import find_version
 from baluarte.stages.score import Kernel, Scorer
 from baluarte.stages.verify import open_version
 
+MOST_PAST = 8  #: versions that decided before and are kept open, of all detectors
 LOG = logging.getLogger("baluarte.scoring")
 
 
@@ -79,12 +83,15 @@ class Champions:
         self._language: Language = language
         self._counts = counts
         self._distrusted: set[str] = set()  # digests; what didn't verify is never tried again
+        self._past: OrderedDict[str, Champion] = OrderedDict()  # by digest
+        self._opening = threading.Lock()
         self._said: dict[str, str] = {}  # detector -> why its champion was last not let in
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.names: frozenset[str] = frozenset()  #: all detectors that the registry knows
         self.current: dict[str, Champion] = {}  #: replaced whole, never changed
         self.registry_away = False
+        self.followers: list[Callable[[], None]] = []  #: called after each look at the registry
 
     def refresh(self) -> None:
         """Ask the registry once and let new champions in."""
@@ -102,6 +109,8 @@ class Champions:
                 continue
             if version.digest not in self._distrusted:
                 self._let_in(version)
+        for follow in self.followers:
+            follow()
 
     def follow(self, *, every_s: float) -> None:
         """Refresh in a thread until :meth:`stop`."""
@@ -123,6 +132,36 @@ class Champions:
         if self._thread is not None:
             self._thread.join()
 
+    def that_decided(self, record: DecisionRecord) -> Champion:
+        """The version that made a decision, checked as of then; from any thread.
+
+        Raises:
+            BaluarteError: it can't be had now, or it doesn't verify.
+        """
+        current = self.current.get(record.detector)
+        if current is not None and current.version.digest == record.bundle:
+            return current
+        with self._opening:
+            known = self._past.pop(record.bundle, None)
+            if known is None:
+                version = find_version(self._registry, record.detector, record.version)
+                if version.digest != record.bundle:
+                    raise TrustError(f"{record.id} names another bundle than the registry")
+                bundle = open_version(
+                    version,
+                    bundles=self._bundles,
+                    verifier=self._verifier(),
+                    at_us=record.decided_at,
+                )
+                known = self._ready(version, bundle, Scorer(bundle, kernel=self._kernel))
+            self._keep_past(known)
+        return known
+
+    def _keep_past(self, champion: Champion) -> None:
+        self._past[champion.version.digest] = champion
+        while len(self._past) > MOST_PAST:
+            self._past.popitem(last=False)
+
     def _let_in(self, version: Version) -> None:
         name = version.detector
         try:
@@ -138,6 +177,9 @@ class Champions:
         self._said.pop(name, None)
         before = self.current.get(name)
         self.current = {**self.current, name: champion}
+        if before is not None:
+            with self._opening:
+                self._keep_past(replace(before, windows=None))
         old = before.windows if before is not None else None
         if old is not None and old is not champion.windows:
             old.close()  # the ledger has what it knew, should it come back
@@ -145,26 +187,38 @@ class Champions:
         self._counts.kernel(champion.scorer.kernel)
 
     def _open(self, version: Version) -> Champion:
-        """Fetch, verify, warm."""
+        """Fetch, verify, warm; what is provisional never decides."""
         name = f"{version.detector}@{version.version}"
         if version.provisional:
             raise TrustError(f"{name} is provisional: it may score and shadow, never decide")
+        bundle, scorer = self.open_verified(version)
+        if bundle.manifest.provisional:
+            raise TrustError(f"{name} is provisional, which the registry doesn't say")
+        ready = self._ready(version, bundle, scorer)
+        return replace(ready, windows=self._windows_of(bundle.contract))
+
+    def open_verified(self, version: Version) -> tuple[SealedBundle, Scorer]:
+        """Fetch a version, check all of it, and score one row to warm it.
+
+        Raises:
+            BaluarteError: it can't be had now, or it doesn't verify.
+        """
         bundle = open_version(
             version, bundles=self._bundles, verifier=self._verifier(), at_us=self._clock.now_us()
         )
-        if bundle.manifest.provisional:
-            raise TrustError(f"{name} is provisional, which the registry doesn't say")
         scorer = Scorer(bundle, kernel=self._kernel)
         if scorer.personal is not None:
             self._need_people()
         scorer.decide_records([{}], reasons="all")
+        return bundle, scorer
+
+    def _ready(self, version: Version, bundle: SealedBundle, scorer: Scorer) -> Champion:
         return Champion(
             version=version,
             scorer=scorer,
             reader=RowReader(bundle.contract.events),
             quick=quick_reader(bundle.contract.events),
             say=reason_words(bundle, self._language),
-            windows=self._windows_of(bundle.contract),
             pseudonyms=self._pseudonyms(bundle),
         )
 

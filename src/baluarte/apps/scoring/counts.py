@@ -21,6 +21,22 @@ class Counts(Protocol):
         """Reasons of so many decisions were due and left to replay."""
         ...
 
+    def repeated(self, detector: str, n: int) -> None:
+        """So many events were sent again and got their first decision."""
+        ...
+
+    def forgotten(self, n: int) -> None:
+        """So many first decisions were forgotten before their window ended."""
+        ...
+
+    def shadowed(self, detector: str, version: int, n: int) -> None:
+        """A challenger scored so many events, and its records are queued."""
+        ...
+
+    def shadow_shed(self, detector: str, n: int) -> None:
+        """So many events were left out by a challenger, for the load or a failure."""
+        ...
+
     def answered(self, seconds: float, detector: str, version: int) -> None:
         """A request for decisions got its answer."""
         ...

@@ -62,6 +62,16 @@ _FAMILIES: dict[str, _Family] = {
     "baluarte_reasons_deferred": _Family(
         "Decisions whose reasons were due and left to replay, for the load", ("detector",)
     ),
+    "baluarte_repeats": _Family(
+        "Events that were sent again and got their first decision", ("detector",)
+    ),
+    "baluarte_repeats_forgotten_early": _Family(
+        "First decisions that made room for others before their window ended"
+    ),
+    "baluarte_shadowed": _Family("Events that a challenger scored beside", _OF_VERSION),
+    "baluarte_shadow_shed": _Family(
+        "Events that challengers left out, for the load or a failure", ("detector",)
+    ),
     "baluarte_refusals": _Family("Requests refused, by code", ("code",)),
     "baluarte_ledger_waiting_requests": _Family(
         "Requests whose records are not durable yet", how="sum"
@@ -137,6 +147,22 @@ class Metrics:
     def deferred(self, detector: str, n: int) -> None:
         """Reasons of so many decisions were due and left to replay."""
         self._add("baluarte_reasons_deferred", n, detector)
+
+    def repeated(self, detector: str, n: int) -> None:
+        """So many events were sent again and got their first decision."""
+        self._add("baluarte_repeats", n, detector)
+
+    def forgotten(self, n: int) -> None:
+        """So many first decisions were forgotten before their window ended."""
+        self._add("baluarte_repeats_forgotten_early", n)
+
+    def shadowed(self, detector: str, version: int, n: int) -> None:
+        """A challenger scored so many events, and its records are queued."""
+        self._add("baluarte_shadowed", n, detector, str(version))
+
+    def shadow_shed(self, detector: str, n: int) -> None:
+        """So many events were left out by a challenger, for the load or a failure."""
+        self._add("baluarte_shadow_shed", n, detector)
 
     def answered(self, seconds: float, detector: str, version: int) -> None:
         """A request for decisions got its answer."""

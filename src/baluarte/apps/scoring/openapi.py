@@ -75,7 +75,8 @@ def openapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Events in, decisions out. Every decision is recorded; with durability "
             "`commit` its record is durable before it is answered, and with no room to record "
-            f"there is no decision. A problem carries one of the codes {', '.join(CODES)}.",
+            "there is no decision. An event that is sent again with its id and its values gets "
+            f"its first decision. A problem carries one of the codes {', '.join(CODES)}.",
         },
         "security": [{"token": []}],
         "paths": {
@@ -149,7 +150,7 @@ def _decisions() -> dict[str, Any]:
                     ARROW_STREAM: {"schema": columns},
                 },
             },
-            **_problems(400, 401, 403, 404, 413, 415, 421, 422, 429, 503),
+            **_problems(400, 401, 403, 404, 409, 413, 415, 421, 422, 429, 503),
         },
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,14 @@ from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.apps.scoring.recorder import Recorder
+from baluarte.apps.scoring.repeats import Again, EventKeys, Repeats
 from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.windowed import Windowed
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
 from baluarte.errors import BaluarteError, DataError, OutsideError
-from baluarte.ports import Clock
+from baluarte.ports import Clock, LedgerShard
 from baluarte.stages.score import Decisions, Identity, Reasons, Scorer
 
 LOG = logging.getLogger("baluarte.scoring")
@@ -38,7 +39,7 @@ GROUP_ROWS = 256  #: rows of different requests that are decided and recorded to
 class _Request:
     """One request's events, from its arrival to its answer."""
 
-    __slots__ = ("answers", "champion", "future", "identities", "reasons", "rows")
+    __slots__ = ("answers", "champion", "future", "identities", "keys", "reasons", "rows")
 
     def __init__(
         self,
@@ -46,8 +47,11 @@ class _Request:
         rows: list[Values],
         identities: list[Identity],
         reasons: Reasons,
+        *,
+        keys: EventKeys,
         future: asyncio.Future[list[Answer]],
     ) -> None:
+        self.keys = keys
         self.champion = champion
         self.rows = rows
         self.identities = identities
@@ -70,6 +74,7 @@ class Plane:
 
     Args:
         gaps: where decisions are marked that can't be recorded; without it none is made.
+        repeats: gives events that were decided lately their first decision; None knows of none.
     """
 
     def __init__(
@@ -83,8 +88,10 @@ class Plane:
         loop: asyncio.AbstractEventLoop,
         people: People,
         gaps: Gaps | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
         self.champions = champions
+        self._repeats = repeats
         self._people = people
         self.recorder = recorder
         self.gaps = gaps
@@ -94,6 +101,8 @@ class Plane:
         self._loop = loop
         self._waiting: list[_Request] = []
         self._n_rows = 0  # accepted and not yet answered
+        #: told of each batch whose records are queued
+        self.on_decided: Callable[[str, Sequence[Values], Sequence[Identity]], None] | None = None
 
     def champion(self, detector: str) -> Champion:
         """The version that decides.
@@ -133,27 +142,76 @@ class Plane:
         self._require_room(len(records))
         if champion.pseudonyms is not None:
             champion.pseudonyms.records(records)
+        repeats, keys = self._repeats, self._keys(champion, records)
+        if repeats is None:
+            return await self._decide_new(champion, records, reasons, keys)
+        try:
+            return await self._decide_new(champion, records, reasons, keys)
+        except Again:
+
+            def decide(rows: list[int]) -> Awaitable[list[Answer]]:
+                some = [records[row] for row in rows]
+                mine = repeats.keys(champion, some)
+                return self._decide_new(champion, some, reasons, mine, ordinals=rows)
+
+            return await repeats.answers(champion, records, keys, reasons, decide)
+
+    def _keys(self, champion: Champion, records: list[Values]) -> EventKeys:
+        """What the events are claimed by; nothing where no claim is kept."""
+        if self._repeats is not None:
+            try:
+                return self._repeats.keys(champion, records)
+            except OutsideError:
+                if self.gaps is None:
+                    raise no_room() from None
+        return [], [len(records)]
+
+    async def _decide_new(
+        self,
+        champion: Champion,
+        records: list[Values],
+        reasons: Reasons,
+        keys: EventKeys,
+        *,
+        ordinals: Sequence[int] | None = None,
+    ) -> list[Answer]:
+        """Decide events that nobody has decided yet.
+
+        Args:
+            ordinals: of the events in their request, where these are only some of them.
+
+        Raises:
+            Again: one of them was claimed before; nothing was done.
+        """
         subjects = champion.scorer.subjects(records, lone_name)
         # Before windows see the events: from there on nothing is waited for.
-        keys = None if subjects is None else await self._people.keys(subjects)
+        of_people = None if subjects is None else await self._people.keys(subjects)
         now = self._clock.now_us()
         if champion.windows is not None:
-            await self._derive(champion.windows, records, now)
-        request = _Request(
-            champion,
-            records,
-            champion.scorer.identify_all(
-                records, first_ordinal=0, arrival_us=now, subjects=subjects, keys=keys
-            ),
-            reasons,
-            self._loop.create_future(),
+            await self._reserve_and_derive(champion.windows, records, keys, now)
+        identify = champion.scorer.identify_all
+        identities = (
+            identify(records, first_ordinal=0, arrival_us=now, subjects=subjects, keys=of_people)
+            if ordinals is None
+            else [
+                identify(
+                    [records[i]],
+                    first_ordinal=ordinal,
+                    arrival_us=now,
+                    subjects=None if subjects is None else [subjects[i]],
+                    keys=None if of_people is None else [of_people[i]],
+                )[0]
+                for i, ordinal in enumerate(ordinals)
+            ]
         )
+        future: asyncio.Future[list[Answer]] = self._loop.create_future()
+        request = _Request(champion, records, identities, reasons, keys=keys, future=future)
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(request)
         self._n_rows += len(records)
         try:
-            return await request.future
+            return await future
         finally:
             self._n_rows -= len(records)
 
@@ -172,6 +230,22 @@ class Plane:
     def is_deciding(self) -> bool:
         """Whether events that were seen wait for their decision."""
         return bool(self._waiting)
+
+    async def _reserve_and_derive(
+        self, windows: Windowed, records: list[Values], keys: EventKeys, now_us: int
+    ) -> None:
+        """Claim the events before windows see them: an event that is sent again is seen once."""
+        repeats, shard = self._repeats, self.recorder.shard
+        if repeats is None or shard is None or not keys[0]:
+            await self._derive(windows, records, now_us)
+            return
+        if not repeats.reserve(shard, keys[0]):
+            raise Again
+        try:
+            await self._derive(windows, records, now_us)
+        except BaseException:
+            repeats.claims.give_back(keys[0])
+            raise
 
     async def _derive(self, windows: Windowed, records: list[Values], now_us: int) -> None:
         """Write the window features into the records; a shared state is asked in a thread.
@@ -205,6 +279,32 @@ class Plane:
                 _settle(batch, error)
 
     def _decide(self, batch: list[_Request]) -> None:
+        """Decide the events of a batch that nobody has decided yet, and queue their records."""
+        repeats, shard = self._repeats, self.recorder.shard if self.recorder.accepts else None
+        if repeats is None or not any(request.keys[0] for request in batch):
+            self._decide_claimed(batch, shard)
+            return
+        reserved = batch[0].champion.windows is not None
+        if shard is None:
+            if reserved:
+                repeats.give_back(_keys_of(batch))
+            self._decide_claimed(batch, shard)
+            return
+        keys = [request.keys for request in batch]
+        taken = repeats.take(shard, keys, reserved=reserved)
+        for request, is_new in zip(batch, taken, strict=True):
+            if not is_new:
+                request.settle(Again())
+        new = [request for request, is_new in zip(batch, taken, strict=True) if is_new]
+        if not new:
+            return
+        try:
+            self._decide_claimed(new, shard)
+        except BaseException:
+            repeats.give_back(_keys_of(new))
+            raise
+
+    def _decide_claimed(self, batch: list[_Request], shard: LedgerShard | None) -> None:
         scorer = batch[0].champion.scorer
         one = len(batch) == 1
         rows = batch[0].rows if one else [row for request in batch for row in request.rows]
@@ -218,7 +318,6 @@ class Plane:
         due = _due(batch, decisions.bands.tolist()) if late else [False] * len(rows)
         now = self._clock.now_us()
         undone = _Undone(scorer, decisions, identities, due)
-        shard = self.recorder.shard if self.recorder.accepts else None
         if shard is None:
             self._answer_in_gap(batch, undone)
             return
@@ -238,6 +337,8 @@ class Plane:
         gaps = self.gaps
         lost = None if gaps is None else functools.partial(gaps.add, scorer, records, now)
         self.recorder.append(records, done, lost=lost)
+        if self.on_decided is not None:
+            self.on_decided(scorer.detector, rows, identities)
 
     def _answer_in_gap(self, batch: list[_Request], undone: _Undone) -> None:
         """The ledger is away: answer and count what can't be recorded, or refuse."""
@@ -296,6 +397,10 @@ def _answer(batch: list[_Request], decided: list[Decision], due: list[bool]) -> 
             )
         ]
         start = end
+
+
+def _keys_of(batch: list[_Request]) -> list[bytes]:
+    return [key for request in batch for key in request.keys[0]]
 
 
 def _settle(batch: list[_Request], failure: BaseException | None) -> None:

@@ -65,6 +65,8 @@ class ServeSettings(Listens, frozen=True, kw_only=True):
     interval_ms: int = 50
     on_ledger_failure: OnLedgerFailure = "refuse"
     gap_key: str = ""  #: private key that signs gap records; needed to mark gaps
+    repeat_window_s: int = 3_600  #: for which an event that is sent again gets its first decision
+    repeat_events: int = 1_000_000  #: whose first decision is known; 40 bytes of disk each
     shed_below_bytes: int = 0  #: room on the ledger's disk below which decisions are not recorded
     settle_s: float = 60.0  #: between two looks for shards without an owner
     registry_password: str | None = None

@@ -18,10 +18,19 @@ class Settler:
     A worker that starts takes a free shard; where there are fewer workers than before, what an
     abandoned shard holds behind its head would be neither read nor signed. It keeps the ledger's
     headroom, too.
+
+    Args:
+        also: called in each look, by the one worker that looks.
     """
 
-    def __init__(self, open_keeper: Callable[[], LedgerKeeper], *, every_s: float) -> None:
-        self._open_keeper, self._every_s = open_keeper, every_s
+    def __init__(
+        self,
+        open_keeper: Callable[[], LedgerKeeper],
+        *,
+        every_s: float,
+        also: Callable[[], None] | None = None,
+    ) -> None:
+        self._open_keeper, self._every_s, self._also = open_keeper, every_s, also
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="settler", daemon=True)
         self._thread.start()
@@ -43,6 +52,8 @@ class Settler:
             return  # another worker is at it, or the ledger is away
         try:
             keeper.reserve()
+            if self._also is not None:
+                self._also()
             for tag in keeper.settle() if settle else ():
                 LOG.warning("shard %s had no owner and was not closed: recovered", tag)
         except BaluarteError as error:

@@ -28,6 +28,10 @@ class WindowKeeper:
     A snapshot is taken in the loop, between two batches, so it knows exactly the events whose
     records are in the shard; it is written in a thread of its own once those are durable, one after
     another, so that none from before an erasure takes the place of one from after it.
+
+    Args:
+        apart: state that challengers have for themselves: it hears labels and erasures, too, and is
+            kept nowhere.
     """
 
     def __init__(
@@ -39,7 +43,9 @@ class WindowKeeper:
         counts: Counts,
         loop: asyncio.AbstractEventLoop,
         every_s: float,
+        apart: Callable[[], list[Windowed]] = list,
     ) -> None:
+        self._apart = apart
         self._champions, self._plane, self._recorder = champions, plane, recorder
         self._counts, self._loop, self._every_s = counts, loop, every_s
         self._stopping = threading.Event()
@@ -89,6 +95,8 @@ class WindowKeeper:
         Args:
             forgotten: told the erasure's id and the place when that is durable.
         """
+        for windowed in self._apart():
+            self._loop.call_soon_threadsafe(windowed.forget, erasure.subjects)
         for windowed in self._windowed():
             place = window_place(windowed.detector, windowed.plan)
             once = (erasure.id, place)
@@ -134,7 +142,7 @@ class WindowKeeper:
     def _follow(self) -> None:
         """Look for labels and tell the figures until the end."""
         while not self._stopping.wait(LABELS_S):
-            for windowed in self._windowed():
+            for windowed in [*self._windowed(), *self._apart()]:
                 try:
                     news = windowed.new_labels()
                     if windowed.state.shared:  # it may be asked from any thread

@@ -17,9 +17,11 @@ from pathlib import Path
 import msgspec
 
 from baluarte import wiring
+from baluarte.adapters.ledger.claims import Claims
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.scoring.access import Access
+from baluarte.apps.scoring.challengers import Challengers
 from baluarte.apps.scoring.champions import Champions
 from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.gaps import Gaps
@@ -31,9 +33,11 @@ from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import Recorder
+from baluarte.apps.scoring.repeats import Repeats
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import ServeSettings
 from baluarte.apps.scoring.settling import Settler
+from baluarte.apps.scoring.shadows import Shadows
 from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
@@ -95,6 +99,7 @@ class Worker:
         self._keeper: WindowKeeper | None = None
         self._recorder: Recorder | None = None
         self._gaps: Gaps | None = None
+        self._repeats: Repeats | None = None
         self._settler: Settler | None = None
         self._door: Door | None = None
 
@@ -110,6 +115,7 @@ class Worker:
                 shed_below_bytes=settings.shed_below_bytes,
             )
             self._gaps = self._open_gaps(self._recorder)
+        self._repeats = self._open_repeats(loop)
         plane = Plane(
             champions=self._champions,
             recorder=self._recorder,
@@ -119,9 +125,27 @@ class Worker:
             loop=loop,
             people=self._people,
             gaps=self._gaps,
+            repeats=self._repeats,
         )
+        self._challengers = Challengers(
+            registry=self._registry,
+            champions=self._champions,
+            open_windows=self._open_windows_apart,
+            counts=self._counts,
+        )
+        shadows = Shadows(
+            challengers=self._challengers,
+            recorder=self._recorder,
+            clock=self._clock,
+            counts=self._counts,
+            loop=loop,
+            is_busy=lambda: plane.is_deciding,
+        )
+        plane.on_decided = shadows.offer
         self._settler = Settler(
-            functools.partial(wiring.open_ledger_keeper, settings.ledger), every_s=settings.settle_s
+            functools.partial(wiring.open_ledger_keeper, settings.ledger),
+            every_s=settings.settle_s,
+            also=None if self._repeats is None else self._repeats.sync,
         )
         self._keeper = WindowKeeper(
             champions=self._champions,
@@ -130,8 +154,11 @@ class Worker:
             counts=self._counts,
             loop=loop,
             every_s=settings.snapshot_s,
+            apart=self._challengers.windows,
         )
         self._people.on_erasure = self._keeper.hear
+        self._challengers.refresh()
+        self._champions.followers.append(self._challengers.refresh)
         self._door = Door(
             plane,
             labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
@@ -182,8 +209,34 @@ class Worker:
             self._recorder.close()
         if self._keeper is not None:
             self._keeper.keep()
+        if self._repeats is not None:
+            self._repeats.close()
         self._people.close()
         self._counts.stop()
+
+    def _open_repeats(self, loop: asyncio.AbstractEventLoop) -> Repeats | None:
+        """What knows which events were decided lately; None where the window is nothing."""
+        settings = self._settings
+        if not settings.repeat_window_s:
+            return None
+
+        def open_claims() -> Claims:
+            return wiring.open_claims(
+                settings.ledger,
+                window_s=settings.repeat_window_s,
+                max_events=settings.repeat_events,
+                tenants=settings.tenants,
+                now_s=self._clock.now_us() // 1_000_000,
+            )
+
+        return Repeats(
+            open_claims,
+            champions=self._champions,
+            unsealer=lambda: Unsealer(self._people.open()),
+            clock=self._clock,
+            counts=self._counts,
+            loop=loop,
+        )
 
     def _open_gaps(self, recorder: Recorder) -> Gaps | None:
         """What marks gaps; None where nothing is decided that can't be recorded.
@@ -199,12 +252,16 @@ class Worker:
         recorder.on_turn = gaps.mark
         return gaps
 
-    def _open_windows(self, contract: Contract) -> Windowed | None:
+    def _open_windows_apart(self, contract: Contract) -> Windowed | None:
+        """Window state of a challenger: in memory it is nobody else's, and is kept nowhere."""
+        return self._open_windows(contract, apart=True)
+
+    def _open_windows(self, contract: Contract, *, apart: bool = False) -> Windowed | None:
         if not contract.windows:
             return None
         settings = self._settings
         require_one_process(settings.state, settings.workers, where=contract.name)
-        folder = Path(settings.state_folder) if settings.state_folder else None
+        folder = Path(settings.state_folder) if settings.state_folder and not apart else None
 
         def open_state(plan: WindowPlan, detector: str) -> WindowState:
             state: WindowState = wiring.open_state(
