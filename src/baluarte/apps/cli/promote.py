@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from baluarte.apps.acknowledged import wait_for_workers
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.workers import add_wait, tell_workers
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, named_version, session_of
 from baluarte.errors import DataError
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "version", nargs="?", help="DETECTOR@NUMBER (default: the newest of this detector)"
     )
     add_actor(parser)
+    add_wait(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +52,11 @@ def run(args: argparse.Namespace) -> int:
             if place.workspace.approvals
             else f"self ({session.actor})"
         )
+        found = wait_for_workers(
+            session.registry, session.clock, detector, number, limit_s=args.wait
+        )
     screen.data(detector=detector, version=number, approved=approved)
     screen.item("Promote", f"{detector}@{number} decides · approved: {approved}", "kept")
+    status = tell_workers(screen, found, detector, number)
     screen.next("baluarte serve", "baluarte score FILE")
-    return screen.end()
+    return screen.end(status)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from baluarte.apps.acknowledged import wait_for_workers
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.workers import add_wait, tell_workers
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, named_version, session_of
 from baluarte.stages.promote import rollback
@@ -16,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "version", nargs="?", help="DETECTOR or DETECTOR@NUMBER (default: the one before)"
     )
     add_actor(parser)
+    add_wait(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +39,11 @@ def run(args: argparse.Namespace) -> int:
             ledger=session.shard,
             clock=session.clock,
         )
+        found = wait_for_workers(
+            session.registry, session.clock, detector, promotion.version, limit_s=args.wait
+        )
     screen.data(detector=detector, version=promotion.version)
     screen.item("Rollback", f"{detector}@{promotion.version} decides again", "kept")
+    status = tell_workers(screen, found, detector, promotion.version)
     screen.next("baluarte status")
-    return screen.end()
+    return screen.end(status)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from baluarte.apps.acknowledged import wait_for_workers
 from baluarte.apps.console.asked import Asked
 from baluarte.apps.console.guard import Guard
 from baluarte.apps.console.problem import Refused
@@ -22,7 +23,7 @@ from baluarte.apps.console.wire import (
 )
 from baluarte.core.accounts import Account
 from baluarte.core.policy import Principal, permits
-from baluarte.core.registry import Version
+from baluarte.core.registry import Promotion, Version
 from baluarte.ports import Accounts, BundleStore, Clock, LedgerShard, Registry, Verifier
 from baluarte.stages.promote import (
     approve,
@@ -168,7 +169,7 @@ class Versions:
                 clock=self._clock,
                 accounts=self._by_name(),
             )
-        return Changed(detector=promotion.detector, version=promotion.version)
+        return self._changed(promotion)
 
     def rollback(self, asked: Asked) -> Changed:
         """Let one decide that decided before."""
@@ -185,9 +186,20 @@ class Versions:
                 ledger=self._ledger,
                 clock=self._clock,
             )
-        return Changed(detector=promotion.detector, version=promotion.version)
+        return self._changed(promotion)
 
     # --- within -------------------------------------------------------------------------------
+
+    def _changed(self, promotion: Promotion) -> Changed:
+        """What is said when the live workers have taken it up, or which of them have not."""
+        name, version = promotion.detector, promotion.version
+        found = wait_for_workers(self._registry, self._clock, name, version)
+        return Changed(
+            detector=name,
+            version=version,
+            workers=len(found.by) + len(found.not_yet),
+            not_yet=tuple(state.where for state in found.not_yet),
+        )
 
     def _judge(self, judge: Judge, asked: Asked, reason: str) -> VersionRow:
         with self._acting:

@@ -193,10 +193,17 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """Which version decides now."""
+    """Which version decides now.
+
+    Attributes:
+        workers: of the data plane that live.
+        not_yet: host and process of those that still decide by another one, after ten seconds.
+    """
 
     detector: str
     version: int
+    workers: int
+    not_yet: tuple[str, ...]
 
 
 class AccountRow(msgspec.Struct, frozen=True, kw_only=True):

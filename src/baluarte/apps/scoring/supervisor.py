@@ -21,6 +21,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 LOG = logging.getLogger("baluarte.scoring")
 _POLL_S = 0.02
+_AGAIN_S = 1.0  #: between two signals to a worker that shall end
 _START_S = 30.0  #: in which a new worker must answer, before the old one goes
 
 
@@ -89,11 +90,28 @@ class Supervisor(MPServer):
             self.wrks[index] = new
             if old.is_alive():
                 self._wait_for(new)
-                old.terminate()
-                old.join(self.workers_kill_timeout)
-                if old.is_alive():
-                    old.kill()
-                    old.join()
+                self._end([old])
+
+    def _stop_workers(self) -> None:
+        self._end(self.wrks)
+        self.wrks.clear()
+
+    def _end(self, workers: Sequence[WorkerProcess]) -> None:
+        """Let workers answer what is open, and end.
+
+        They are told again and again: one that only starts loses a signal that comes before it
+        listens.
+        """
+        until = time.monotonic() + float(self.workers_kill_timeout or 0)
+        while alive := [worker for worker in workers if worker.is_alive()]:
+            if time.monotonic() > until:
+                for worker in alive:
+                    worker.kill()
+                    worker.join()
+                return
+            for worker in alive:
+                worker.terminate()
+            alive[0].join(_AGAIN_S)
 
     def _wait_for(self, worker: WorkerProcess) -> None:
         until = time.monotonic() + _START_S

@@ -31,6 +31,7 @@ from baluarte.apps.scoring.metrics import Metrics
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
+from baluarte.apps.scoring.presence import Presence
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.repeats import Repeats
@@ -53,6 +54,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker tells the process that started it, in a file of the folder they share."""
 
     pid: int
+    worker: str = ""  #: as the registry knows it
     readiness: Readiness | None = None  #: when it began to listen
     error: str | None = None  #: the family of the error that ended it
     faults: tuple[Fault, ...] = ()
@@ -100,6 +102,7 @@ class Worker:
         self._recorder: Recorder | None = None
         self._gaps: Gaps | None = None
         self._repeats: Repeats | None = None
+        self._presence: Presence | None = None
         self._settler: Settler | None = None
         self._door: Door | None = None
 
@@ -157,8 +160,10 @@ class Worker:
             apart=self._challengers.windows,
         )
         self._people.on_erasure = self._keeper.hear
-        self._challengers.refresh()
-        self._champions.followers.append(self._challengers.refresh)
+        self._presence = self._present()
+        for follow in (self._challengers.refresh, self._presence.tell):
+            follow()
+            self._champions.followers.append(follow)
         self._door = Door(
             plane,
             labels=LabelIntake(plane, registry=self._registry, clock=self._clock, loop=loop),
@@ -188,7 +193,9 @@ class Worker:
         _settle_in()
         report(
             settings.metrics_dir,
-            WorkerReport(pid=os.getpid(), readiness=self._door.readiness()),
+            WorkerReport(
+                pid=os.getpid(), worker=self._presence.worker, readiness=self._door.readiness()
+            ),
         )
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
@@ -198,6 +205,8 @@ class Worker:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian has answered what was open; what is recorded becomes durable."""
         self._champions.stop()
+        if self._presence is not None:
+            self._presence.leave()
         self._access.stop()
         if self._keeper is not None:
             self._keeper.stop()
@@ -213,6 +222,28 @@ class Worker:
             self._repeats.close()
         self._people.close()
         self._counts.stop()
+
+    def _present(self) -> Presence:
+        """Tell the registry of this worker; and of those that died here that they did."""
+        champions, challengers = self._champions, self._challengers
+        presence = Presence(
+            self._registry,
+            clock=self._clock,
+            pid=os.getpid(),
+            deciding=lambda: {name: c.version.version for name, c in champions.current.items()},
+            shadowing=lambda: {
+                name: tuple(one.version.version for one in ones)
+                for name, ones in challengers.current.items()
+            },
+        )
+        died = [
+            said.worker
+            for said in reports(self._settings.metrics_dir)
+            if said.worker and not Path(f"/proc/{said.pid}").exists()
+        ]
+        if died:
+            presence.leave(died)
+        return presence
 
     def _open_repeats(self, loop: asyncio.AbstractEventLoop) -> Repeats | None:
         """What knows which events were decided lately; None where the window is nothing."""
