@@ -20,13 +20,13 @@ from baluarte.adapters.stores.sqlite_index import SqliteIndex
 from baluarte.testing.accounts import MemoryAccounts, check_accounts
 from baluarte.testing.index import check_index
 from baluarte.testing.keepers import check_keeper
+from baluarte.testing.registry import check_registry
 from baluarte.testing.stores import (
     MemoryBundles,
     MemoryLedger,
     MemoryRegistry,
     check_bundle_store,
     check_ledger,
-    check_registry,
 )
 from postgres_ground import PASSWORD, PostgresServer
 
