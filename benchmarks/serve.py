@@ -36,7 +36,7 @@ N_EVENTS = 1_000
 
 @contextlib.contextmanager
 def peers(
-    names: list[str], folder: Path, model: str, workers: int, rows: list[list[float | None]]
+    names: list[str], folder: Path, model: str, workers: int, rows: list[list[float]]
 ) -> Iterator[dict[str, Wrk]]:
     """Those that are here, each with its requests."""
     with contextlib.ExitStack() as stack:
@@ -103,7 +103,7 @@ def compare(
 ) -> None:
     """All four tables."""
     bodies = ground.events(X, N_EVENTS)
-    rows = [[None if v != v else v for v in row] for row in X[:N_EVENTS].tolist()]
+    rows = X[:N_EVENTS].tolist()
     n = args.workers
     with peers(args.only, folder, model, n, rows) as others:
         for durability, connections in (("interval", 32), ("commit", 256)):

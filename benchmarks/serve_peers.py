@@ -33,7 +33,7 @@ class Peer(NamedTuple):
     files: Callable[[Path, int], dict[str, str]]  #: folder and workers to files by name
     command: Callable[[Path, int, int], list[str]]  #: the environment's bin, port, workers
     path: str
-    body: Callable[[list[str], list[float | None]], object]  #: of one event
+    body: Callable[[list[str], list[float]], object]  #: of one event
     ready: str
 
 
@@ -72,7 +72,7 @@ class Detector:
         self.booster = lightgbm.Booster(model_file="model.txt")
 
     @bentoml.api
-    def predict(self, rows: list[list[float | None]]) -> list[float]:
+    def predict(self, rows: list[list[float]]) -> list[float]:
         return self.booster.predict(np.array(rows, dtype=np.float64), num_threads=1).tolist()
 """
 _MLSERVER = {
@@ -192,7 +192,7 @@ class Running:
             time.sleep(0.2)
         self.seconds = time.monotonic() - started
 
-    def bodies(self, names: list[str], rows: list[list[float | None]]) -> list[bytes]:
+    def bodies(self, names: list[str], rows: list[list[float]]) -> list[bytes]:
         """The rows as its requests, one each."""
         if self.name == "nginx":
             return [json.dumps(dict(zip(names, row, strict=True))).encode() for row in rows]

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -203,6 +204,19 @@ def test_the_server_says_what_it_is(server: Server) -> None:
     assert [field["name"] for field in detector["fields"]][2] == "bytes_out"
     status, document = server.ask("GET", "/openapi.json", headers={"Authorization": ""})
     assert (status, document["openapi"]) == (200, "3.1.0")
+
+
+def test_prometheus_own_tool_finds_nothing_wrong_with_the_metrics(server: Server) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    server.decide({"id": "m"})
+    server.decide(b"{")
+    _, page = server.ask("GET", "/metrics")
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=page, capture_output=True, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
 def test_metrics_count_decisions_and_refusals(server: Server) -> None:

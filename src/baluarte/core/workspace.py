@@ -202,6 +202,9 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         bool,
         Meta(description="not ready without the compiled kernel: NumPy's same bits come slower"),
     ] = False
+    log: Annotated[
+        Literal["text", "json"], Meta(description="what a line of the log is; never personal data")
+    ] = "text"
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.console.server import serve
 from baluarte.apps.console.settings import ConsoleSettings, ProviderSettings
+from baluarte.apps.logs import configure
 from baluarte.apps.place import Place, find_workspace
 from baluarte.apps.scoring.server import Serving
 from baluarte.core.workspace_doors import Provider, grants_by_group
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    logging.basicConfig(level=logging.WARNING, format="  %(levelname)s %(name)s: %(message)s")
+    configure(place.workspace.serve.log)
 
     def ready(serving: Serving) -> None:
         screen.item("Console", f"{serving.url}  ready in {serving.seconds:.1f} s", "kept")

@@ -10,24 +10,14 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.cli.doctor_server import Finding, server_findings
+from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
 from baluarte.errors import BaluarteError, ContractError
 
 _ENOUGH_BYTES = 2 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor: what was looked at, what was found, how it is, the cure."""
-
-    label: str
-    text: str
-    tone: Tone
-    hint: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +66,8 @@ def _extras() -> Iterator[Finding]:
     for extra, names in (
         ("files", ("pyarrow",)),
         ("train", ("pyarrow", "scikit-learn", "lightgbm", "optuna")),
+        ("grpc", ("grpcio", "protobuf")),
+        ("otel", ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc")),
     ):
         missing = []
         for name in names:
@@ -117,6 +109,7 @@ def _workspace(args: argparse.Namespace) -> Iterator[Finding]:
     )
     writable = os.access(folder, os.W_OK)
     yield Finding("Ledger", str(place.ledger), "kept" if writable else "broken")
+    yield from server_findings(place, folder if writable else None)
     try:
         from baluarte.wiring import open_registry  # noqa: PLC0415 - loads sqlite3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 
 import msgspec
@@ -12,6 +11,7 @@ from baluarte import wiring
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.erasing import finish_what_was_begun
+from baluarte.apps.logs import configure
 from baluarte.apps.place import Place, find_workspace
 from baluarte.apps.scoring.guard import Token, make_token, token_of
 from baluarte.apps.scoring.server import Serving, serve
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    logging.basicConfig(level=logging.WARNING, format="  %(levelname)s %(name)s: %(message)s")
+    configure(place.workspace.serve.log)
     with session_of(args, place) as session:  # what an erasure left to do comes before all else
         finish_what_was_begun(session)
     token = workspace_token(place)
@@ -115,6 +115,7 @@ def serve_settings(
         shed_below_bytes=place.workspace.ledger.shed_below_mb << 20,
         kernel=wiring.kernel_choice(),
         require_kernel=serving.require_kernel,
+        log=serving.log,
         language=place.workspace.language,
         limits=Limits(
             max_body_bytes=limits.max_body_bytes,

@@ -183,6 +183,7 @@ class Champions:
         old = before.windows if before is not None else None
         if old is not None and old is not champion.windows:
             old.close()  # the ledger has what it knew, should it come back
+        LOG.info("a champion was let in", extra={"detector": name, "version": version.version})
         self._counts.champion(name, version.version)
         self._counts.kernel(champion.scorer.kernel)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from baluarte.apps.logs import Form
 from baluarte.apps.numerals import Language
 
 Durability = Literal["commit", "interval"]
@@ -82,4 +83,5 @@ class ServeSettings(Listens, frozen=True, kw_only=True):
     kernel: Kernel = "auto"
     require_kernel: bool = False  #: not ready while the NumPy evaluator scores
     language: Language = "en"  #: of the texts in answers
+    log: Form = "text"  #: of the log's lines
     limits: Limits = Limits()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import msgspec
 from baluarte import wiring
 from baluarte.adapters.ledger.claims import Claims
 from baluarte.adapters.system import SystemClock
+from baluarte.apps.logs import configure
 from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.scoring.access import Access
 from baluarte.apps.scoring.challengers import Challengers
@@ -47,6 +49,7 @@ from baluarte.errors import BaluarteError, Fault
 from baluarte.ports import WindowState
 from baluarte.stages.unseal import Unsealer
 
+LOG = logging.getLogger("baluarte.scoring")
 _SWITCH_S = 0.0005
 
 
@@ -191,6 +194,7 @@ class Worker:
         self._access.follow()
         self._counts.follow()
         _settle_in()
+        LOG.info("a worker answers on port %d", settings.port)
         report(
             settings.metrics_dir,
             WorkerReport(
@@ -204,6 +208,7 @@ class Worker:
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian has answered what was open; what is recorded becomes durable."""
+        LOG.info("a worker ends")
         self._champions.stop()
         if self._presence is not None:
             self._presence.leave()
@@ -337,6 +342,7 @@ def _reads(file: str) -> Callable[[], str] | None:
 
 def load(settings: ServeSettings) -> Worker:
     """A worker, made in its own process; one that can't start says why and ends."""
+    configure(settings.log)
     with telling(settings.metrics_dir):
         return Worker(settings)
 
