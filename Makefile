@@ -50,6 +50,7 @@ docs: $(VENV)/.dev
 
 reference: $(VENV)/.dev
 	$(BIN)/python -m baluarte.apps.reference docs/reference
+	$(BIN)/python tests/house/threats_page.py docs/reference
 
 bench: $(VENV)/.dev
 	for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each; done

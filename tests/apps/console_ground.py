@@ -118,6 +118,7 @@ class Console:
         self.verifier = MemoryVerifier(self.signer.key)
         self.shard = self.ledger.open_shard()
         self.passwords = PlainPasswords()
+        self.pool: Executor = AtOnce()
         self.settings = msgspec.structs.replace(
             ConsoleSettings(
                 registry="", stores_password=None, bundles="", ledger="", trusted="", accounts="",
@@ -133,7 +134,7 @@ class Console:
         return door_of(
             self.settings, registry=self.registry, bundles=self.bundles, verifier=self.verifier,
             accounts=self.accounts, passwords=self.passwords, acts=self.shard, keys=self.keys,
-            clock=self.clock, pool=AtOnce(),
+            clock=self.clock, pool=self.pool,
         )  # fmt: skip
 
     def by(self, actor: str) -> Access:

@@ -45,7 +45,7 @@ def test_another_approves_and_the_author_promotes_and_goes_back(console: Console
     row = bea.ask("POST", f"{FIRST}/approve", {"reason": "read the evidence"}).json
     assert (row["lacks"], row["yours"], row["approvals"][0]["by"]) == (0, True, "bea")
     assert eve.ask("POST", f"{FIRST}/promote", {"reason": "better"}).json == {
-        "detector": "flows", "version": 1,
+        "detector": "flows", "version": 1, "workers": 0, "not_yet": [],
     }  # fmt: skip
     second = FIRST.replace("1", "2").replace("v2", "v1")
     bea.ask("POST", f"{second}/approve", {})

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from console_ground import HOST, ORIGIN, PASSWORD, PEPPER, Browser, Console
+from console_ground import (
+    HOST,
+    ORIGIN,
+    PASSWORD,
+    PEPPER,
+    Browser,
+    Console,
+    Protocol,
+    Scope,
+)
 
 from baluarte.apps.console.routes import ROUTES
 from baluarte.apps.console.server import require_guarded
@@ -18,6 +31,7 @@ from baluarte.core.accounts import (
     parse_grant,
 )
 from baluarte.errors import ContractError, OutsideError
+from baluarte.testing.accounts import PlainPasswords
 
 FILLED = {"{name}": "flows", "{version}": "1"}
 
@@ -315,6 +329,41 @@ def test_too_much_at_once_is_503_and_the_rest_is_answered(tmp_path: Path) -> Non
     console = Console(tmp_path, max_open=0)
     answer = console.ask("GET", "/healthz")
     assert (answer.status, dict(answer.headers)["retry-after"]) == (503, "1")
+
+
+def test_no_more_passwords_are_hashed_at_once_than_memory_has_room_for(tmp_path: Path) -> None:
+    console = Console(tmp_path)
+    console.person("bea", "approver@nets")
+    at_once: list[int] = []
+    running = threading.Semaphore(99)
+
+    class Slow(PlainPasswords):
+        def matches(self, password: str, kept: str | None) -> bool:
+            with running:
+                at_once.append(99 - running._value)
+                time.sleep(0.01)
+                return super().matches(password, kept)
+
+    console.passwords = Slow()
+    with ThreadPoolExecutor(8) as pool:
+        console.pool = pool
+        console.door = console.open()
+
+        async def many() -> None:
+            body = b'{"name": "bea", "password": "wrong wrong wrong"}'
+            headers = [("host", HOST), ("origin", ORIGIN), ("content-type", "application/json")]
+            protocols = [Protocol([body]) for _ in range(12)]
+            await asyncio.gather(
+                *(
+                    console.door.handle(Scope("POST", "/v1/sign-in", headers, "10.0.0.1:1"), one)
+                    for one in protocols
+                )
+            )
+            assert {one.answer[0] for one in protocols if one.answer} == {401}
+
+        asyncio.run(many())
+    assert len(at_once) == 12
+    assert max(at_once) <= console.settings.max_hashing
 
 
 def test_errors_tell_nothing_of_the_inside(console: Console, bea: Browser) -> None:

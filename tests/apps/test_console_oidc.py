@@ -149,6 +149,23 @@ def test_without_a_mapping_and_without_an_account_nobody_is_let_in(ground: Groun
     assert len(ground.console.accounts.accounts()) == before
 
 
+@pytest.mark.parametrize("claim", ["sub", "preferred_username", "iss"])
+def test_what_a_provider_says_makes_no_line_of_the_log(
+    ground: Ground, claim: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    forged = "u-1\r\n  ERROR baluarte.console: the ledger was changed\x1b[2K\u2028x"
+    if claim == "iss":
+        ground.provider.said = {"issuer": forged}
+        Browser(ground.console).ask("GET", START)
+    else:
+        ground.provider.person[claim] = forged
+        ground.use(by_group={} if claim == "sub" else {"f": (parse_grant("viewer@*"),)})
+        assert ground.sign_in().status in (401, 409)
+    assert caplog.records
+    for record in caplog.records:
+        assert record.getMessage().isprintable(), record.getMessage()
+
+
 def test_a_name_that_is_anothers_opens_nothing(ground: Ground) -> None:
     ground.provider.person["preferred_username"] = "ana"
     assert ground.sign_in().status == 409

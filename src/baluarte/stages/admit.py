@@ -58,9 +58,8 @@ def admit(
             raise TrustError(f"the groups of {known.name} stand for no role any more")
         return known
     if not grants:
-        raise TrustError(
-            f"nobody made an account for {identity.key[:200]}, and no group maps to one"
-        )
+        who = identity.key[:200]
+        raise TrustError(f"nobody made an account for {who!r}, and no group of theirs maps to one")
     check_name(identity.name)
     return access.add(
         identity.name, kind="person", grants=grants, subject=identity.key,

@@ -114,8 +114,9 @@ class Door:
         except Refusal as refusal:
             status, headers, body = refusal.status, refusal.head(), refusal.body()
         except BaluarteError as error:
-            LOG.error("a request was refused: %s", error)  # noqa: TRY400 - an answer, not a crash
             told = of_error(error)
+            if told.code != "conflict":  # who asked can't do anything about it
+                LOG.error("a request was refused: %s", error)  # noqa: TRY400 - no crash
             status, headers, body = told.status, told.head(), told.body()
         except Exception:  # our bug: the log has it, the caller learns nothing of the inside
             LOG.exception("a request failed")

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from baluarte import wiring
 from baluarte.adapters.passwords import Argon2Passwords
@@ -111,7 +111,7 @@ def door_of(
     acts: LedgerShard,
     keys: Followed,
     clock: Clock,
-    pool: ThreadPoolExecutor,
+    pool: Executor,
 ) -> Door:
     """The door and everything behind it."""
     entropy = SystemEntropy()
