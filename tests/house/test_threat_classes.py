@@ -230,6 +230,7 @@ CONNECTS = {
     "adapters/postgres.py": "the databases of the workspace",
     "adapters/states/redis.py": "the Redis of the workspace",
     "adapters/objects.py": "the object stores of the workspace",
+    "apps/cli/doctor_server.py": "nobody: it looks whether the server's own port is free",
     "apps/cosigning.py": "the witnesses of the workspace",
     "apps/demo/events.py": "where the demo's data set is published, if it isn't here",
     "apps/demo/traffic.py": "the demo's own server",
