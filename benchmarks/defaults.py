@@ -79,6 +79,8 @@ def problems() -> Iterator[tuple[str, Callable[[], Problem]]]:
     for s in range(2):
         yield f"adult-{s}", lambda s=s: _drawn(f"adult-{s}", _train("adult"), s, 4_000)
     for s in range(2):
+        yield f"adult3-{s}", lambda s=s: _drawn(f"adult3-{s}", _train("adult"), 40 + s, 3_300)
+    for s in range(2):
         yield f"nsl-kdd-{s}", lambda s=s: _unseen_kinds(f"nsl-kdd-{s}", "nsl-kdd", s)
     for s in range(2):
         yield f"kdd99-{s}", lambda s=s: _unseen_kinds(f"kdd99-{s}", "kdd99", s)
@@ -332,8 +334,11 @@ RULES: dict[str, Rule] = {
     "blend, .25": _blended((_ONE, _FOREST, _LINEAR), 0.25),
     "blend, .5": _blended((_ONE, _FOREST, _LINEAR), 0.5),
     "blend, 1": _blended((_ONE, _FOREST, _LINEAR), 1.0),
-    "blend, .25, extra": _blended((_ONE, _FOREST, ("extra trees",), _LINEAR), 0.25),
-    "means, .25": _blended((_MANY, _FOREST, _LINEAR), 0.25),
+    "blend, 2": _blended((_ONE, _FOREST, _LINEAR), 2.0),
+    "blend, 1, extra": _blended((_ONE, _FOREST, ("extra trees",), _LINEAR), 1.0),
+    "means, .5": _blended((_MANY, _FOREST, _LINEAR), 0.5),
+    "means, 1": _blended((_MANY, _FOREST, _LINEAR), 1.0),
+    "means, 2": _blended((_MANY, _FOREST, _LINEAR), 2.0),
 }
 
 

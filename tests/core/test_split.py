@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from baluarte.core.contract import (
     Band,
@@ -29,10 +30,15 @@ HELD = (Part.TUNE, Part.CALIBRATE, Part.THRESHOLD, Part.PROOF)
 
 
 def contract(
-    *roles: tuple[str, Role], max_fpr: float = 0.05, min_recall: float | None = None
+    *roles: tuple[str, Role],
+    max_fpr: float = 0.05,
+    min_recall: float | None = None,
+    min_precision: float | None = None,
 ) -> Contract:
     kinds = {"time": "time", "entity": "category"}
     budget = Budget(kind="max_fpr", value=max_fpr)
+    if min_precision is not None:
+        budget = Budget(kind="min_precision", value=min_precision)
     return Contract(
         name="split",
         purpose="",
@@ -124,12 +130,29 @@ def test_a_time_that_never_moves_orders_nothing() -> None:
     assert split_rows(contract(("at", "time")), events, labels(200)).evidence.how == "stratum"
 
 
-def test_every_part_has_the_natural_mix_of_classes() -> None:
+def test_every_part_has_the_natural_mix_of_classes_where_thresholds_ask_for_attacks() -> None:
     n = 40_000
-    split = split_rows(contract(), rows(n), labels(n, share=0.05))
+    split = split_rows(contract(min_precision=0.9), rows(n), labels(n, share=0.05))
     for part in (Part.FIT, *HELD):
         negatives, positives = split.evidence.counts[part.name.lower()]
         assert positives / (positives + negatives) == pytest.approx(0.05, rel=0.1)
+
+
+def test_attacks_that_no_threshold_asks_for_fit_and_the_other_rows_stay_where_they_were() -> None:
+    n, y = 40_000, labels(40_000, share=0.05)
+    events = rows(n, values=200_000)
+    whole = split_rows(contract(min_precision=0.9), events, y)
+    counted = split_rows(contract(max_fpr=0.01), events, y)
+    assert whole.evidence.attacks_fit is UNSET
+    assert counted.evidence.attacks_fit is True
+    moved = whole.parts != counted.parts
+    assert moved.sum() > 50
+    assert (y[moved] == 1).all()
+    assert set(counted.parts[moved].tolist()) == {Part.FIT}
+    assert set(whole.parts[moved].tolist()) == {Part.THRESHOLD}
+    # An attack that is like another row is still among those that set the threshold: whether a
+    # row sets it must not hang on what its like turned out to be.
+    assert counted.evidence.counts["threshold"][1] > 0
 
 
 def test_rows_without_a_label_do_nothing() -> None:

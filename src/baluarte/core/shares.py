@@ -51,7 +51,7 @@ def solve_shares(
     others_fit: bool = False,
     apart: tuple[int, int] | None = None,
 ) -> tuple[Share, ...]:
-    """The held-out parts' shares; every part has the natural mix of classes.
+    """The held-out parts' shares, of attacks and of other rows alike.
 
     Without labels all rows count as negatives.
 
@@ -120,6 +120,14 @@ def solve_shares(
             )
         )
     return tuple(shares)
+
+
+def needs_no_attacks(contract: Contract) -> bool:
+    """Whether thresholds are set by rows that are no attack alone: every budget is ``max_fpr``."""
+    budgets = [contract.objective.budget, *(band.budget for band in contract.bands)]
+    return contract.label is not None and all(
+        budget is None or budget.kind == "max_fpr" for budget in budgets
+    )
 
 
 def false_alarm_rate(contract: Contract) -> float:

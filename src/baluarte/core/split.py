@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from baluarte.core.contract import Contract
@@ -21,7 +22,7 @@ from baluarte.core.event import Events
 from baluarte.core.labels import families
 from baluarte.core.row_keys import Keys, digest, mixed, row_keys
 from baluarte.core.schema import Schema
-from baluarte.core.shares import HELD_OUT, Share, solve_shares
+from baluarte.core.shares import HELD_OUT, Share, needs_no_attacks, solve_shares
 from baluarte.core.telling import missing_in
 
 How = Literal["time", "entity", "stratum"]
@@ -56,6 +57,8 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
         holdout: looks are counted against it: the digest of all rows given, whatever their order;
             of the proof events alone, where they are of their own.
         given: digest of all rows given, where that is another one.
+        attacks_fit: attacks of the threshold's share fit instead, for its budgets ask nothing of
+            them; there for every row that is no attack, threshold rows are drawn as all others.
     """
 
     how: How
@@ -65,6 +68,7 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
     entities_on_two_sides: int
     holdout: str
     given: str = ""
+    attacks_fit: Literal[True] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,11 +214,14 @@ def split_facts(
     parts = np.full(facts.n, Part.UNUSED, dtype=np.uint8)
     rows = np.flatnonzero(usable & new)
     kept = 0
+    attacks_fit = how != "time" and fits and needs_no_attacks(contract)
     if how == "time":
         assert facts.times is not None  # noqa: S101 - by time only where there is one
         parts[rows] = _by_time(facts.times[rows], shares)
     else:
-        parts[rows], kept = _by_groups(keys[rows], attack[rows], shares, large=_LARGE[how])
+        parts[rows], kept = _by_groups(
+            keys[rows], attack[rows], shares, large=_LARGE[how], attacks_fit=attacks_fit
+        )
     old = usable & ~new
     parts[old] = Part.FIT
     held = (parts != Part.FIT) & (parts != Part.UNUSED)
@@ -238,6 +245,7 @@ def split_facts(
             entities_on_two_sides=_straddling(facts.entities, parts),
             holdout=digest(whole[-1]),
             given="" if apart is None else digest(np.concatenate(whole)),
+            attacks_fit=True if attacks_fit else UNSET,
         ),
     )
 
@@ -328,9 +336,19 @@ def _group_keys(facts: RowFacts, how: How) -> Keys:
 
 
 def _by_groups(
-    keys: Keys, attack: NDArray[np.bool_], shares: tuple[Share, ...], *, large: float
+    keys: Keys,
+    attack: NDArray[np.bool_],
+    shares: tuple[Share, ...],
+    *,
+    large: float,
+    attacks_fit: bool,
 ) -> tuple[NDArray[np.uint8], int]:
-    """Whole groups in the order of their keys' hashes, attacks and the rest each by its share."""
+    """Whole groups in the order of their keys' hashes, attacks and the rest each by its share.
+
+    Args:
+        attacks_fit: groups of nothing but attacks fit where they would set the threshold. Groups
+            with any other row don't, since which rows set it must not hang on what else they are.
+    """
     unique, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     hits = np.bincount(group, weights=attack, minlength=len(unique))
     of_group = np.full(len(unique), Part.FIT, dtype=np.uint8)
@@ -346,6 +364,8 @@ def _by_groups(
             stop = int(np.searchsorted(reached, goal + 0.5, side="right"))
             of_group[members[start:stop]] = _PARTS[part]
             start = stop
+    if attacks_fit:
+        of_group[(hits == sizes) & (of_group == Part.THRESHOLD)] = Part.FIT
     return of_group[group], int(sizes[kept].sum())
 
 

@@ -84,11 +84,10 @@ def learn(
     )
     planned = search.size(models, budget=budget)
     task = fit_task(contract, encoder)
-    evaluate, last = (
-        _evaluator(contract, rows, task, max_rows=n) for n in (TRIAL_ROWS, FINAL_ROWS)
-    )
-    if len(rows.X) <= TRIAL_ROWS:
-        last = evaluate
+    final = msgspec.structs.replace(task, repeats=repeats(len(rows.X)))
+    evaluate = _evaluator(contract, rows, task, max_rows=TRIAL_ROWS)
+    # The last choices are between what would be fitted: means, which want less of a sum.
+    last = _evaluator(contract, rows, final, max_rows=FINAL_ROWS)
     trials = search.run(models, budget=budget, evaluate=evaluate, key=_search_key(contract, rows))
     by_name = {model.name: model for model in models}
     best = {
@@ -101,7 +100,7 @@ def learn(
     return _fitted(
         [(by_name[name], best[name], share) for name, share in combined.shares.items()],
         rows,
-        task,
+        final,
         combined=combined,
         trials=tuple(TrialRow(**msgspec.structs.asdict(trial)) for trial in trials),
         stopped_early=len(trials) < planned,
@@ -145,7 +144,7 @@ def learn_without_labels(
     return _fitted(
         [(model, model.defaults(), alone)],
         rows,
-        fit_task(contract, encoder),
+        msgspec.structs.replace(fit_task(contract, encoder), repeats=repeats(len(rows.X))),
         combined=Combined(shares={model.name: alone}, base=0.0, value=0.0),
         trials=(),
         stopped_early=False,
@@ -162,7 +161,6 @@ def _fitted(
     stopped_early: bool,
 ) -> Learned:
     members = []
-    task = msgspec.structs.replace(task, repeats=repeats(len(rows.X)))
     for model, params, share in chosen:
         fitted = model.fit(rows.X, rows.tuning.labels, params=params, task=task)
         members.append((_member(model, params, share, fitted, rows), fitted, share))

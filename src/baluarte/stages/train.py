@@ -287,7 +287,10 @@ def _armed(rows: TrainingRows, evaluator: Evaluator, tools: TrainingTools) -> by
     """The monitor's baseline: held-out rows as they come, whatever their labels."""
     if tools.arm is None:
         return None
-    parts = (Part.CALIBRATE, Part.THRESHOLD, Part.PROOF)
+    as_they_come = [Part.CALIBRATE, Part.PROOF]
+    if rows.split.evidence.attacks_fit is UNSET:
+        as_they_come.append(Part.THRESHOLD)
+    parts = tuple(as_they_come)
     held, scores = rows.split.rows(*parts), rows.scores(evaluator, *parts)
     time = rows.contract.events.by_role("time")
     if time is not None and time.name in rows.events.columns:
