@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from baluarte.apps.field_sealer import FieldSealer
     from baluarte.apps.sdk import Detector, LoadedDetector, load
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "LoadedDetector", "__version__", "load"]
+__all__ = ["Detector", "FieldSealer", "LoadedDetector", "__version__", "load"]
 
 
 def __getattr__(name: str) -> object:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> object:
         from baluarte.apps import sdk  # noqa: PLC0415 - PEP 562: importing the package costs nothing
 
         return getattr(sdk, name)
+    if name == "FieldSealer":  # a caller's process needs nothing of the rest
+        from baluarte.apps.field_sealer import FieldSealer  # noqa: PLC0415 - likewise
+
+        return FieldSealer
     raise AttributeError(f"module 'baluarte' has no attribute {name!r}")

@@ -16,6 +16,7 @@ from baluarte.core.nearest import did_you_mean
 from baluarte.errors import ContractError
 
 if TYPE_CHECKING:
+    from baluarte.adapters.field_keys import FieldKeys
     from baluarte.adapters.key_files import FileSigner, GivenKeys, TrustedKeys
     from baluarte.adapters.keystores.sqlite import SqliteKeys
     from baluarte.adapters.ledger.claims import Claims
@@ -307,6 +308,18 @@ def open_claims(
     return Claims(
         Path(folder), window_s=window_s, max_events=max_events, tenants=tenants, now_s=now_s
     )
+
+
+def open_field_keys(folder: str) -> FieldKeys:
+    """The private keys that open sealed fields.
+
+    Raises:
+        OutsideError: the folder can't be read.
+        TrustError: a key is readable by others, or is none.
+    """
+    from baluarte.adapters.field_keys import FieldKeys as Keys  # noqa: PLC0415 - where they are used
+
+    return Keys(Path(folder))
 
 
 def open_people(

@@ -191,6 +191,11 @@ class Place:
         return self.at(self.workspace.keys.trusted)
 
     @property
+    def field_keys(self) -> Path:
+        """Folder of the keys that fields are sealed to."""
+        return self.at(self.workspace.keys.fields)
+
+    @property
     def signing(self) -> Path:
         """The private key that seals are signed with.
 

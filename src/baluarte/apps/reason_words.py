@@ -50,7 +50,10 @@ class _Baseline(msgspec.Struct):
 class ReasonWords:
     """Words for the reasons of one sealed detector: its own catalogue first, else the product's."""
 
-    def __init__(self, bundle: SealedBundle, language: Language) -> None:
+    def __init__(
+        self, bundle: SealedBundle, language: Language, hidden: frozenset[str] = frozenset()
+    ) -> None:
+        self._hidden = hidden
         self._texts = Texts(language)
         self._known = _known(bundle)
         sealed = bundle.contract.reasons
@@ -58,8 +61,14 @@ class ReasonWords:
 
     def __call__(self, field: str, value: Value | None) -> str:
         """The reason in words, for whoever works with the detector."""
+        if field in self._hidden:
+            return self._texts.get("reason.sealed", field=field)
         own = self._own(field, value, customer=False)
         return self._plain(field, value) if own is None else own
+
+    def shown(self, field: str, value: Value | None) -> Value | None:
+        """The value as an answer tells it; None where it came sealed."""
+        return None if field in self._hidden else value
 
     def code(self, field: str) -> str | None:
         """The catalogue's code of a field; None where it has none."""
@@ -125,9 +134,15 @@ class ReasonWords:
         return texts.get("reason.plain", field=field, value=shown)
 
 
-def reason_words(bundle: SealedBundle, language: Language) -> ReasonWords:
-    """Words for the reasons of one sealed detector."""
-    return ReasonWords(bundle, language)
+def reason_words(
+    bundle: SealedBundle, language: Language, hidden: frozenset[str] = frozenset()
+) -> ReasonWords:
+    """Words for the reasons of one sealed detector.
+
+    Args:
+        hidden: fields whose values are not told.
+    """
+    return ReasonWords(bundle, language, hidden)
 
 
 def _known(bundle: SealedBundle) -> dict[str, _Known]:

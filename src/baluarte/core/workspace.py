@@ -48,6 +48,9 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     password: (
         Annotated[Secret, Meta(description="of the database that its addresses name")] | None
     ) = None
+    sealed: Annotated[
+        tuple[Said, ...], Meta(description="fields that callers seal to the workers' key")
+    ] = ()
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +104,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pseudonyms: Annotated[
         Secret, Meta(description="the key of pseudonyms; a file is made if need be")
     ] = Secret(file=".baluarte/keys/pseudonyms.key")
+    fields: Annotated[Said, Meta(description="folder of the keys that fields are sealed to")] = (
+        ".baluarte/keys/fields"
+    )
     second: (
         Annotated[Secret, Meta(description="a further private key that signs checkpoints")] | None
     ) = None

@@ -7,12 +7,15 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from baluarte import wiring
 from baluarte.adapters.disk import write_aside
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.rotating import rotate_people
 from baluarte.apps.session import Session, add_actor, session_of
+from baluarte.core.decision import ActRecord
 from baluarte.errors import DataError
 
 _DAY_US = 86_400_000_000
@@ -49,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rotate = verbs.add_parser(
         "rotate-people", help="a new master key of personal values in the place of the old one"
     )
-    for verb in (create, trust, revoke, rotate):
+    fields = verbs.add_parser(
+        "fields", help="a new key that callers seal fields to; older ones open until removed"
+    )
+    fields.add_argument("--out", help="a file for its public record (default: standard output)")
+    for verb in (create, trust, revoke, rotate, fields):
         add_actor(verb)
 
 
@@ -67,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         "issued": _issued,
         "withdraw": _withdraw,
         "rotate-people": _rotate_people,
+        "fields": _fields,
     }
     with session_of(args, place) as session:
         verbs[args.verb](args, session, screen)
@@ -87,6 +95,26 @@ def _create(args: argparse.Namespace, session: Session, screen: Screen) -> None:
     screen.data(name=key.name, key_id=key.key_id, algorithm=key.algorithm, private=str(path))
     screen.item("Key", f"{key.name}  {key.algorithm}  {key.key_id[:16]}…  private: {path} (0600)")
     screen.next("baluarte build")
+
+
+def _fields(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+    from baluarte.adapters.field_keys import create_field_key  # noqa: PLC0415 - this verb
+
+    folder, now = session.place.field_keys, session.clock.now_us()
+    key = create_field_key(folder, now_us=now)
+    details: dict[str, str | int | float | bool | None] = {"done": "create fields", "key": key.key}
+    act = ActRecord(
+        at=now, act="key", actor=session.actor, detector="", reason=args.reason, details=details
+    )
+    session.record_act(act)
+    public = msgspec.json.encode(key)
+    if args.out:
+        write_aside(Path(args.out), public)
+    else:
+        screen.line(public.decode())
+    screen.data(key=key.key, public=public.decode(), private=str(folder / f"{key.key}.key"))
+    screen.item("Key", f"{key.key}  private: {folder / f'{key.key}.key'} (0600)")
+    screen.next("give callers the public record; name the fields in detectors.NAME.sealed")
 
 
 def _list(_: argparse.Namespace, session: Session, screen: Screen) -> None:

@@ -105,6 +105,10 @@ def serve_settings(
         people=place.people,
         people_master=place.people_master(),
         people_master_file=place.people_master_file or "",
+        field_keys=str(place.field_keys),
+        sealed={
+            name: entry.sealed for name, entry in place.workspace.detectors.items() if entry.sealed
+        },
         pseudonym_key=place.known_pseudonym_key(),
         durability=serving.durability,
         interval_ms=max(1, round(serving.interval_ms)),

@@ -88,7 +88,7 @@ def reasons_of(
     return tuple(
         Reason(
             field=fields[i],
-            value=values.get(fields[i]),
+            value=say.shown(fields[i], values.get(fields[i])),
             score=phi[i],
             share=phi[i] / moved,
             text=say(fields[i], values.get(fields[i])),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from baluarte.apps.numerals import Language
 from baluarte.apps.reason_words import ReasonWords, reason_words
 from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.opening import Opener
 from baluarte.apps.windowed import Windowed
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract import Contract
@@ -45,6 +46,7 @@ class Champion:
     quick: QuickReader | None  #: of plain rows; None where all are read by ``reader``
     say: ReasonWords  #: words for its reasons
     windows: Windowed | None = None  #: its window features at work
+    opener: Opener | None = None  #: of fields that come sealed
     pseudonyms: Pseudonyms | None = None  #: what stands for personal values of its events
 
 
@@ -54,6 +56,7 @@ class Champions:
     Args:
         verifier: made anew for each bundle, so that a revoked key is noticed.
         pseudonyms: of a version; refuses one that was trained with another key.
+        opener: of the fields of a contract that come sealed; refuses one that would not keep them.
         need_people: called before a version with personal fields decides.
         open_windows: of a contract: its window features at work, or None where it declares none.
     """
@@ -71,11 +74,13 @@ class Champions:
         open_windows: Callable[[Contract], Windowed | None] = lambda _: None,
         need_people: Callable[[], object] = lambda: None,
         pseudonyms: Callable[[SealedBundle], Pseudonyms | None] = lambda _: None,
+        opener: Callable[[Contract], Opener | None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._open_windows = open_windows
         self._need_people = need_people
         self._pseudonyms = pseudonyms
+        self._opener = opener
         self._bundles = bundles
         self._verifier = verifier
         self._clock = clock
@@ -214,12 +219,15 @@ class Champions:
         return bundle, scorer
 
     def _ready(self, version: Version, bundle: SealedBundle, scorer: Scorer) -> Champion:
+        schema, opener = bundle.contract.events, self._opener(bundle.contract)
+        hidden: frozenset[str] = frozenset() if opener is None else opener.hidden
         return Champion(
             version=version,
             scorer=scorer,
-            reader=RowReader(bundle.contract.events),
-            quick=quick_reader(bundle.contract.events),
-            say=reason_words(bundle, self._language),
+            reader=RowReader(schema),
+            quick=quick_reader(schema) if opener is None else None,
+            say=reason_words(bundle, self._language, hidden),
+            opener=opener,
             pseudonyms=self._pseudonyms(bundle),
         )
 

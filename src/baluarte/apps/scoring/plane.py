@@ -129,10 +129,13 @@ class Plane:
         """
         champion = self.champion(detector)
         self._require_room(len(rows))
+        opener = champion.opener
         try:
+            if opener is not None:
+                opener.rows(rows)
             records = champion.reader.records(rows, where="$")
         except DataError as error:
-            raise invalid(error) from None
+            raise invalid(error if opener is None else opener.silenced(error)) from None
         return await self.decide_records(champion, records, reasons)
 
     async def decide_records(

@@ -78,6 +78,8 @@ class ServeSettings(Listens, frozen=True, kw_only=True):
     people: str = ""  #: address of the store of subjects' keys
     people_master: str = ""  #: the master key's text
     people_master_file: str = ""  #: where it is read again; nothing where it is in no file
+    field_keys: str = ""  #: folder of the keys that fields are sealed to
+    sealed: dict[str, tuple[str, ...]] = {}  #: fields that come sealed, by detector
     pseudonym_key: str = ""  #: the key's text
     poll_ms: int = 150  #: how often a worker asks the registry for its champions
     kernel: Kernel = "auto"

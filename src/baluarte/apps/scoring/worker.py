@@ -31,6 +31,7 @@ from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.metrics import Metrics
 from baluarte.apps.scoring.openapi import Readiness
+from baluarte.apps.scoring.opening import Opener
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.presence import Presence
@@ -92,6 +93,7 @@ class Worker:
             open_windows=self._open_windows,
             need_people=self._people.open,
             pseudonyms=functools.partial(sealed_pseudonyms, settings.pseudonym_key),
+            opener=functools.partial(_opener, settings),
         )
         self._champions.refresh()
         self._access = Access(
@@ -323,6 +325,14 @@ class Worker:
             unsealer=Unsealer(self._people.open()) if is_personal else None,
             kernel=settings.kernel,
         )
+
+
+def _opener(settings: ServeSettings, contract: Contract) -> Opener | None:
+    """What opens the sealed fields of a detector; None where none come sealed."""
+    names = settings.sealed.get(contract.name, ())
+    if not names:
+        return None
+    return Opener(contract, names, wiring.open_field_keys(settings.field_keys))
 
 
 def _settle_in() -> None:
