@@ -109,6 +109,17 @@ def test_an_address_that_guessed_waits_and_others_do_not(console: Console) -> No
     assert guesser.sign_in("bea").status == 200
 
 
+def test_an_account_that_is_locked_is_in_the_ledger_once_and_a_name_that_is_none_is_not(
+    console: Console,
+) -> None:
+    for name in ("bea", "nobody"):
+        for _ in range(MAX_FAILURES + 3):
+            Browser(console, client=f"10.0.0.{len(name)}:1").sign_in(name, "wrong wrong wrong")
+    said = [(act.actor, act.details["subject"]) for act in console.acts()
+            if act.details.get("what") == "account locked"]  # fmt: skip
+    assert said == [("console", "bea")]
+
+
 def test_signing_in_gives_a_fresh_secret_and_ends_the_one_before(bea: Browser) -> None:
     first, planted = dict(bea.cookies), "00" * 32
     assert bea.sign_in("bea").status == 200

@@ -18,7 +18,7 @@ from test_scoring_tls import Authority
 
 from baluarte.adapters.oidc import OpenIdProvider
 from baluarte.apps.console.settings import ProviderSettings
-from baluarte.core.accounts import parse_grant
+from baluarte.core.accounts import MAX_ADDRESS_FAILURES, parse_grant
 from baluarte.core.identity import grants_of, identity_of
 from baluarte.core.workspace import parse_workspace
 from baluarte.errors import ContractError, OutsideError, TrustError
@@ -254,6 +254,17 @@ def test_a_changed_answer_lets_nobody_in(ground: Ground, change: Callable[[str],
     answer = ground.come_back(browser, change(ground.begin(browser)))
     assert answer.status in (400, 401, 503)
     assert "__Host-baluarte" not in browser.cookies
+
+
+def test_an_address_that_comes_back_with_nothing_again_and_again_waits(ground: Ground) -> None:
+    guesser = Browser(ground.console, client="203.0.113.9:1")
+    for _ in range(MAX_ADDRESS_FAILURES):
+        guesser.ask("GET", "/v1/providers/idp/callback?code=x&state=y")
+    asked = len(ground.provider.asked)
+    assert guesser.ask("GET", "/v1/providers/idp/callback?code=x&state=y").status == 429
+    assert ground.sign_in(guesser).status == 429
+    assert "/token" not in ground.provider.asked[asked:]
+    assert ground.sign_in().status == 200
 
 
 def test_a_changed_cookie_of_the_way_is_none(ground: Ground) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import stat
 import sys
 import threading
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from baluarte import wiring
 from baluarte.adapters.disk import open_existing, open_new, open_or_new
+from baluarte.adapters.outward import outward_tls
 from baluarte.adapters.stores.folder import FolderBundles
 from baluarte.core.accounts import check_name, parse_grant
 from baluarte.core.bundle import open_bundle
@@ -227,6 +229,7 @@ def test_no_address_of_events_makes_a_request_over_http(address: str) -> None:
 #: who may open connections, and to whom
 CONNECTS = {
     "adapters/oidc.py": "the providers of the workspace",
+    "adapters/outward.py": "nobody: it says how others are spoken to",
     "adapters/postgres.py": "the databases of the workspace",
     "adapters/states/redis.py": "the Redis of the workspace",
     "adapters/objects.py": "the object stores of the workspace",
@@ -253,6 +256,24 @@ def test_only_listed_files_open_connections() -> None:
         if any(_NETWORK.fullmatch(name) for name in imported(tree))
     }
     assert found - set(CONNECTS) == set(), "say in CONNECTS whom it connects to, and why it may"
+
+
+def test_whoever_speaks_tls_outward_takes_it_from_one_place() -> None:
+    inward = {"adapters/outward.py", "apps/scoring/server.py", "apps/cli/doctor_server.py"}
+    makers = {"create_default_context", "SSLContext", "_create_unverified_context"}
+    for path, tree in modules():
+        name = str(path.relative_to(SOURCE))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in ("CERT_NONE", "check_hostname"):
+                raise AssertionError(f"{path}:{node.lineno} believes any certificate")
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                made = node.func.attr in makers
+                assert not made or name in inward, f"{path}:{node.lineno}: adapters/outward.py"
+                given = {word.arg for word in node.keywords}
+                if node.func.attr in ("HTTPSConnection", "urlopen"):
+                    assert "context" in given, f"{path}:{node.lineno}"
+    assert outward_tls().minimum_version is ssl.TLSVersion.TLSv1_3
+    assert outward_tls().verify_mode is ssl.CERT_REQUIRED
 
 
 class Trap:

@@ -14,13 +14,13 @@ import hashlib
 import hmac
 import http.client
 import json
-import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from baluarte.errors import ContractError, OutsideError, TrustError
+from baluarte.adapters.outward import outward_tls
+from baluarte.errors import OutsideError, TrustError
 from baluarte.ports import Clock
 
 _TIMEOUT_S = 5.0
@@ -77,7 +77,7 @@ class OpenIdProvider:
         own = urlsplit(issuer)
         self._plain = own.scheme == "http"
         self._hosts = {own.netloc.lower(), *(host.lower() for host in hosts)}
-        self._tls = _tls(ca)
+        self._tls = outward_tls(ca, where="console.providers.NAME.ca")
         self._lock = threading.Lock()
         self._said: dict[str, Any] = {}
         self._said_at = self._keys_at = -_KEEP_US
@@ -268,14 +268,3 @@ class OpenIdProvider:
         if not isinstance(said, dict):
             raise OutsideError("the provider's answer is no JSON object", where=self._issuer)
         return said
-
-
-def _tls(ca: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ContractError(
-            f"expected a file of certificates: {error}", where="console.providers.NAME.ca"
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context

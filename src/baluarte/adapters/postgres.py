@@ -1,7 +1,7 @@
 """One PostgreSQL session, opened with care. Extra ``sql``.
 
-TLS with a verified certificate is used for every host but this machine, unless ``tls=off`` stands
-in the address; ``ca=FILE`` names the authorities that are believed instead of the system's.
+TLS 1.3 with a verified certificate is used for every host but this machine, unless ``tls=off``
+stands in the address; ``ca=FILE`` names the authorities that are believed instead of the system's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from baluarte.adapters.outward import outward_tls
 from baluarte.adapters.sql_address import SqlAddress
 from baluarte.adapters.sql_source import Password
 from baluarte.errors import ContractError, DataError, OutsideError
@@ -91,12 +92,7 @@ def connected(driver: Any, address: SqlAddress, password: Password | None) -> An
 
 
 def _tls(address: SqlAddress) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=address.options.get("ca"))
-    except (OSError, ssl.SSLError) as error:
-        raise ContractError(
-            f"expected a file of certificates at ca=: {error}", where=address.place
-        ) from None
+    return outward_tls(address.options.get("ca"), where=f"{address.place}?ca=")
 
 
 def reason(error: Exception) -> str:

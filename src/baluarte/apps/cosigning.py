@@ -6,6 +6,7 @@ import http.client
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from baluarte.adapters.outward import outward_tls
 from baluarte.apps.session import Session
 from baluarte.core.checkpoint import (
     NoteSignature,
@@ -162,9 +163,12 @@ def _post(url: str, body: bytes) -> tuple[int, bytes]:
             f"expected an address that begins with http:// or https://; found {url!r}",
             where="checkpoints.witnesses",
         )
-    secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_S)
+    host, port = parts.hostname, parts.port
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=outward_tls())
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    )
     try:
         connection.request("POST", f"{parts.path.rstrip('/')}/add-checkpoint", body=body)
         answer = connection.getresponse()

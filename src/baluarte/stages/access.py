@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -215,6 +215,11 @@ class Access:
         """Record that somebody signed in: an act of theirs like others."""
         self._record("signed in", name, "", how=how)
 
+    def note_lock(self, name: str) -> None:
+        """Record that an account takes no password for a while: too many tries failed."""
+        if self._accounts.account(name) is not None:
+            self._record("account locked", name, "")
+
     # --- within -------------------------------------------------------------------------------
 
     def _keep_an_admin(self, without: str) -> None:
@@ -259,6 +264,9 @@ class Door:
 
     Every answer to a wrong name, a wrong password, a locked and a disabled account is the same, and
     takes as long.
+
+    Args:
+        on_lock: is told the name whose tries are used up, whether an account has it or not.
     """
 
     def __init__(
@@ -269,12 +277,18 @@ class Door:
         clock: Clock,
         entropy: Entropy,
         pepper: bytes,
+        on_lock: Callable[[str], None] | None = None,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
         self._clock = clock
         self._entropy = entropy
         self._pepper = pepper
+        self._on_lock = on_lock
+
+    def note_failure(self, address: str) -> None:
+        """Count a failed sign-in of another kind than a password's for an address."""
+        self._accounts.fail(_of_address(address), at=self._clock.now_us())
 
     def must_wait(self, address: str) -> bool:
         """Whether an address failed so often of late that nothing of it is looked at."""
@@ -297,11 +311,14 @@ class Door:
         """
         now, name = self._clock.now_us(), name[:_MOST_NAME]
         account = self._accounts.account(name)
-        locked = self._accounts.failures(name).locked(now)
+        locked, n_tries = self._accounts.failures(name).locked(now), 0
         if not locked:
-            locked = self._accounts.fail(name, at=now).count > MAX_FAILURES
+            n_tries = self._accounts.fail(name, at=now).count
+            locked = n_tries > MAX_FAILURES
         holds = self._passwords.matches(password, self._accounts.password(name))
         if locked or not holds or account is None or account.disabled_at is not None:
+            if self._on_lock is not None and n_tries == MAX_FAILURES:
+                self._on_lock(name)
             if address:
                 self._accounts.fail(_of_address(address), at=now)
             return None

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from baluarte.adapters.outward import LEAST
 from baluarte.core.window_cell import NEW, Cell
 from baluarte.core.window_plan import Group, WindowPlan
 from baluarte.core.windows import (
@@ -69,7 +70,8 @@ class RedisState:
         self._plan = plan
         self._where = url.rpartition("@")[2]
         self._prefix = f"baluarte:{detector}:{plan.digest[:16]}:"
-        self._client: Any = redis.Redis.from_url(url, password=password)
+        secured = {"ssl_min_version": LEAST} if url.startswith("rediss:") else {}
+        self._client: Any = redis.Redis.from_url(url, password=password, **secured)
         self._ttl_ms = 1 + (plan.keep_us + plan.late_us) // 1_000
         self._id_ttl_ms = 1 + (plan.repeat_us + plan.late_us) // 1_000
         with self._outside():

@@ -255,6 +255,8 @@ class Door:
 
         A strict cookie isn't sent on a redirect that began elsewhere.
         """
+        if self._sessions.must_wait(asked.address):
+            raise Refused("too_many_tries", "try again later", retry_after_s=900)
         try:
             account = self._flows.finish(asked.name, asked.query, cookie(asked.headers, FLOW))
         except (Refusal, BaluarteError) as error:
@@ -262,6 +264,8 @@ class Door:
             told = error if isinstance(error, Refusal) else of_error(error)
             if told.code == "not_found":
                 raise told from None
+            if told.code != "away":
+                self._sessions.note_failure(asked.address)
             return told.status, [*HTML, gone(FLOW)], self._pages.not_let_in()
         _, headers, _ = self._let_in(asked, account.name, how=asked.name)
         kept = [pair for pair in headers if pair[0] == "set-cookie"]
@@ -304,7 +308,7 @@ class Door:
         return (
             200,
             HTML,
-            self._pages.approvals(self._me(asked.caller), self._versions.waiting(asked)),
+            self._pages.approvals(self._me(asked.caller), self._versions.shown(asked)),
         )
 
     def _readyz(self) -> Reply:

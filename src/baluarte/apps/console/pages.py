@@ -7,9 +7,11 @@ from importlib.resources import files
 
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.console.wire import Me, VersionRow, Ways, Word
+from baluarte.apps.gate_words import TONES, gate_sentence
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Language, spoken_instant
-from baluarte.apps.page import verdict
+from baluarte.apps.page import notice, verdict
+from baluarte.core.evidence import Evidence
 
 _HOME = "0;url=/"
 
@@ -54,15 +56,13 @@ class Pages:
             tag("section", tag("ul", *providers, class_="ways")) if providers else None,
         )
 
-    def approvals(self, me: Me, waiting: Sequence[VersionRow]) -> bytes:
-        """What waits, those that the caller may judge first."""
+    def approvals(self, me: Me, shown: Sequence[tuple[VersionRow, Evidence | None]]) -> bytes:
+        """What waits, in the order that it is given in."""
         text = self._texts.get
-        ordered = sorted(waiting, key=lambda one: (not one.yours, one.detector, one.version))
-        n = sum(one.yours for one in ordered)
+        n = sum(one.yours and not _has_approved(me, one) for one, _ in shown)
         lead = text("console.waiting_lead", n=n) if n else text("console.nothing_waits")
-        return self._page(
-            text("console.waiting"), lead, *(self._version(one) for one in ordered), me=me
-        )
+        parts = (self._version(me, one, evidence) for one, evidence in shown)
+        return self._page(text("console.waiting"), lead, *parts, me=me)
 
     def let_in(self) -> bytes:
         """Goes on to the first page by itself, as a page of ours: so its strict cookie is sent."""
@@ -78,13 +78,13 @@ class Pages:
 
     # --- parts --------------------------------------------------------------------------------
 
-    def _version(self, one: VersionRow) -> Html:
+    def _version(self, me: Me, one: VersionRow, evidence: Evidence | None) -> Html:
         text = self._texts.get
         named = f"{one.detector}@{one.version}"
         facts = [
             (text("console.sealed"), f"{one.sealed_by}, {spoken_instant(one.sealed_at)}"),
             (text("console.trained"), one.trained_by or one.sealed_by),
-            (text("console.bundle"), one.bundle),
+            (text("console.bundle"), tag("code", one.bundle)),
             *((text("console.approved"), _said(word)) for word in one.approvals),
         ]
         pairs = [part for name, value in facts for part in (tag("dt", name), tag("dd", value))]
@@ -97,12 +97,23 @@ class Pages:
             "section",
             tag("h2", named),
             tag("p", state),
+            self._gates(evidence),
             tag("dl", *pairs, class_="pairs"),
-            self._judgement(one) if one.yours else tag("p", text("console.not_yours")),
+            self._judgement(me, one) if one.yours else tag("p", text("console.not_yours")),
             class_="version",
         )
 
-    def _judgement(self, one: VersionRow) -> Html:
+    def _gates(self, evidence: Evidence | None) -> Html:
+        """What was proved of it, as its seal says."""
+        if evidence is None:
+            return notice("broken", self._texts.get("console.no_evidence"))
+        gates = [
+            tag("li", verdict(TONES[gate.verdict], gate_sentence(self._texts, gate)))
+            for gate in evidence.gates
+        ]
+        return tag("ul", *gates, class_="gates")
+
+    def _judgement(self, me: Me, one: VersionRow) -> Html:
         text = self._texts.get
         path = f"/v1/detectors/{one.detector}/versions/{one.version}"
         reason = text("console.reason")
@@ -112,7 +123,9 @@ class Pages:
                 "div",
                 tag("input", name="reason", maxlength="2000", required="", placeholder=reason,
                     aria_label=reason, autocomplete="off"),
-                tag("button", text("console.approve"), data_path=f"{path}/approve"),
+                None
+                if _has_approved(me, one)
+                else tag("button", text("console.approve"), data_path=f"{path}/approve"),
                 tag("button", text("console.decline"), data_path=f"{path}/decline", class_="quiet"),
                 class_="actions",
             ),
@@ -168,6 +181,10 @@ class Pages:
             data_away=text("console.away"),
         )
         return f"<!doctype html>\n{page}\n".encode()
+
+
+def _has_approved(me: Me, one: VersionRow) -> bool:
+    return any(word.by == me.name for word in one.approvals)
 
 
 def _said(word: Word) -> str:

@@ -22,8 +22,10 @@ from baluarte.apps.console.wire import (
     read,
 )
 from baluarte.core.accounts import Account
+from baluarte.core.evidence import Evidence
 from baluarte.core.policy import Principal, permits
 from baluarte.core.registry import Promotion, Version
+from baluarte.errors import BaluarteError
 from baluarte.ports import Accounts, BundleStore, Clock, LedgerShard, Registry, Verifier
 from baluarte.stages.promote import (
     approve,
@@ -35,6 +37,8 @@ from baluarte.stages.promote import (
     suffices,
 )
 from baluarte.stages.verify import open_version
+
+_MOST_SHOWN = 20
 
 
 class Judge(Protocol):
@@ -101,6 +105,14 @@ class Versions:
             self._row(self._find(name, number), known, asked.who)
             for name in self._visible(asked.who)
             for number in self._detector(name).waiting
+        ]
+
+    def shown(self, asked: Asked) -> list[tuple[VersionRow, Evidence | None]]:
+        """As many of those that wait as a page bears, with the evidence that the caller may see."""
+        rows = sorted(self.waiting(asked), key=lambda row: (not row.yours, row.detector))
+        return [
+            (row, self._evidence(row) if self._sees(asked.who, row.detector) else None)
+            for row in rows[:_MOST_SHOWN]
         ]
 
     def page(self, asked: Asked) -> VersionPage:
@@ -216,6 +228,22 @@ class Versions:
             )
         version = self._find(asked.name, asked.version)
         return self._row(version, self._by_name(), asked.who)
+
+    def _sees(self, who: Principal, detector: str) -> bool:
+        return permits(who, "evidence.read", self._guard.resource(detector))
+
+    def _evidence(self, row: VersionRow) -> Evidence | None:
+        """None where the seal doesn't hold."""
+        try:
+            version = self._find(row.detector, row.version)
+            return open_version(
+                version,
+                bundles=self._bundles,
+                verifier=self._verifier,
+                at_us=self._clock.now_us(),
+            ).evidence
+        except BaluarteError:
+            return None
 
     def _visible(self, who: Principal) -> list[str]:
         return [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from baluarte import wiring
@@ -25,6 +27,7 @@ from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.worker import WorkerReport, report, telling
+from baluarte.errors import BaluarteError
 from baluarte.ports import (
     Accounts,
     BundleStore,
@@ -38,6 +41,8 @@ from baluarte.ports import (
 from baluarte.stages.access import Access
 from baluarte.stages.access import Door as Sessions
 
+LOG = logging.getLogger("baluarte.console")
+_ACTOR = "console"  #: what does by itself what no person did
 _THREADS = 8
 _READY = Readiness(
     status="ready",
@@ -117,8 +122,32 @@ def door_of(
     entropy = SystemEntropy()
     pepper = settings.pepper
     acting = threading.RLock()  # one act after another, each on what the one before left
+
+    def access_for(actor: str) -> Access:
+        return Access(
+            accounts=accounts,
+            passwords=passwords,
+            ledger=acts,
+            clock=clock,
+            entropy=entropy,
+            pepper=pepper,
+            actor=actor,
+        )
+
+    def note_lock(name: str) -> None:
+        try:
+            access_for(_ACTOR).note_lock(name)
+        except BaluarteError:
+            LOG.exception("a locked account could not be recorded")
+
     sessions = Sessions(
-        accounts=accounts, passwords=passwords, clock=clock, entropy=entropy, pepper=pepper
+        accounts=accounts,
+        passwords=passwords,
+        clock=clock,
+        entropy=entropy,
+        pepper=pepper,
+        # Later, in a thread: how long an answer takes must not tell which names there are.
+        on_lock=lambda name: _later(pool, note_lock, name),
     )
     guard = Guard(
         host=settings.host,
@@ -132,17 +161,6 @@ def door_of(
         clock=clock,
         tenants=settings.tenants,
     )
-
-    def access_for(actor: str) -> Access:
-        return Access(
-            accounts=accounts,
-            passwords=passwords,
-            ledger=acts,
-            clock=clock,
-            entropy=entropy,
-            pepper=pepper,
-            actor=actor,
-        )
 
     return Door(
         settings,
@@ -180,6 +198,10 @@ def door_of(
         openapi=openapi_bytes(),
         pool=pool,
     )
+
+
+def _later(pool: Executor, act: Callable[[str], None], name: str) -> None:
+    pool.submit(act, name)
 
 
 def _provider(said: ProviderSettings, clock: Clock) -> IdentityProvider:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.adapters.outward import outward_tls
 from baluarte.errors import OutsideError
 from baluarte.testing.simulate_flows import flows
 from baluarte.testing.simulate_payments import payments
@@ -110,7 +111,9 @@ def _fetch(address: str, digest: str) -> bytes | None:
         OutsideError: something else than the pinned text came.
     """
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - pinned https
+        with urllib.request.urlopen(  # noqa: S310 - pinned https
+            address, timeout=_TIMEOUT_S, context=outward_tls()
+        ) as answer:
             text: bytes = answer.read(_MAX_BYTES)
     except OSError:
         return None
