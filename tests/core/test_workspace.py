@@ -171,7 +171,9 @@ def test_the_guide_shows_a_workspace_with_every_default_named() -> None:
     plain = msgspec.structs.replace(
         workspace,
         detectors={},
-        serve=msgspec.structs.replace(workspace.serve, token=None, tls=None, detector=None),
+        serve=msgspec.structs.replace(
+            workspace.serve, token=None, tls=None, detector=None, grpc=None
+        ),
         stores=msgspec.structs.replace(workspace.stores, password=None),
         keys=msgspec.structs.replace(workspace.keys, gap=None, second=None),
         checkpoints=Checkpoints(),

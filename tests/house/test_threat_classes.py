@@ -237,6 +237,7 @@ CONNECTS = {
     "apps/cosigning.py": "the witnesses of the workspace",
     "apps/demo/events.py": "where the demo's data set is published, if it isn't here",
     "apps/demo/traffic.py": "the demo's own server",
+    "apps/scoring/grpc_door.py": "nobody: it listens",
     "apps/scoring/presence.py": "nobody: it asks for this machine's name",
     "apps/scoring/server.py": "its own port, to see that it answers",
     "apps/scoring/supervisor.py": "nobody: it listens",

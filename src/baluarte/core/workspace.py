@@ -170,6 +170,13 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ] = "none"
     tls: Annotated[Tls, Meta(description="needed on an address that others reach")] | None = None
+    grpc: (
+        Annotated[
+            Said,
+            Meta(description="a loopback address of the Open Inference Protocol over gRPC"),
+        ]
+        | None
+    ) = None
     workers: Annotated[int, Meta(ge=1, le=1024)] = 1
     token: (
         Annotated[Secret, Meta(description="the bearer token; else one for a day is printed")]

@@ -97,6 +97,7 @@ def serve_settings(
             for name, tenant in place.workspace.tenants.items()
             if tenant.events_per_day is not None
         },
+        grpc=serving.grpc or "",
         workers=serving.workers if workers is None else workers,
         state=place.workspace.state.url,
         state_folder=str(place.state_folder),

@@ -93,6 +93,11 @@ class Door:
         if self._routes.keys() != {route.name for route in ROUTES}:
             raise ValueError("the inventory of routes and what the door answers differ")
 
+    @property
+    def own_name(self) -> str:
+        """A host that requests may name."""
+        return self._guard.name
+
     async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request; whatever happens, it gets exactly one answer."""
         route: Route | None = None

@@ -202,6 +202,7 @@ class Guard:
         self._known: dict[str, Holder | None] = {}  # None: the server's own token
         self._may: dict[tuple[str, str, Action, str | None], bool] = {}
         self._names = Names(host, port, hosts)
+        self.name = min(self._names.known, default="localhost")  #: one that it answers for
         self.is_local = is_loopback(host)  #: only this machine reaches the server
 
     def check_host(self, hosts: Sequence[str], authority: str | None) -> None:

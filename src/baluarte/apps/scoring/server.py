@@ -20,6 +20,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
 from baluarte import wiring
+from baluarte.apps.scoring.grpc_process import follow_grpc, require_grpc
 from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.settings import Listens, ServeSettings
@@ -68,17 +69,23 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         hosts=settings.hosts,
         platform=settings.platform,
     )
-    host(settings, load, ready=ready)
+    require_grpc(settings)
+    host(settings, load, ready=ready, beside=follow_grpc)
 
 
 def host(
-    settings: Listens, load: Callable[[Any], Any], *, ready: Callable[[Serving], None]
+    settings: Listens,
+    load: Callable[[Any], Any],
+    *,
+    ready: Callable[[Serving], None],
+    beside: Callable[[Any, threading.Event], list[threading.Thread]] = lambda _settings, _stop: [],
 ) -> None:
     """Run workers behind one port until SIGTERM or SIGINT.
 
     Args:
         settings: where; its ``metrics_dir`` is set to a folder that the workers share.
         load: makes what a worker answers by, in the worker's process; it reports there.
+        beside: threads that run as long as the workers, until the event.
 
     Raises:
         ContractError: the certificate and its key don't fit.
@@ -94,6 +101,7 @@ def host(
         watches = [
             threading.Thread(target=_wait_until_ready, args=(settings, ready, stopping)),
             *_follow_certificates(settings, server, stopping),
+            *beside(settings, stopping),
         ]
         for watch in watches:
             watch.start()

@@ -36,6 +36,8 @@ class Listens(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: str = ""  #: file of the certificate and its chain; empty: no TLS
     tls_key: str = ""
     tls_client_ca: str = ""  #: file of the authority whose clients are let in; empty: any client
+    grpc: str = ""  #: address of the Open Inference Protocol's door over gRPC; empty: none
+    announced: bool = True  #: whether the process is one of the workers that the parent waits for
     workers: int = 2
     metrics_dir: str = ""  #: a private folder that the workers share; the server makes it
 

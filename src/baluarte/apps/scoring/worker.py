@@ -197,12 +197,18 @@ class Worker:
         self._counts.follow()
         _settle_in()
         LOG.info("a worker answers on port %d", settings.port)
-        report(
-            settings.metrics_dir,
-            WorkerReport(
-                pid=os.getpid(), worker=self._presence.worker, readiness=self._door.readiness()
-            ),
-        )
+        if settings.announced:
+            report(
+                settings.metrics_dir,
+                WorkerReport(
+                    pid=os.getpid(), worker=self._presence.worker, readiness=self._door.readiness()
+                ),
+            )
+
+    @property
+    def own_name(self) -> str:
+        """A host that the worker's door answers for."""
+        return "localhost" if self._door is None else self._door.own_name
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         if self._door is not None:  # Granian calls __rsgi_init__ first
@@ -298,7 +304,9 @@ class Worker:
         if not contract.windows:
             return None
         settings = self._settings
-        require_one_process(settings.state, settings.workers, where=contract.name)
+        require_one_process(
+            settings.state, settings.workers + bool(settings.grpc), where=contract.name
+        )
         folder = Path(settings.state_folder) if settings.state_folder and not apart else None
 
         def open_state(plan: WindowPlan, detector: str) -> WindowState:
