@@ -239,6 +239,7 @@ CONNECTS = {
     "apps/demo/traffic.py": "the demo's own server",
     "apps/scoring/grpc_door.py": "nobody: it listens",
     "apps/scoring/presence.py": "nobody: it asks for this machine's name",
+    "apps/scoring/telemetry.py": "the collector of the workspace, on loopback",
     "apps/scoring/server.py": "its own port, to see that it answers",
     "apps/scoring/supervisor.py": "nobody: it listens",
     "apps/witness_server.py": "nobody: it listens",

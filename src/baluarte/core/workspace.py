@@ -143,6 +143,16 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ) = None
 
 
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Traces and metrics for a collector of OpenTelemetry on the same machine."""
+
+    collector: Annotated[Said, Meta(description="OTLP over gRPC, such as http://127.0.0.1:4317")]
+    trace_ratio: Annotated[
+        float, Meta(ge=0, le=1, description="share of requests without a caller's trace")
+    ] = 0.01
+    every_s: Annotated[float, Meta(gt=0, description="between two deliveries of metrics")] = 15.0
+
+
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The data plane."""
 
@@ -170,6 +180,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ] = "none"
     tls: Annotated[Tls, Meta(description="needed on an address that others reach")] | None = None
+    telemetry: Annotated[Telemetry, Meta(description="needs the extra otel")] | None = None
     grpc: (
         Annotated[
             Said,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 import msgspec
 
@@ -98,6 +99,7 @@ def serve_settings(
             if tenant.events_per_day is not None
         },
         grpc=serving.grpc or "",
+        **_telemetry(place),
         workers=serving.workers if workers is None else workers,
         state=place.workspace.state.url,
         state_folder=str(place.state_folder),
@@ -128,6 +130,19 @@ def serve_settings(
             max_inflight=limits.max_inflight,
             reasons_above=serving.reasons_above,
         ),
+    )
+
+
+def _telemetry(place: Place) -> dict[str, Any]:
+    said = place.workspace.serve.telemetry
+    return (
+        {}
+        if said is None
+        else {
+            "collector": said.collector,
+            "trace_ratio": said.trace_ratio,
+            "telemetry_s": said.every_s,
+        }
     )
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -43,6 +44,29 @@ def require_grpc(settings: ServeSettings) -> None:
             "expected grpcio and protobuf; they are not installed",
             where="workspace.toml: serve.grpc",
             hint="pip install 'baluarte[grpc]'",
+        )
+
+
+def require_collector(settings: ServeSettings) -> None:
+    """Return if a collector can be told what it is to be told.
+
+    Raises:
+        ContractError: it is not on this machine, or the extra isn't installed.
+    """
+    if not settings.collector:
+        return
+    parts = urlsplit(settings.collector)
+    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+        raise ContractError(
+            f"expected a collector on loopback, found {settings.collector}",
+            where="workspace.toml: serve.telemetry.collector",
+            hint="Run an agent on this machine, such as http://127.0.0.1:4317; it passes on.",
+        )
+    if importlib.util.find_spec("opentelemetry") is None:
+        raise ContractError(
+            "expected OpenTelemetry; it is not installed",
+            where="workspace.toml: serve.telemetry",
+            hint="pip install 'baluarte[otel]'",
         )
 
 

@@ -18,7 +18,15 @@ from prometheus_client.core import (
     Metric,
 )
 
-from baluarte.apps.scoring.figures import Figures, Labels, Spread, Store, merged, merged_spreads
+from baluarte.apps.scoring.figures import (
+    Figures,
+    Labels,
+    Numbers,
+    Spread,
+    Store,
+    merged,
+    merged_spreads,
+)
 from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
 from baluarte.ports import Room
@@ -117,6 +125,9 @@ _FAMILIES: dict[str, _Family] = {
 
 class Metrics:
     """What a worker counts."""
+
+    families = _FAMILIES
+    spreads = _SPREADS
 
     def __init__(self, folder: str) -> None:
         self._store = Store(folder)
@@ -217,6 +228,14 @@ class Metrics:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Page(self._store.all()))
         return generate_latest(registry)
+
+    def numbers(self, name: str) -> Numbers:
+        """This worker's numbers of a family, by labels."""
+        return self._numbers[name]
+
+    def spread(self, name: str) -> dict[Labels, Spread]:
+        """This worker's histograms of a name, by detector and version."""
+        return self._store.spreads[name]
 
     def follow(self) -> None:
         """Share the figures with the other workers until :meth:`stop`."""

@@ -20,7 +20,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
 from baluarte import wiring
-from baluarte.apps.scoring.grpc_process import follow_grpc, require_grpc
+from baluarte.apps.scoring.grpc_process import follow_grpc, require_collector, require_grpc
 from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.settings import Listens, ServeSettings
@@ -70,6 +70,7 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
         platform=settings.platform,
     )
     require_grpc(settings)
+    require_collector(settings)
     host(settings, load, ready=ready, beside=follow_grpc)
 
 

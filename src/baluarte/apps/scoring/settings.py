@@ -36,6 +36,9 @@ class Listens(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: str = ""  #: file of the certificate and its chain; empty: no TLS
     tls_key: str = ""
     tls_client_ca: str = ""  #: file of the authority whose clients are let in; empty: any client
+    collector: str = ""  #: address of OpenTelemetry's collector; empty: none
+    trace_ratio: float = 0.01  #: share of requests that get a span of their own
+    telemetry_s: float = 15.0  #: between two deliveries of metrics
     grpc: str = ""  #: address of the Open Inference Protocol's door over gRPC; empty: none
     announced: bool = True  #: whether the process is one of the workers that the parent waits for
     workers: int = 2

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -52,6 +53,9 @@ from baluarte.stages.unseal import Unsealer
 
 LOG = logging.getLogger("baluarte.scoring")
 _SWITCH_S = 0.0005
+
+if TYPE_CHECKING:  # of an extra
+    from baluarte.apps.scoring.telemetry import Telemetry
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +114,7 @@ class Worker:
         self._presence: Presence | None = None
         self._settler: Settler | None = None
         self._door: Door | None = None
+        self._telemetry: Telemetry | None = None
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self._settings
@@ -195,6 +200,7 @@ class Worker:
         self._champions.follow(every_s=settings.poll_ms / 1000)
         self._access.follow()
         self._counts.follow()
+        self._telemetry = _told_to(settings, self._counts)
         _settle_in()
         LOG.info("a worker answers on port %d", settings.port)
         if settings.announced:
@@ -211,8 +217,12 @@ class Worker:
         return "localhost" if self._door is None else self._door.own_name
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        if self._door is not None:  # Granian calls __rsgi_init__ first
+        if self._door is None:  # Granian calls __rsgi_init__ first
+            return
+        if self._telemetry is None:
             await self._door.handle(scope, protocol)
+        else:
+            await self._telemetry.handle(self._door.handle, scope, protocol)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian has answered what was open; what is recorded becomes durable."""
@@ -235,6 +245,8 @@ class Worker:
             self._repeats.close()
         self._people.close()
         self._counts.stop()
+        if self._telemetry is not None:
+            self._telemetry.stop()
 
     def _present(self) -> Presence:
         """Tell the registry of this worker; and of those that died here that they did."""
@@ -341,6 +353,20 @@ def _opener(settings: ServeSettings, contract: Contract) -> Opener | None:
     if not names:
         return None
     return Opener(contract, names, wiring.open_field_keys(settings.field_keys))
+
+
+def _told_to(settings: ServeSettings, counts: Metrics) -> Telemetry | None:
+    """What tells the workspace's collector; None where there is none."""
+    if not settings.collector:
+        return None
+    from baluarte.apps.scoring.telemetry import to_collector  # noqa: PLC0415 - an extra's
+
+    return to_collector(
+        counts,
+        endpoint=settings.collector,
+        ratio=settings.trace_ratio,
+        every_s=settings.telemetry_s,
+    )
 
 
 def _settle_in() -> None:
