@@ -18,6 +18,8 @@ from baluarte.apps.charts.values import SYMBOL, Axis, Bar, Interval
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Numerals
 
+_BOLD = 6.9  #: width of a letter of a label in bold, on the average
+
 
 def bars(
     items: Sequence[Bar],
@@ -74,7 +76,9 @@ def bars(
 
 def intervals(rows: Sequence[Interval], *, numerals: Numerals = ENGLISH) -> Html:
     """Each figure as a dot with its interval against its limit, each row on its own scale."""
-    row, label_width, verdict_width = 62.0, 190.0, 150.0
+    row, verdict_width = 62.0, 150.0
+    longest = max((len(item.label) for item in rows), default=0)
+    label_width = min(max(190.0, _BOLD * longest + 14), 280.0)
     parts: list[Html] = []
     for position, item in enumerate(rows):
         y = 26 + position * row

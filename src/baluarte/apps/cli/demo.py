@@ -36,10 +36,12 @@ def run(args: argparse.Namespace) -> int:
     screen.item(texts.get("demo.report"), str(report))
     screen.line()
     screen.line(texts.get("demo.promises", folder=str(out), seconds=round(story.seconds)))
+    names = {check.key: texts.get(f"promise.{check.key}") for check in story.checks}
+    column = max(map(len, names.values()))
     for check in story.checks:
-        name = texts.get(f"promise.{check.key}")
         state = texts.get("demo.held" if check.held else "demo.not_held")
-        screen.item(name, f"{state:<10} {check.command}", "kept" if check.held else "broken")
+        line = f"{names[check.key]:<{column}} {state:<10} {check.command}"
+        screen.line(line, "kept" if check.held else "broken")
     held = all(check.held for check in story.checks)
     screen.data(
         report=str(report),

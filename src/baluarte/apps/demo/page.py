@@ -29,6 +29,7 @@ from baluarte.stages.prove import Proof
 from baluarte.stages.watch import Promise
 
 _WINDOW = 1_000
+_SHOWN = 0.001  #: share of an alarm that is worth a bar
 _TONES: dict[str, Tone] = {"pass": "kept", "fail": "broken", "not_enough_data": "unsure"}
 
 
@@ -135,7 +136,9 @@ def _happened(story: Story, texts: Texts) -> Html:
 def _version(story: Story, texts: Texts, index: int, title: str) -> Html:
     proof, candidate = story.proofs[index], story.candidates[index]
     version = story.versions[index]
-    members = " + ".join(f"{m.weight:.3g} · {m.model}" for m in candidate.training.members)
+    members = " + ".join(
+        f"{texts.numerals.number(m.weight, 3)} · {m.model}" for m in candidate.training.members
+    )
     rows = candidate.training.split.counts
     lines = [
         [texts.get("word.version"), _label(story, index)],
@@ -154,7 +157,7 @@ def _version(story: Story, texts: Texts, index: int, title: str) -> Html:
             texts.get(
                 "evidence.faithful_text",
                 n=int(candidate.training.faithfulness["rows"]),
-                difference=f"{float(candidate.training.faithfulness['largest_difference']):.2g}",
+                difference=float(candidate.training.faithfulness["largest_difference"]),
                 changed=int(candidate.training.faithfulness["changed_decisions"]),
             ),
         ],
@@ -202,7 +205,6 @@ def _stream(story: Story, texts: Texts) -> Html:
     swap = _first_of(story, 1)
     marks = [Mark(at=float(swap), label=_label(story, 1), tone="kept")]
     x = Axis(label=texts.get("watch.x_events"), low=0.0, high=float(len(story.answers)))
-    n = texts.get("demo.stream_chart", n=_WINDOW)
     false_alarms = plot(
         [Line(name=texts.get("word.false_alarms"), x=at, y=fpr)],
         x=x,
@@ -235,8 +237,16 @@ def _stream(story: Story, texts: Texts) -> Html:
     )
     return section(
         texts.get("demo.stream"),
-        figure(false_alarms, caption=n, source="baluarte watch --once"),
-        figure(kept, caption=n, source="baluarte watch --once"),
+        figure(
+            false_alarms,
+            caption=texts.get("demo.false_alarms_chart", n=_WINDOW),
+            source="baluarte watch --once",
+        ),
+        figure(
+            kept,
+            caption=texts.get("demo.recall_chart", n=_WINDOW),
+            source="baluarte watch --once",
+        ),
         _families(story, texts),
     )
 
@@ -286,7 +296,11 @@ def _alarm(story: Story, texts: Texts) -> Html:
     if not story.alarms:
         return section(texts.get("demo.drift_section"), paragraph(texts.get("demo.no_alarm")))
     _, alarm, line = story.alarms[0]
-    channels = [Bar(label=moved.channel, value=moved.share, tone="broken") for moved in alarm.moved]
+    channels = [
+        Bar(label=moved.channel, value=moved.share, tone="broken")
+        for moved in alarm.moved
+        if moved.share >= _SHOWN
+    ]
     chart = bars(
         channels,
         x=Axis(label=texts.get("watch.x_share"), low=0.0, high=1.0, percent=True),
@@ -334,7 +348,11 @@ def _compare(story: Story, texts: Texts) -> Html:
 def _promises(story: Story, texts: Texts) -> Html:
     blocks = []
     for check in story.checks:
-        figures = ", ".join(f"{key} {_plain(value, texts)}" for key, value in check.figures.items())
+        compared = check.key != "same_bits" or check.figures.get("rows")
+        figures = texts.get(
+            f"promise.figures_{check.key}" if compared else "promise.figures_no_bits",
+            **check.figures,
+        )
         blocks.append(
             notice(
                 "kept" if check.held else "broken",
@@ -350,7 +368,3 @@ def _promises(story: Story, texts: Texts) -> Html:
         paragraph(texts.get("promise.held", n=held, n_checked=len(story.checks))),
         *blocks,
     )
-
-
-def _plain(value: float | str, texts: Texts) -> str:
-    return value if isinstance(value, str) else texts.numerals.number(float(value))

@@ -195,7 +195,11 @@ class Demo:
                 fpr=gates["false_alarms"].bound,
                 latency=latency.figure.value if latency else 0.0,
                 rows=sum(story.candidates[-1].training.split.counts["proof"]),
-                bits=str(proof.evidence.faithfulness.get("same_bits", "")),
+                bits=texts.get(
+                    "demo.bits_compared"
+                    if "same_bits_rows" in proof.evidence.faithfulness
+                    else "demo.bits_not_compared"
+                ),
                 look=proof.cost.look,
             )
         tone: Tone = "kept" if proof.verdict == "pass" else "broken"
@@ -237,7 +241,7 @@ class Demo:
                 "demo.serve_line",
                 url=running.url,
                 workers=running.workers,
-                seconds=f"{running.seconds:.1f}",
+                seconds=round(running.seconds, 1),
             ),
         )
 
@@ -367,7 +371,7 @@ class Demo:
                 "demo.live_line",
                 version=label,
                 actor=session.actor,
-                seconds=f"{story.live_seconds:.1f}",
+                seconds=round(story.live_seconds, 1),
                 lost=len(story.later) - len(story.answers),
             ),
             "kept",
