@@ -81,10 +81,10 @@ def parts(model: lightgbm.Booster, X: Rows) -> BundleParts:
 
 
 def events(X: Rows, n: int) -> list[bytes]:
-    """The first rows as JSON events."""
+    """The first rows as JSON events; a request's own id takes the place of the mark in them."""
     return [
-        msgspec.json.encode({"id": f"e{i}"} | dict(zip(FIELDS, row, strict=True)))
-        for i, row in enumerate(X[:n].tolist())
+        msgspec.json.encode({"id": "@ID@"} | dict(zip(FIELDS, row, strict=True)))
+        for row in X[:n].tolist()
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import random
 import re
+import secrets
 import shutil
 import ssl
 import statistics
@@ -22,20 +23,24 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 _SCRIPT = """
-local bodies = {}
-for line in io.lines("%s") do bodies[#bodies + 1] = line end
+local before, after = {}, {}
+for line in io.lines("%s") do
+  local at = line:find("@ID@", 1, true)
+  before[#before + 1] = at and line:sub(1, at - 1) or line
+  after[#after + 1] = at and line:sub(at + 4) or false
+end
 local headers = { ["Content-Type"] = "application/json", ["Host"] = "localhost" }
 if "%s" ~= "" then headers["Authorization"] = "%s" end
-local made = {}
-function init()
-  for i, body in ipairs(bodies) do made[i] = wrk.format("POST", "%s", headers, body) end
-end
-local n = 0
+local n, run = 0, "%s"
 function request()
-  n = n %% #made + 1
-  return made[n]
+  n = n + 1
+  local i = n %% #before + 1
+  local body = before[i]
+  if after[i] then body = body .. run .. n .. after[i] end
+  return wrk.format("POST", "%s", headers, body)
 end
 """
+_MARK = b"@ID@"  #: in a body, where every request has an id of its own
 _UNIT_MS = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}
 
 
@@ -62,11 +67,13 @@ class Wrk:
         lines = folder / f"{name}.bodies"
         lines.write_bytes(b"\n".join(bodies) + b"\n")
         self._script = folder / f"{name}.lua"
-        self._script.write_text(_SCRIPT % (lines, authorization, authorization, path))
-        self._name, self._url = name, url
+        self._fill = (str(lines), authorization, authorization)
+        self._path, self._name, self._url = path, name, url
 
     def run(self, *, connections: int, seconds: float) -> Load:
         """One round."""
+        run = f"{secrets.token_hex(4)}-"
+        self._script.write_text(_SCRIPT % (*self._fill, run, self._path))
         said = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency",
              "--timeout", "30s", "-s", str(self._script), self._url],
@@ -109,12 +116,12 @@ def open_loop(
     threads = [threading.Thread(target=send) for _ in range(connections)]
     for thread in threads:
         thread.start()
-    draw = random.Random(1)
+    draw, run = random.Random(1), f"{secrets.token_hex(4)}-"
     at = start = time.perf_counter()
     for i in range(int(per_s * seconds)):
         at += draw.expovariate(per_s)
         time.sleep(max(0.0, at - time.perf_counter()))
-        due.put((at, bodies[i % len(bodies)]))
+        due.put((at, bodies[i % len(bodies)].replace(_MARK, f"{run}{i}".encode())))
         if at - start > seconds:
             break
     for _ in threads:

@@ -94,7 +94,9 @@ def requests_for(token: str, path: str) -> list[bytes]:
     """The sample's events, one a request."""
     out = []
     for event in sample_events(512):
-        body = msgspec.json.encode(on_the_wire(event))
+        said = on_the_wire(event)
+        del said["id"]  # one that is sent again would get its first decision
+        body = msgspec.json.encode(said)
         head = (
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
