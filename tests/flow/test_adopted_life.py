@@ -64,6 +64,20 @@ def test_an_adopted_model_is_proved_sealed_promoted_and_decides(
     assert certificate["model"] in (folder / "evidence.html").read_text("utf-8")
 
 
+def test_the_proof_events_that_the_workspace_names_prove_an_adopted_model_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = {k: v.tolist() for k, v in flows(1_500, later=False, seed=4).items()}
+    pd.DataFrame(later).to_parquet(folder / "proof.parquet")
+    workspace = folder / "workspace.toml"
+    named = workspace.read_text("utf-8") + 'holdout = "proof.parquet"\n'
+    workspace.write_text(named, "utf-8")
+    adopted = said_by(capsys, "adopt", "model.txt")
+    assert adopted["rows"]["proof"] == 1_500
+    assert sum(adopted["rows"].values()) == N_OWN + 1_500
+    assert said_by(capsys, "prove")["verdict"] == "pass"
+
+
 def test_every_field_that_the_model_lacks_here_is_named_at_once(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

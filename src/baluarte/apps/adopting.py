@@ -54,8 +54,12 @@ def adopt_model(
     events: Events,
     *,
     sources: tuple[DataSource, ...] = (),
+    n_apart: int = 0,
 ) -> Candidate:
     """Read the model, make it the detector's candidate and keep it as the pending one.
+
+    Args:
+        n_apart: how many of the last events are proof events of their own.
 
     Raises:
         DataError: a file that can't be read or put as a program; says why, and what to do.
@@ -77,6 +81,7 @@ def adopt_model(
         file=ModelFile(digest=found.digest, name=path.name, columns=columns, unpickled=confined),
         tools=training_tools(session.place, contract, progress=None),
         provenance=provenance_of(session, contract),
+        n_apart=n_apart,
     )
     candidate = from_sources(candidate, sources)
     keep_candidate(session, candidate)

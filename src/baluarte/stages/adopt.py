@@ -72,15 +72,19 @@ def adopt(
     file: ModelFile,
     tools: TrainingTools,
     provenance: Provenance,
+    n_apart: int = 0,
 ) -> Candidate:
     """Map, compile, seal, set the thresholds, rehearse and compare.
+
+    Args:
+        n_apart: how many of the last events are proof events of their own.
 
     Raises:
         DataError: inputs that the schema lacks, all of them; a model that can't be put as a
             program; too few rows, or no threshold keeps a budget.
     """
     labels = attacks(contract, events)
-    split = split_rows(contract, events, labels, fits=False)
+    split = split_rows(contract, events, labels, n_apart=n_apart, fits=False)
     own = events.take(split.rows(Part.FIT))
     fed = feed(contract.events, model.inputs, own, file=file)
     X = fed.encoder.encode(events)

@@ -18,7 +18,7 @@ from baluarte.apps.adoption_words import doubts, likeness
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.cli.train import tell_gate, tell_legacy
-from baluarte.apps.intake import intake_of
+from baluarte.apps.intake import material_of
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 from baluarte.core.candidate import Candidate
@@ -61,11 +61,17 @@ def run(args: argparse.Namespace) -> int:
         columns=tuple(name.strip() for name in (args.columns or "").split(",") if name.strip()),
         unsafe_pickle=args.unsafe_pickle,
     )
-    intake = intake_of(place, detector, args.events)
-    events = intake.events(detector.contract())
-    intake.tell(screen, texts)
+    material = material_of(place, detector, detector.contract(), args.events)
+    material.tell(screen, texts)
     with session_of(args, place) as session:
-        candidate = adopt_model(session, detector, wanted, events, sources=(intake.version,))
+        candidate = adopt_model(
+            session,
+            detector,
+            wanted,
+            material.events,
+            sources=material.sources,
+            n_apart=material.n_apart,
+        )
     tell_adoption(screen, texts, candidate)
     tell_legacy(screen, texts, candidate.training.rehearsal)
     for gate in candidate.training.rehearsal_gates:
