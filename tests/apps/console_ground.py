@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ PEPPER = b"p" * 32
 PASSWORD = "correct horse battery"
 HOST = "127.0.0.1:8318"
 ORIGIN = f"http://{HOST}"
+
+
+made_parts = cache(sample_parts)
 
 
 class AtOnce(Executor):
@@ -151,7 +155,7 @@ class Console:
         )
 
     def seal(self, *, by: str = "eve", name: str = "flows", number: int = 1) -> None:
-        parts = sample_parts()
+        parts = made_parts()
         lineage = msgspec.structs.replace(parts.lineage, trained_by=by)
         seal(
             replace(parts, card=f"# {name} {number}", lineage=lineage), actor=by,

@@ -122,6 +122,8 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
                     self._send(302, {}, location=f"{provider.issuer}/elsewhere")
                 else:
                     self._send(200, provider.document())
+            elif self.path.startswith("/authorize?"):  # a browser that comes by itself
+                self._send(302, {}, location=provider.authorize(self.path))
             elif self.path == "/keys":
                 public = [key.as_dict(private=False) for key in provider.keys.values()]
                 self._send(200, {"keys": public})

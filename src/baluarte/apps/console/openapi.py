@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -51,6 +52,7 @@ _PAGES = frozenset({"page", "script", "style", "provider_callback"})
 _PAGED = frozenset({"accounts", "keys"})
 
 
+@cache
 def openapi_bytes() -> bytes:
     """The document as it is served, and as ``docs/reference/console.openapi.json`` keeps it."""
     return msgspec.json.format(msgspec.json.encode(openapi()), indent=2) + b"\n"
