@@ -20,6 +20,12 @@ NEEDS_FILES = (
     "baluarte.adapters.arrow_",
     "baluarte.adapters.parquet_",
 )
+#: modules that their extras alone import: a gRPC door, a collector of telemetry
+NEEDS_OTHERS = (
+    "baluarte.apps.scoring.grpc_door",
+    "baluarte.apps.scoring.protocols.inference_messages",
+    "baluarte.apps.scoring.telemetry",
+)
 DATA_FOLDERS = ("shared", "nsl-kdd", ".parquet")
 
 PROBE = """
@@ -70,8 +76,8 @@ def main() -> None:
         assert not stray, f"the wheel holds what it must not: {stray}"
         assert "baluarte/py.typed" in names
         for label, lock, skip in (
-            ("base", "base.txt", NEEDS_TRAIN + NEEDS_FILES),
-            ("train", "train.txt", ()),
+            ("base", "base.txt", NEEDS_TRAIN + NEEDS_FILES + NEEDS_OTHERS),
+            ("train", "train.txt", NEEDS_OTHERS),
         ):
             home = place / label
             venv.create(home, with_pip=False)
