@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from console_ground import (
     Scope,
 )
 
+from baluarte.apps.console.lane import Lane
+from baluarte.apps.console.problem import Refused
 from baluarte.apps.console.routes import ROUTES
 from baluarte.apps.console.server import require_guarded
 from baluarte.core.accounts import (
@@ -340,6 +343,53 @@ def test_too_much_at_once_is_503_and_the_rest_is_answered(tmp_path: Path) -> Non
     console = Console(tmp_path, max_open=0)
     answer = console.ask("GET", "/healthz")
     assert (answer.status, dict(answer.headers)["retry-after"]) == (503, "1")
+
+
+def test_who_waits_for_a_password_or_a_provider_leaves_room_for_the_others(tmp_path: Path) -> None:
+    async def crowd() -> list[int]:
+        lane = Lane(2, waiting=3)
+        refused: list[int] = []
+        enough = asyncio.Event()
+
+        async def one() -> None:
+            try:
+                async with lane:
+                    await enough.wait()
+            except Refused as refusal:
+                refused.append(refusal.status)
+
+        waiting = [asyncio.ensure_future(one()) for _ in range(9)]
+        await asyncio.sleep(0)
+        enough.set()
+        await asyncio.gather(*waiting)
+        async with lane:  # there is room again
+            return refused
+
+    assert asyncio.run(crowd()) == [503] * 4
+
+
+def test_a_body_that_does_not_come_is_given_up_and_takes_no_place(tmp_path: Path) -> None:
+    console = Console(tmp_path, body_s=0.05, max_open=1)
+
+    class Silent(Protocol):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.sleep(60)
+
+    async def both() -> tuple[int, int]:
+        slow, quick = Silent([]), Protocol([])
+        headers = [("host", HOST), ("origin", ORIGIN), ("content-type", "application/json")]
+        held = asyncio.ensure_future(
+            console.door.handle(Scope("POST", "/v1/sign-in", headers, "10.0.0.1:1"), slow)
+        )
+        await asyncio.sleep(0.01)
+        await console.door.handle(Scope("GET", "/healthz", headers, "10.0.0.2:1"), quick)
+        await held
+        assert slow.answer is not None
+        assert quick.answer is not None
+        return slow.answer[0], quick.answer[0]
+
+    assert asyncio.run(both()) == (408, 200)
 
 
 def test_no_more_passwords_are_hashed_at_once_than_memory_has_room_for(tmp_path: Path) -> None:

@@ -374,6 +374,16 @@ def test_nothing_is_asked_where_nobody_said_that_it_stands(
     assert "__Host-baluarte" not in browser.cookies
 
 
+def test_a_provider_that_failed_is_not_asked_again_by_everyone_who_comes(ground: Ground) -> None:
+    ground.provider.redirect_discovery = True
+    for _ in range(5):
+        assert Browser(ground.console).ask("GET", START).status == 503
+    assert len(ground.provider.asked) == 1
+    ground.provider.redirect_discovery = False
+    ground.console.clock.advance(5_000_000)
+    assert ground.sign_in().status == 200
+
+
 def test_a_redirect_is_not_followed_and_another_issuers_document_not_believed(
     ground: Ground,
 ) -> None:
@@ -386,6 +396,7 @@ def test_a_redirect_is_not_followed_and_another_issuers_document_not_believed(
         {"code_challenge_methods_supported": ["plain"]},
     ):
         ground.provider.said = said
+        ground.console.clock.advance(5_000_000)
         assert Browser(ground.console).ask("GET", START).status == 409
 
 

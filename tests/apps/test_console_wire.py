@@ -51,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> ConsolePlace:
 
 @pytest.fixture(scope="module")
 def server(place: ConsolePlace) -> Iterator[ConsoleServer]:
-    with ConsoleServer(place) as running:
+    with ConsoleServer(place, body_s=2.0) as running:
         yield running
 
 
@@ -170,6 +170,22 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(
     long_head = raw(server, head(server, host, "X: " + "y" * (128 << 10)))
     assert long_head == b"" or long_head.startswith(b"HTTP/1.1 4")
     assert say(server, "GET", "/healthz")[0] == 200
+
+
+def test_slow_bodies_are_given_up_and_hold_nobody_else_up(
+    place: ConsolePlace, server: ConsoleServer
+) -> None:
+    host = f"Host: 127.0.0.1:{server.port}"
+    start = head(server, host, "Content-Length: 40") + b"{"
+    slow = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(100)]
+    try:
+        for one in slow:
+            one.sendall(start)
+        assert signed_in(server)["cookie"]  # while all of them hold on
+        assert {one.recv(12) for one in slow} == {b"HTTP/1.1 408"}
+    finally:
+        for one in slow:
+            one.close()
 
 
 def test_a_killed_worker_comes_back_and_sessions_hold_on(server: ConsoleServer) -> None:

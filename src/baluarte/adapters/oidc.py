@@ -28,6 +28,7 @@ _MAX_BYTES = 1 << 20
 _MAX_TOKEN = 1 << 16
 _LEEWAY_S = 60  #: between its clock and ours
 _KEEP_US = 3_600_000_000  #: how long what it says of itself is believed
+_AWAY_US = 5_000_000  #: how long one that didn't answer, or not soundly, isn't asked again
 _AGAIN_US = 60_000_000  #: between two looks for a key that isn't there
 
 
@@ -81,6 +82,7 @@ class OpenIdProvider:
         self._lock = threading.Lock()
         self._said: dict[str, Any] = {}
         self._said_at = self._keys_at = -_KEEP_US
+        self._away_at = -_AWAY_US
         self._keys: Any = None
 
     def authorize(self, *, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
@@ -195,6 +197,11 @@ class OpenIdProvider:
     def _discovered(self) -> dict[str, Any]:
         now = self._clock.now_us()
         if not self._said or now - self._said_at >= _KEEP_US:
+            if now - self._away_at < _AWAY_US:
+                raise OutsideError(
+                    "the provider didn't answer a moment ago", where=self._issuer, retryable=True
+                )
+            self._away_at = now
             said = self._get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
             if said.get("issuer") != self._issuer:
                 raise TrustError(
@@ -203,7 +210,7 @@ class OpenIdProvider:
             methods = said.get("code_challenge_methods_supported", ["S256"])
             if "S256" not in methods:
                 raise TrustError("the provider doesn't know S256 of PKCE")
-            self._said, self._said_at = said, now
+            self._said, self._said_at, self._away_at = said, now, -_AWAY_US
         return self._said
 
     def _place(self, name: str) -> str:

@@ -19,6 +19,7 @@ from baluarte.apps.console.asked import Asked, Reply
 from baluarte.apps.console.flow import Flows
 from baluarte.apps.console.guard import Caller, Guard
 from baluarte.apps.console.headers import HTML, JSON, secured
+from baluarte.apps.console.lane import Lane
 from baluarte.apps.console.pages import Pages
 from baluarte.apps.console.people import People
 from baluarte.apps.console.problem import Refused, of_error
@@ -46,7 +47,8 @@ from baluarte.stages import access as stages
 
 T = TypeVar("T")
 LOG = logging.getLogger("baluarte.console")
-_HASHING = frozenset({"sign_in", "my_password", "account_add", "account_password"})
+_HASHING = ("sign_in", "my_password", "account_add", "account_password")
+_OUTWARD = ("provider_start", "provider_callback")
 
 
 class Door:
@@ -72,7 +74,9 @@ class Door:
         self._pages, self._sessions, self._accounts = pages, sessions, accounts
         self._access_for = access_for
         self._n_open = 0
-        self._hashing = asyncio.Semaphore(settings.max_hashing)
+        hashing = Lane(settings.max_hashing, waiting=settings.max_waiting)
+        outward = Lane(settings.max_outward, waiting=settings.max_waiting)
+        self._lanes = dict.fromkeys(_HASHING, hashing) | dict.fromkeys(_OUTWARD, outward)
         self._handlers: dict[str, Callable[[Asked], Reply]] = {
             "page": self._page,
             "script": lambda _: (200, list(pages.script_type), pages.script),
@@ -110,7 +114,7 @@ class Door:
     async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request; whatever happens, it gets exactly one answer."""
         try:
-            status, headers, body = await self._limited(scope, protocol)
+            status, headers, body = await self._reply(scope, protocol)
         except Refusal as refusal:
             status, headers, body = refusal.status, refusal.head(), refusal.body()
         except BaluarteError as error:
@@ -123,15 +127,6 @@ class Door:
             failure = Refused("internal")
             status, headers, body = failure.status, failure.head(), failure.body()
         protocol.response_bytes(status, secured(headers, tls=bool(self._settings.tls_cert)), body)
-
-    async def _limited(self, scope: Scope, protocol: HTTPProtocol) -> Reply:
-        if self._n_open >= self._settings.max_open:
-            raise Refused("overloaded", "try again", retry_after_s=1)
-        self._n_open += 1
-        try:
-            return await self._reply(scope, protocol)
-        finally:
-            self._n_open -= 1
 
     async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> Reply:
         headers = scope.headers
@@ -150,16 +145,31 @@ class Door:
         )
         await self._in_thread(self._check, asked)
         if route.method == "POST":
-            body = await self._body(scope, protocol)
+            try:
+                body = await asyncio.wait_for(self._body(scope, protocol), self._settings.body_s)
+            except TimeoutError:
+                raise Refused("too_slow", "send it at once") from None
             asked = asked._replace(body=parse_object(body, self._settings.limits) if body else {})
-        if route.name in _HASHING:
-            async with self._hashing:
-                return await self._in_thread(self._handlers[route.name], asked)
-        return await self._in_thread(self._handlers[route.name], asked)
+        lane = self._lanes.get(route.name)
+        if lane is None:
+            return await self._in_thread(self._handlers[route.name], asked)
+        async with lane:
+            return await self._in_thread(self._handlers[route.name], asked)
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, functools.partial(function, *args))
+        """What a function returns; whose body is still on its way takes no place here.
+
+        Raises:
+            Refused: 503, too much is asked at the same time.
+        """
+        if self._n_open >= self._settings.max_open:
+            raise Refused("overloaded", "try again", retry_after_s=1)
+        self._n_open += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, functools.partial(function, *args))
+        finally:
+            self._n_open -= 1
 
     def _admitted(self, route: Route, scope: Scope) -> Caller | None:
         """Who asks; nothing is changed for another site's page."""

@@ -131,7 +131,7 @@ def _problems(route: Route) -> dict[str, Any]:
     """What each route may refuse."""
     statuses = {400, 421, 503}
     if route.method == "POST":
-        statuses |= {403, 413, 415}
+        statuses |= {403, 408, 413, 415}
     if route.scope != "open":
         statuses |= {401, 403, 429}
     if route.name in ("sign_in", "provider_callback"):

@@ -22,6 +22,7 @@ CODES: dict[str, tuple[int, str]] = {
     "unauthorized": (401, "The request has no session and no key that hold."),
     "cross_site": (403, "A change doesn't come from a page of this console."),
     "forbidden": (403, "The account may not do this."),
+    "too_slow": (408, "The body didn't come in time."),
     "conflict": (409, "What there is doesn't allow it."),
     "not_trusted": (409, "A signature or a digest doesn't hold."),
     "too_many_tries": (429, "Too many sign-ins of this address failed."),

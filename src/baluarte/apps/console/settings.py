@@ -40,6 +40,9 @@ class ConsoleSettings(Listens, frozen=True, kw_only=True):
     passwords: bool = True  #: whether people sign in by passwords
     providers: tuple[ProviderSettings, ...] = ()
     language: Language = "en"
-    max_open: int = 64  #: requests that are answered at the same time
+    max_open: int = 256  #: requests that are answered at the same time
     max_hashing: int = 2  #: passwords that are looked at at the same time: each takes 64 MiB
+    max_outward: int = 2  #: questions to providers at the same time
+    max_waiting: int = 16  #: requests that wait for one of those; more is 503, for these alone
+    body_s: float = 10.0  #: in which a body must have come
     limits: Limits = Limits(max_body_bytes=64 << 10, max_body_parts=64, max_depth=8)
