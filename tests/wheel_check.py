@@ -19,6 +19,7 @@ NEEDS_FILES = (
     "baluarte.adapters.sinks.",
     "baluarte.adapters.arrow_",
     "baluarte.adapters.parquet_",
+    "baluarte.apps.scoring.protocols.arrow_stream",
 )
 #: modules that their extras alone import: a gRPC door, a collector of telemetry
 NEEDS_OTHERS = (
