@@ -26,7 +26,8 @@ def test_a_server_defers_reasons_above_its_load_and_says_so(tmp_path: Path) -> N
     place = Workplace(tmp_path)
     place.promote(place.seal())
     events = [on_the_wire(event) for event in EVENTS]
-    with Server(place, limits=LIMITS) as server:
+    # The same events come again and again here, and each time are to be decided anew.
+    with Server(place, limits=LIMITS, repeat_window_s=0) as server:
         _, few = server.decide(events[:8])
         _, many = server.decide(events)
         _, every = server.decide(events, "?reasons=all")
