@@ -71,7 +71,7 @@ def first(claims: Claims, event_id: str, at_s: int = NOW) -> object:
     (claim,) = claims.look(claims.keys("flows", [event_id]), now_s=at_s)
     if claim is None:
         return None
-    found = claims.record(claim, detector="flows", event_id=event_id)
+    (found,) = claims.records([claim], [event_id], detector="flows")
     return msgspec.json.decode(found)["event_id"] if isinstance(found, bytes) else found
 
 
@@ -96,7 +96,7 @@ def test_a_record_that_becomes_durable_at_this_moment_is_not_taken_for_void(
     claims = open_claims(tmp_path)
     claims.hold(shard.tag)
     decide(claims, shard, "a")
-    for name in ("_size", "_recorded", "_is_settled"):
+    for name in ("_size", "_read", "_is_pending"):
         asked = getattr(claims, name)
         monkeypatch.setattr(claims, name, lambda *a, asked=asked: (asked(*a), shard.commit())[0])
     assert first(claims, "a") == "pending"

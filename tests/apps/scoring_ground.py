@@ -175,6 +175,7 @@ class Workplace:
             workers=1,
             poll_ms=50,
             repeat_events=20_000,
+            spare=False,
             limits=Limits(max_body_bytes=1 << 20, max_rows=6_000),
         )
         return msgspec.structs.replace(given, **changes)
@@ -201,6 +202,7 @@ class Server:
         self.serving: dict[str, Any] = json.loads(line)
         self.port = int(self.serving["url"].rsplit(":", 1)[1])
         self._local = threading.local()
+        self._seen: set[int] = set()
         self._connections: list[http.client.HTTPConnection] = []
 
     def connection(self) -> http.client.HTTPConnection:
@@ -269,11 +271,17 @@ class Server:
     def workers(self) -> list[int]:
         """Process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [
+        found = [
             int(pid)
             for pid in children.split()
             if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
+        self._seen.update(found)
+        return found
+
+    def workers_left(self) -> list[int]:
+        """Those that outlived their parent, of all that were ever seen."""
+        return [pid for pid in sorted(self._seen) if Path(f"/proc/{pid}/root").exists()]
 
     def stop(self, wait_s: float = 20) -> tuple[int, str]:
         """SIGTERM; the exit status and what was said."""

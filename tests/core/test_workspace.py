@@ -172,7 +172,13 @@ def test_the_guide_shows_a_workspace_with_every_default_named() -> None:
         workspace,
         detectors={},
         serve=msgspec.structs.replace(
-            workspace.serve, token=None, tls=None, detector=None, grpc=None, telemetry=None
+            workspace.serve,
+            token=None,
+            tls=None,
+            detector=None,
+            grpc=None,
+            telemetry=None,
+            max_workers=None,
         ),
         stores=msgspec.structs.replace(workspace.stores, password=None),
         keys=msgspec.structs.replace(workspace.keys, gap=None, second=None),

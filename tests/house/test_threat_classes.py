@@ -238,6 +238,7 @@ CONNECTS = {
     "apps/demo/events.py": "where the demo's data set is published, if it isn't here",
     "apps/demo/traffic.py": "the demo's own server",
     "apps/scoring/grpc_door.py": "nobody: it listens",
+    "apps/scoring/leaving.py": "nobody: it stops listening",
     "apps/scoring/presence.py": "nobody: it asks for this machine's name",
     "apps/scoring/telemetry.py": "the collector of the workspace, on loopback",
     "apps/scoring/server.py": "its own port, to see that it answers",

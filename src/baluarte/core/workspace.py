@@ -189,6 +189,17 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         | None
     ) = None
     workers: Annotated[int, Meta(ge=1, le=1024)] = 1
+    max_workers: (
+        Annotated[
+            int,
+            Meta(ge=1, le=1024, description="up to which more workers come as the load asks"),
+        ]
+        | None
+    ) = None
+    spare: Annotated[
+        bool,
+        Meta(description="a further worker waits, loaded, to take the place of one that dies"),
+    ] = True
     token: (
         Annotated[Secret, Meta(description="the bearer token; else one for a day is printed")]
         | None

@@ -35,6 +35,7 @@ from baluarte.errors import DataError, OutsideError, TrustError
 
 _LOCK_S = 1.0  # who waits longer for the lock gives up: its holder was stopped
 _PAUSE_S = 0.0002
+_NEAR = 16  # records between two that are wanted are rather read than sought
 _DECISION = b'{"kind":"decision"'
 _MARKS = msgspec.json.Decoder(dict[str, int])
 
@@ -57,6 +58,28 @@ class _Said(msgspec.Struct, gc=False):
 
 
 _said = msgspec.json.Decoder(_Said).decode
+
+
+Pending = Literal["pending"]
+
+
+def _is_of(record: bytes | None, detector: str, event_id: str) -> bool:
+    """Whether it is a champion's decision on this event."""
+    if record is None or not record.startswith(_DECISION):
+        return False
+    said = _said(record)
+    return (said.detector, said.event_id, said.role) == (detector, event_id, "champion")
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of ascending numbers that lie near one another."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number - runs[-1][1] <= _NEAR:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
 
 
 class Claims:
@@ -190,25 +213,32 @@ class Claims:
                 if self._table.entry(at) == entry:
                     self._table.drop(at)
 
-    def record(
-        self, claim: Claim, *, detector: str, event_id: str
-    ) -> bytes | Literal["pending"] | None:
-        """The record of the first decision; None where the claim is void. Reads files.
+    def records(
+        self, claims: Sequence[Claim], event_ids: Sequence[str], *, detector: str
+    ) -> list[bytes | Pending | None]:
+        """The records of first decisions; None where a claim is void. Reads files.
 
         Raises:
             OutsideError: what a dead worker left behind can't be recovered now.
             TrustError: a committed record is missing or damaged.
         """
-        entry = claim.entry
-        tag, epoch = self._table.shard(entry.slot)
-        if not tag.strip("\x00"):
-            return None
-        if entry.number < self._size(tag):  # asked first: meanwhile it may become durable
-            return self._recorded(tag, entry.number, detector, event_id)
-        if epoch == entry.epoch and not self._is_settled(tag):
-            return "pending"
-        # Whoever claimed it is gone, and what it had written is committed by now.
-        return self._recorded(tag, entry.number, detector, event_id)
+        tags = [self._table.shard(claim.entry.slot)[0] for claim in claims]
+        sizes = {tag: self._size(tag) for tag in set(tags)}  # first: then it may become durable
+        places = [(tag, claim.entry.number) for tag, claim in zip(tags, claims, strict=True)]
+        read = self._read({place for place in places if place[1] < sizes[place[0]]})
+        found: list[bytes | Pending | None] = []
+        late = {claim.entry for claim, p in zip(claims, places, strict=True) if p not in read}
+        pending = {(entry.slot, entry.epoch): self._is_pending(entry) for entry in late}
+        for claim, place, event_id in zip(claims, places, event_ids, strict=True):
+            owner = claim.entry.slot, claim.entry.epoch
+            if place not in read and pending[owner]:
+                found.append("pending")
+                continue
+            if place not in read:  # its owner is gone, and what it had written is committed by now
+                read |= self._read({place} if place[1] < self._size(place[0]) else set())
+            record = read.get(place)
+            found.append(record if _is_of(record, detector, event_id) else None)
+        return found
 
     def sync(self) -> None:
         """Make what is known durable, so that a power cut costs only what came since."""
@@ -270,25 +300,29 @@ class Claims:
     def _size(self, tag: str) -> int:
         try:
             return self._reader.size(tag)
-        except DataError:  # the shard is in another ledger now
+        except DataError:  # the shard is in another ledger now, or there never was one
             return 0
+
+    def _is_pending(self, entry: Entry) -> bool:
+        """Whether who claimed it may still record it."""
+        tag, epoch = self._table.shard(entry.slot)
+        return epoch == entry.epoch and not self._is_settled(tag)
 
     def _is_settled(self, tag: str) -> bool:
         folder = self._root / tag
-        return not folder.is_dir() or is_settled(folder)
+        return not tag.strip("\0") or not folder.is_dir() or is_settled(folder)
 
-    def _recorded(self, tag: str, index: int, detector: str, event_id: str) -> bytes | None:
-        if index == NO_INDEX:
-            return None
-        try:
-            record = self._reader.record(tag, index)
-        except DataError:  # not there, or past its retention
-            return None
-        if not record.startswith(_DECISION):
-            return None
-        said = _said(record)
-        is_it = (said.detector, said.event_id, said.role) == (detector, event_id, "champion")
-        return record if is_it else None
+    def _read(self, places: set[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+        """What stands at these places, those that lie together in one go."""
+        found: dict[tuple[str, int], bytes] = {}
+        for tag in {tag for tag, _ in places}:
+            numbers = sorted(number for one, number in places if one == tag)
+            for first, last in _runs(numbers):
+                entries = self._reader.entries(tag, first, last + 1)
+                for number, entry in enumerate(entries, first):
+                    if (tag, number) in places:
+                        found[tag, number] = b"" if isinstance(entry, Dropped) else entry
+        return found
 
     # --- the table, from the ledger -----------------------------------------------------------
 

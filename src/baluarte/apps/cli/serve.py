@@ -101,6 +101,8 @@ def serve_settings(
         grpc=serving.grpc or "",
         **_telemetry(place),
         workers=serving.workers if workers is None else workers,
+        spare=serving.spare,
+        max_workers=serving.max_workers or 0,
         state=place.workspace.state.url,
         state_folder=str(place.state_folder),
         state_password=place.state_password(),

@@ -62,7 +62,7 @@ class Access:
     def follow(self) -> None:
         """Follow the store in a thread until :meth:`stop`."""
         accounts = self._accounts
-        if accounts is None:
+        if accounts is None or self._thread is not None:
             return
 
         def run() -> None:

@@ -96,6 +96,7 @@ class Champions:
         self.names: frozenset[str] = frozenset()  #: all detectors that the registry knows
         self.current: dict[str, Champion] = {}  #: replaced whole, never changed
         self.registry_away = False
+        self.waits = False  #: what another process still holds is no news, and is tried again
         self.followers: list[Callable[[], None]] = []  #: called after each look at the registry
 
     def refresh(self) -> None:
@@ -118,7 +119,9 @@ class Champions:
             follow()
 
     def follow(self, *, every_s: float) -> None:
-        """Refresh in a thread until :meth:`stop`."""
+        """Refresh in a thread until :meth:`stop`; once begun it goes on."""
+        if self._thread is not None:
+            return
 
         def run() -> None:
             while not self._stopping.wait(every_s):
@@ -174,6 +177,8 @@ class Champions:
         except BaluarteError as error:
             if isinstance(error, TrustError):
                 self._distrusted.add(version.digest)
+            if self.waits:
+                return
             if self._said.get(name) != str(error):
                 self._said[name] = str(error)
                 self._counts.champion_refused(type(error).__name__)

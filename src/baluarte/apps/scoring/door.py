@@ -76,6 +76,7 @@ class Door:
         self._limits = limits
         self._clock = clock
         self._reader = reader
+        self._leaves = False
         self._n_open = 0  # requests for decisions that are being answered
         self._openapi = openapi_bytes()
         self._routes: dict[str, Callable[[Asked], Reply | Awaitable[Reply]]] = {
@@ -128,7 +129,13 @@ class Door:
             self._counts.refused("internal")
             failure = Refusal("internal")
             status, headers, body = failure.status, failure.head(), failure.body()
+        if self._leaves:
+            headers = [*headers, ("connection", "close")]
         protocol.response_bytes(status, headers, body)
+
+    def leave(self) -> None:
+        """Another worker takes over: each connection ends with its next answer, none within one."""
+        self._leaves = True
 
     def _admitted(
         self, route: Route, name: str, version: str, scope: Scope, protocol: HTTPProtocol
@@ -228,8 +235,14 @@ class Door:
         """The body, if it stays within the limit; of a longer one no more than that is kept.
 
         Raises:
-            Refusal: 413 or 415.
+            Refusal: 413 or 415; 400 where the connection ends before the body does.
         """
+        try:
+            return await self._body(asked)
+        except RuntimeError:  # Granian's ProtocolError and ProtocolClosed
+            raise Refusal("incomplete_body", "expected the whole of it") from None
+
+    async def _body(self, asked: Asked) -> bytes:
         protocol, headers = asked.protocol, asked.scope.headers
         limit = self._limits.max_body_bytes
         if headers.get("content-encoding") not in (None, "identity"):

@@ -64,6 +64,9 @@ def foreign_paths() -> dict[str, Any]:
     return paths
 
 
+_VERSION = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+
+
 def _operation(route: Route) -> dict[str, Any]:
     of_version = "{version}" in route.path
     said: dict[str, Any] = {
@@ -72,8 +75,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [route.name.partition("_")[0]],
     }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": kind}}
-        for name, kind in (("name", "string"), ("version", "integer"))
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in (("name", {"type": "string"}), ("version", _VERSION))
         if f"{{{name}}}" in route.path
     ]
     if parameters:

@@ -23,6 +23,7 @@ CODES: dict[str, tuple[int, str]] = {
     "wrong_shape": (400, "The body is not an event, nor a list of events."),
     "bad_query": (400, "A query parameter is not known or has a wrong value."),
     "bad_host": (400, "A request names exactly one host."),
+    "incomplete_body": (400, "The body is shorter than was announced."),
     "unauthorized": (401, "The request has no valid key."),
     "forbidden": (403, "The key's account may not do this."),
     "not_found": (404, "There is no such resource."),
@@ -101,7 +102,7 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
             detail=detail,
             faults=tuple(faults),
         )
-        self.headers: list[tuple[str, str]] = [("content-type", CONTENT_TYPE)]
+        self.headers: list[tuple[str, str]] = []
         if retry_after_s is not None:
             self.headers.append(("retry-after", str(retry_after_s)))
         if allow:
@@ -111,7 +112,9 @@ class Refusal(Exception):  # noqa: N818 - it is the caller's answer, not our err
 
     def head(self) -> list[tuple[str, str]]:
         """The answer's headers; the connection ends with it unless the body was read."""
-        return self.headers if self.body_read else [*self.headers, ("connection", "close")]
+        kind = "application/json" if self.plain else CONTENT_TYPE
+        head = [("content-type", kind), *self.headers]
+        return head if self.body_read else [*head, ("connection", "close")]
 
     def body(self) -> bytes:
         """The problem as JSON."""

@@ -225,15 +225,15 @@ class Repeats:
             Refusal: 409 where an event is another one.
             BaluarteError: the ledger or a version can't be read now.
         """
+        field, detector = champion.scorer.id_field or "", champion.scorer.detector
+        event_ids = [str(rows[row][field]) for row in claims]
+        records = self.claims.records(list(claims.values()), event_ids, detector=detector)
         kept: dict[int, Kept | Literal["pending"]] = {}
         taken = []
-        for row, claim in claims.items():
-            event_id = str(rows[row][champion.scorer.id_field or ""])
-            detector = champion.scorer.detector
-            record = self.claims.record(claim, detector=detector, event_id=event_id)
-            if isinstance(record, str):
-                kept[row] = record
-            elif record is not None:
+        for row, record in zip(claims, records, strict=True):
+            if record == "pending":
+                kept[row] = "pending"
+            elif isinstance(record, bytes):
                 opened = self._opened(record)
                 by = self._champions.that_decided(opened)
                 if _is_same(rows[row], champion, opened, by):
@@ -241,7 +241,7 @@ class Repeats:
                 else:
                     taken.append(row)
         if taken:
-            raise _taken(taken, champion.scorer.id_field or "")
+            raise _taken(taken, field)
         return kept
 
     def _opened(self, record: bytes) -> DecisionRecord:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,9 +24,10 @@ from baluarte import wiring
 from baluarte.apps.scoring.grpc_process import follow_grpc, require_collector, require_grpc
 from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
+from baluarte.apps.scoring.pool import Bounds
 from baluarte.apps.scoring.settings import Listens, ServeSettings
 from baluarte.apps.scoring.supervisor import Supervisor, follow_files
-from baluarte.apps.scoring.worker import load, reports
+from baluarte.apps.scoring.worker import load, load_when_told, reports
 from baluarte.errors import BaluarteError, ContractError, DataError, OutsideError, TrustError
 
 _POLL_S = 0.01
@@ -71,7 +73,14 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
     )
     require_grpc(settings)
     require_collector(settings)
-    host(settings, load, ready=ready, beside=follow_grpc)
+    host(
+        settings,
+        load,
+        warm=load_when_told if settings.spare else None,
+        most_workers=settings.max_workers,
+        beside=follow_grpc,
+        ready=ready,
+    )
 
 
 def host(
@@ -80,6 +89,8 @@ def host(
     *,
     ready: Callable[[Serving], None],
     beside: Callable[[Any, threading.Event], list[threading.Thread]] = lambda _settings, _stop: [],
+    warm: Callable[[Any, Connection], Any] | None = None,
+    most_workers: int = 0,
 ) -> None:
     """Run workers behind one port until SIGTERM or SIGINT.
 
@@ -87,6 +98,8 @@ def host(
         settings: where; its ``metrics_dir`` is set to a folder that the workers share.
         load: makes what a worker answers by, in the worker's process; it reports there.
         beside: threads that run as long as the workers, until the event.
+        warm: the same for a spare worker: it waits for a word from a pipe before it begins.
+        most_workers: up to which more workers come as the load asks; 0: their number stays.
 
     Raises:
         ContractError: the certificate and its key don't fit.
@@ -97,7 +110,7 @@ def host(
     multiprocessing.set_start_method("spawn", force=True)
     with tempfile.TemporaryDirectory(prefix="baluarte-", ignore_cleanup_errors=True) as folder:
         settings = msgspec.structs.replace(settings, metrics_dir=folder)
-        server = _granian(settings)
+        server = _granian(settings, warm=warm, most_workers=most_workers)
         stopping = threading.Event()
         watches = [
             threading.Thread(target=_wait_until_ready, args=(settings, ready, stopping)),
@@ -136,8 +149,13 @@ def _follow_certificates(
     return [threading.Thread(target=follow, name="certificates")]
 
 
-def _granian(settings: Listens) -> Supervisor:
+def _granian(
+    settings: Listens, *, warm: Callable[[Any, Connection], Any] | None, most_workers: int
+) -> Supervisor:
+    follows_load = most_workers > settings.workers
     return Supervisor(
+        warm=None if warm is None else functools.partial(warm, settings),
+        bounds=Bounds(settings.workers, most_workers) if follows_load else None,
         started=lambda: {r.pid for r in reports(settings.metrics_dir) if r.readiness is not None},
         address=settings.host,
         port=settings.port,

@@ -54,6 +54,8 @@ class ServeSettings(Listens, frozen=True, kw_only=True):
     that can't be recorded is not made, or it is answered and a signed act says how many were.
     """
 
+    spare: bool = True  #: a worker that is loaded waits to take the place of one that dies
+    max_workers: int = 0  #: up to which more come as the load asks; 0: as many as ``workers``
     registry: str  #: address of the registry
     bundles: str  #: address of the bundle store
     ledger: str  #: folder of the ledger

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
+from baluarte.apps.scoring.leaving import LEAVE, stop_accepting
 from baluarte.apps.scoring.metrics import Metrics
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.opening import Opener
@@ -47,8 +49,8 @@ from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
 from baluarte.core.window_plan import WindowPlan
-from baluarte.errors import BaluarteError, Fault
-from baluarte.ports import WindowState
+from baluarte.errors import BaluarteError, Fault, OutsideError
+from baluarte.ports import LedgerShard, WindowState
 from baluarte.stages.unseal import Unsealer
 
 LOG = logging.getLogger("baluarte.scoring")
@@ -71,8 +73,9 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 class Worker:
     """What Granian runs in a worker process: RSGI's three hooks."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, *, waits: bool = False) -> None:
         self._settings = settings
+        self._at_hand: list[LedgerShard] = []  # opened before it was needed
         self._clock = SystemClock()
         self._counts = Metrics(settings.metrics_dir)
         self._registry = wiring.open_registry(
@@ -99,6 +102,7 @@ class Worker:
             pseudonyms=functools.partial(sealed_pseudonyms, settings.pseudonym_key),
             opener=functools.partial(_opener, settings),
         )
+        self._champions.waits = waits
         self._champions.refresh()
         self._access = Access(
             wiring.open_accounts(settings.accounts, password=lambda: settings.registry_password)
@@ -120,7 +124,7 @@ class Worker:
         settings = self._settings
         with telling(settings.metrics_dir):
             self._recorder = Recorder(
-                functools.partial(wiring.open_ledger_shard, settings.ledger),
+                self._open_shard,
                 loop=loop,
                 durability=settings.durability,
                 interval_s=settings.interval_ms / 1000,
@@ -197,8 +201,8 @@ class Worker:
             sole=settings.sole,
             require_kernel=settings.require_kernel,
         )
-        self._champions.follow(every_s=settings.poll_ms / 1000)
-        self._access.follow()
+        loop.add_signal_handler(LEAVE, self._leave)
+        self._follow()
         self._counts.follow()
         self._telemetry = _told_to(settings, self._counts)
         _settle_in()
@@ -247,6 +251,43 @@ class Worker:
         self._counts.stop()
         if self._telemetry is not None:
             self._telemetry.stop()
+
+    def _leave(self) -> None:
+        stop_accepting(self._settings.port)
+        if self._door is not None:
+            self._door.leave()
+
+    def get_ready(self) -> None:
+        """Do ahead what may be done before the worker is needed: it follows, and has a shard.
+
+        Raises:
+            TrustError: the shard lost committed records.
+        """
+        self._follow()
+        with contextlib.suppress(OutsideError):
+            self._at_hand.append(wiring.open_ledger_shard(self._settings.ledger))
+        _settle_in()
+
+    def begin(self) -> None:
+        """It is needed now; what only one worker may hold can be had."""
+        self._champions.waits = False
+        self._champions.refresh()
+
+    def end(self) -> None:
+        """It is not needed."""
+        self._champions.stop()
+        self._access.stop()
+        for shard in self._at_hand:
+            shard.close()
+
+    def _follow(self) -> None:
+        self._champions.follow(every_s=self._settings.poll_ms / 1000)
+        self._access.follow()
+
+    def _open_shard(self) -> LedgerShard:
+        if self._at_hand:
+            return self._at_hand.pop()
+        return wiring.open_ledger_shard(self._settings.ledger)
 
     def _present(self) -> Presence:
         """Tell the registry of this worker; and of those that died here that they did."""
@@ -316,9 +357,8 @@ class Worker:
         if not contract.windows:
             return None
         settings = self._settings
-        require_one_process(
-            settings.state, settings.workers + bool(settings.grpc), where=contract.name
-        )
+        most = max(settings.workers, settings.max_workers) + bool(settings.grpc)
+        require_one_process(settings.state, most, where=contract.name)
         folder = Path(settings.state_folder) if settings.state_folder and not apart else None
 
         def open_state(plan: WindowPlan, detector: str) -> WindowState:
@@ -389,6 +429,20 @@ def load(settings: ServeSettings) -> Worker:
     configure(settings.log)
     with telling(settings.metrics_dir):
         return Worker(settings)
+
+
+def load_when_told(settings: ServeSettings, word: Connection) -> Worker:
+    """A spare worker: made ahead, and begun when the parent says so; without a word it ends."""
+    with telling(settings.metrics_dir):
+        worker = Worker(settings, waits=True)
+        worker.get_ready()
+        try:
+            word.recv_bytes()
+        except (EOFError, OSError):  # the parent ends, or is gone
+            worker.end()
+            raise SystemExit(0) from None
+        worker.begin()
+    return worker
 
 
 @contextlib.contextmanager
