@@ -94,6 +94,11 @@ def test_a_row_alone_encodes_to_the_bits_it_has_among_others(
         # A ledger's record, read back from JSON, gives the same bits again.
         kept = msgspec.json.decode(msgspec.json.encode(event_values(events, i)))
         assert np.array(encoder.encode_row(kept)).tobytes() == X[i].tobytes()
+    together = [event_values(events, i) for i in range(len(asked))]
+    assert encoder.encode_rows(together).tobytes() == X.tobytes()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("baluarte.core.encode.NATIVE", None)
+        assert encoder.encode_rows(together).tobytes() == X.tobytes()
 
 
 def test_codes_fall_with_frequency_then_follow_the_text_and_unseen_is_one_more() -> None:
