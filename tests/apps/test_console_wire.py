@@ -188,6 +188,21 @@ def test_slow_bodies_are_given_up_and_hold_nobody_else_up(
             one.close()
 
 
+def test_a_body_that_ends_before_its_end_is_no_fault_of_ours(server: ConsoleServer) -> None:
+    host = f"Host: 127.0.0.1:{server.port}"
+    for lines, body in (
+        ((host, "Content-Length: 40"), b'{"name"'),
+        ((host, "Transfer-Encoding: chunked"), b"5\r\n{"),
+        ((host, "Transfer-Encoding: chunked"), b"zz\r\n"),
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as one:
+            one.sendall(head(server, *lines) + body)
+            one.shutdown(socket.SHUT_WR)
+            got = one.recv(4096)
+        assert got == b"" or got.startswith(b"HTTP/1.1 4"), got
+    assert say(server, "GET", "/healthz")[0] == 200
+
+
 def test_a_killed_worker_comes_back_and_sessions_hold_on(server: ConsoleServer) -> None:
     session = signed_in(server)
     (before,) = server.workers()

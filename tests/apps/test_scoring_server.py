@@ -26,6 +26,7 @@ from baluarte import wiring
 from baluarte.adapters.system import SystemClock
 from baluarte.apps.batch import score_file
 from baluarte.apps.scoring.server import serve
+from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.sdk import load
 from baluarte.core.decision import DecisionRecord, Record
 from baluarte.core.event import event_digest
@@ -414,6 +415,23 @@ def test_a_refusal_closes_unless_the_body_was_read(server: Server) -> None:
 def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(server: Server) -> None:
     got = raw(server, head(server, "Host: localhost", "Content-Length: 999999999999"))
     assert got.startswith(b"HTTP/1.1 413")
+
+
+def test_slow_bodies_are_given_up_and_others_are_answered_meanwhile(workplace: Workplace) -> None:
+    with Server(workplace, limits=Limits(body_s=2.0)) as one:
+        starts = [
+            head(one, "Host: localhost", "Content-Length: 40") + b"{",
+            head(one, "Host: localhost", "Transfer-Encoding: chunked") + b"1\r\n{\r\n",
+        ]
+        slow = [socket.create_connection(("127.0.0.1", one.port), timeout=30) for _ in range(40)]
+        try:
+            for number, each in enumerate(slow):
+                each.sendall(starts[number % 2])
+            assert one.decide({"id": "meanwhile"})[0] == 200
+            assert {each.recv(12) for each in slow} == {b"HTTP/1.1 408"}
+        finally:
+            for each in slow:
+                each.close()
 
 
 def test_endless_chunks_are_refused_within_bounded_memory(server: Server) -> None:

@@ -149,6 +149,8 @@ class Door:
                 body = await asyncio.wait_for(self._body(scope, protocol), self._settings.body_s)
             except TimeoutError:
                 raise Refused("too_slow", "send it at once") from None
+            except RuntimeError:  # Granian's ProtocolError and ProtocolClosed
+                raise Refused("incomplete_body", "expected the whole of it") from None
             asked = asked._replace(body=parse_object(body, self._settings.limits) if body else {})
         lane = self._lanes.get(route.name)
         if lane is None:

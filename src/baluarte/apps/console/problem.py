@@ -11,8 +11,8 @@ from baluarte.errors import BaluarteError, DataError, OutsideError, TrustError
 
 _OF_BOTH = (
     "malformed_json", "duplicate_key", "number_out_of_range", "too_deep", "bad_query", "bad_host",
-    "not_found", "method_not_allowed", "body_too_large", "unsupported_media_type", "misdirected",
-    "too_many_requests",
+    "not_found", "method_not_allowed", "too_slow", "incomplete_body", "body_too_large",
+    "unsupported_media_type", "misdirected", "too_many_requests",
 )  # fmt: skip
 #: code -> (status, title); the codes are part of the interface.
 CODES: dict[str, tuple[int, str]] = {
@@ -22,7 +22,6 @@ CODES: dict[str, tuple[int, str]] = {
     "unauthorized": (401, "The request has no session and no key that hold."),
     "cross_site": (403, "A change doesn't come from a page of this console."),
     "forbidden": (403, "The account may not do this."),
-    "too_slow": (408, "The body didn't come in time."),
     "conflict": (409, "What there is doesn't allow it."),
     "not_trusted": (409, "A signature or a digest doesn't hold."),
     "too_many_tries": (429, "Too many sign-ins of this address failed."),

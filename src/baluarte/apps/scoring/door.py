@@ -6,6 +6,7 @@ by the ledger.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -235,10 +236,13 @@ class Door:
         """The body, if it stays within the limit; of a longer one no more than that is kept.
 
         Raises:
-            Refusal: 413 or 415; 400 where the connection ends before the body does.
+            Refusal: 408, 413 or 415; 400 where the connection ends before the body does.
         """
         try:
-            return await self._body(asked)
+            async with asyncio.timeout(self._limits.body_s):
+                return await self._body(asked)
+        except TimeoutError:
+            raise Refusal("too_slow", "send it at once") from None
         except RuntimeError:  # Granian's ProtocolError and ProtocolClosed
             raise Refusal("incomplete_body", "expected the whole of it") from None
 

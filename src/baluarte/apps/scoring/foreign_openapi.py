@@ -38,6 +38,7 @@ _REFUSALS = {
     "401": "The request has no valid key.",
     "403": "The key's account may not do this.",
     "404": "There is no such model, or not that version.",
+    "408": "The body didn't come in time.",
     "413": "The body, or the number of events, is too large.",
     "415": "The body's content type is not known.",
     "422": "An event doesn't conform to the detector's schema.",

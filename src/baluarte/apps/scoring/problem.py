@@ -29,6 +29,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is no such resource."),
     "method_not_allowed": (405, "The resource doesn't have this method."),
     "event_id_taken": (409, "An event's id stands for another event."),
+    "too_slow": (408, "The body didn't come in time."),
     "body_too_large": (413, "The body is too large."),
     "too_many_rows": (413, "The request has too many events."),
     "unsupported_media_type": (415, "The body's content type is not known."),

@@ -18,6 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one request, and all that is waiting, may ask for."""
 
     max_body_bytes: int = 8 << 20
+    body_s: float = 30.0  #: in which a body must have come
     max_body_parts: int = 2_048  #: of a body in chunks: tiny ones cost more than they carry
     max_rows: int = 10_000  #: events of one request
     reasons_above: int = 20_000  #: waiting events above which a batch leaves reasons to replay
