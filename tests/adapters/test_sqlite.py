@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from baluarte.adapters.sqlite_file import SqliteFile
+from baluarte.adapters.stores import accounts
 from baluarte.adapters.stores.sqlite import SqliteRegistry
 from baluarte.core.registry import LabelRow, Promotion, Version
 from baluarte.errors import DataError, OutsideError
@@ -145,3 +147,18 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
     with pytest.raises(OutsideError):
         SqliteRegistry(path)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_accounts_of_an_earlier_version_stay_and_its_sessions_end(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.db"
+    old = SqliteFile(path, what="store of accounts", migrations=accounts._MIGRATIONS[:1])
+    with old, old.transaction():
+        old.rows(
+            "INSERT INTO accounts VALUES ('ana', 'person', 'ana', x'5b5d', x'5b5d', 1, 'root', "
+            "NULL, NULL, 'kept')"
+        )
+        old.rows("INSERT INTO sessions VALUES (x'00', 'ana', 1, 2000000000000000, 'password')")
+    with accounts.SqliteAccounts(path) as store:
+        assert [account.name for account in store.accounts()] == ["ana"]
+        assert store.password("ana") == "kept"
+        assert store.session(b"\0") is None
