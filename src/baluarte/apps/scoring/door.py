@@ -6,7 +6,6 @@ by the ledger.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +15,7 @@ import msgspec
 
 from baluarte.apps.scoring.answer import Answer, encode_answers
 from baluarte.apps.scoring.asked import JSON, Asked, Reply
+from baluarte.apps.scoring.bodies import Bodies
 from baluarte.apps.scoring.body import Row, form_of, parse_body, query_of, read_quickly
 from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.counts import Counts
@@ -78,6 +78,7 @@ class Door:
         self._clock = clock
         self._reader = reader
         self._leaves = False
+        self._bodies = Bodies(limits)
         self._n_open = 0  # requests for decisions that are being answered
         self._openapi = openapi_bytes()
         self._routes: dict[str, Callable[[Asked], Reply | Awaitable[Reply]]] = {
@@ -233,37 +234,17 @@ class Door:
         return 200, JSON, msgspec.json.encode(taken)
 
     async def body(self, asked: Asked) -> bytes:
-        """The body, if it stays within the limit; of a longer one no more than that is kept.
+        """The body; while it comes the request takes no place of those that are answered.
 
         Raises:
-            Refusal: 408, 413 or 415; 400 where the connection ends before the body does.
+            Refusal: as :meth:`Bodies.read`.
         """
+        counted = asked.route.action == "decisions.create"
+        self._n_open -= counted
         try:
-            async with asyncio.timeout(self._limits.body_s):
-                return await self._body(asked)
-        except TimeoutError:
-            raise Refusal("too_slow", "send it at once") from None
-        except RuntimeError:  # Granian's ProtocolError and ProtocolClosed
-            raise Refusal("incomplete_body", "expected the whole of it") from None
-
-    async def _body(self, asked: Asked) -> bytes:
-        protocol, headers = asked.protocol, asked.scope.headers
-        limit = self._limits.max_body_bytes
-        if headers.get("content-encoding") not in (None, "identity"):
-            raise Refusal("unsupported_media_type", "expected a body without content coding")
-        length = headers.get("content-length")
-        if length is not None:
-            if not length.isdecimal() or int(length) > limit:
-                raise _too_large(limit)
-            return await protocol()
-        parts: list[bytes] = []
-        size = 0
-        async for part in protocol:
-            size += len(part)
-            parts.append(part)
-            if size > limit or len(parts) > self._limits.max_body_parts:
-                raise _too_large(limit)
-        return b"".join(parts)
+            return await self._bodies.read(asked)
+        finally:
+            self._n_open += counted
 
     def champion(self, name: str) -> Champion:
         """The version that decides.
@@ -381,7 +362,3 @@ def _reasons_of(query: str) -> Reasons:
     if len(given) == 1 and given[0][0] == "reasons" and given[0][1] in _REASONS:
         return cast("Reasons", given[0][1])
     raise Refusal("bad_query", "expected only reasons=alerts, reasons=all or reasons=none")
-
-
-def _too_large(limit: int) -> Refusal:
-    return Refusal("body_too_large", f"expected at most {limit} bytes")

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import resource
 import socket
 import ssl
 import tempfile
@@ -33,6 +34,7 @@ from baluarte.errors import BaluarteError, ContractError, DataError, OutsideErro
 _POLL_S = 0.01
 _ASK_S = 5.0
 _FOLLOW_S = 0.5  #: between two looks at the certificate's files
+_MOST_OPEN = 4_096  #: connections of a worker; more wait to be accepted
 _DRAIN_S = 30  #: after which a worker that still answers is ended
 _HEAD_MS = 30_000  #: in which a request's head must have come; also the longest idle connection
 _HEAD_BYTES = 64 << 10  #: of a request's head; more is refused with 431
@@ -105,6 +107,7 @@ def host(
         ContractError: the certificate and its key don't fit.
         OutsideError: the port is taken, or workers keep failing.
     """
+    _let_open_many()
     settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
     # A worker starts clean: whatever the starting process has loaded, it doesn't inherit.
     multiprocessing.set_start_method("spawn", force=True)
@@ -167,6 +170,7 @@ def _granian(
         log_enabled=False,
         log_access=False,  # it costs more than half of the throughput; the ledger records
         respawn_failed_workers=True,
+        backpressure=_MOST_OPEN,
         workers_kill_timeout=_DRAIN_S,
         **_tls(settings),
     )
@@ -198,6 +202,13 @@ def _tls(settings: Listens) -> dict[str, Any]:
         "ssl_ca": Path(settings.tls_client_ca) if settings.tls_client_ca else None,
         "ssl_client_verify": bool(settings.tls_client_ca),
     }
+
+
+def _let_open_many() -> None:
+    """Let this process and its workers have as many open files as the system lets them have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _keys(settings: ServeSettings) -> int:
