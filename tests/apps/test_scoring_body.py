@@ -122,6 +122,15 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "body", [b'{"a":1,"\\ud800""b":3}', b'{"\\udc00":1,"\\udc00":2}', b'{"\\ud800":[}']
+)
+def test_half_a_character_in_a_path_is_told_in_utf_8(body: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_body(body, "json", Limits())
+    assert b"\xef\xbf\xbd" in caught.value.body()
+
+
+@pytest.mark.parametrize(
     "kind",
     [None, "", "text/plain", "application/x-pickle", "application/vnd.bentoml+pickle",
      "application/json; charset=utf-16", "multipart/form-data; boundary=x", "*/*"],

@@ -116,7 +116,9 @@ def _unescape(text: str) -> str:
         escape = match[1]
         return chr(int(escape[1:], 16)) if escape[0] == "u" and len(escape) == 5 else escape
 
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, text)
+    said = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, text)
+    # Two halves are one character, and a half alone is none that could be told.
+    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def explain(body: bytes, *, max_depth: int, root: str = "$") -> Refusal | None:
