@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -152,3 +154,31 @@ def test_card_payments_read_with_their_times(data: Path) -> None:
     assert events.n == 201_295
     assert times.min() >= datetime(2018, 7, 25, tzinfo=UTC).timestamp() * 1e6
     assert times.max() < datetime(2018, 8, 15, tzinfo=UTC).timestamp() * 1e6
+
+
+_PEAK = """
+import sys
+from baluarte.adapters.sources.parquet import ParquetSource
+from baluarte.core.schema import Field, Schema
+fields = tuple(Field(name=name, type="number") for name in "abcd")
+n = sum(e.n for e in ParquetSource().read(sys.argv[1], Schema(fields=fields), batch_rows=65_536))
+print(n, open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
+    """Ten and sixty groups of 65,536 rows: 100 MiB more in the file, less than 40 in memory."""
+    rng = np.random.default_rng(0)
+    group = pa.RecordBatch.from_pydict({name: rng.normal(size=65_536) for name in "abcd"})
+    peaks = []
+    for n in (10, 60):
+        path = tmp_path / f"{n}.parquet"
+        with pq.ParquetWriter(path, group.schema) as file:
+            for _ in range(n):
+                file.write_batch(group)
+        said = subprocess.run(
+            [sys.executable, "-c", _PEAK, str(path)], check=True, capture_output=True, text=True
+        ).stdout.split()
+        assert int(said[0]) == n * 65_536
+        peaks.append(int(said[1]) / 1024)
+    assert peaks[1] - peaks[0] < 40

@@ -81,7 +81,9 @@ class GrowingTable:
 
     def _batches(self, path: Path, opened: ExitStack) -> Iterator[Any]:
         if self._form == "parquet":
-            found: Iterator[Any] = opened.enter_context(pq.ParquetFile(path)).iter_batches()
+            found: Iterator[Any] = opened.enter_context(
+                pq.ParquetFile(path, pre_buffer=False)
+            ).iter_batches()
             return found
         reader = opened.enter_context(pa.ipc.open_file(opened.enter_context(pa.OSFile(str(path)))))
         return (reader.get_batch(i) for i in range(reader.num_record_batches))

@@ -96,7 +96,8 @@ def opened_parquet(address: str) -> Iterator[ArrowTable]:
         DataError: it is no Parquet, or damaged.
         OutsideError: the operating system or the object store refused.
     """
-    with _opened(address, "Parquet") as raw, pq.ParquetFile(raw) as file:
+    # What is read ahead is kept until the last batch: the whole file, in the end.
+    with _opened(address, "Parquet") as raw, pq.ParquetFile(raw, pre_buffer=False) as file:
 
         def batches(roots: list[str], batch_rows: int) -> Iterator[Any]:
             return file.iter_batches(batch_size=batch_rows, columns=roots)  # type: ignore[no-any-return]
