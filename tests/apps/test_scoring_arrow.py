@@ -139,6 +139,13 @@ def test_damaged_streams_are_read_or_refused(edits: list[tuple[int, int]], end: 
     assert code in ("read", "wrong_shape", "too_many_rows", "body_too_large")
 
 
+def test_a_name_that_is_no_text_is_refused() -> None:
+    inner = stream(pa.table({"f": pa.array([{"field_of_a_struct": 1}])}))
+    outer = stream(pa.table({"a_column": [1]}))
+    for body, name in ((inner, b"field_of_a_struct"), (outer, b"a_column")):
+        assert refused(body.replace(name, b"\x8c" * len(name))) == "wrong_shape"
+
+
 def test_the_content_type_is_known_where_pyarrow_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert form_of(ARROW_STREAM) == "arrow"
     monkeypatch.setattr("baluarte.apps.scoring.body._reads_arrow", lambda: False)

@@ -173,7 +173,9 @@ def test_the_act_names_nobody_and_the_store_keeps_nothing_of_them(tmp_path: Path
     for name in ("c0", "c1", "c2"):
         assert f'"{name}"'.encode() not in raw
     assert [key in raw for key in wrapped] == [False] * 3 + [True]
-    assert msgspec.json.encode(ground.acts()[0]).count(b"c1") == 0
+    (act,) = ground.acts()
+    said = msgspec.structs.replace(act, details=act.details | {"keys": ""})  # "c1" is hex as well
+    assert msgspec.json.encode(said).count(b"c1") == 0
 
 
 def wrapped_keys(path: Path) -> list[bytes]:

@@ -52,10 +52,10 @@ def read(body: bytes, limits: Limits) -> list[Row]:
     try:
         _require_plain(body)
         batches = list(_batches(body, limits))
+        check_n_rows(sum(batch.num_rows for batch in batches), limits)
+        return [row for batch in batches for row in _rows(batch, limits)]
     except (pa.ArrowException, OSError, ValueError, struct.error, EOFError) as error:
         raise wrong_shape("$", "an Arrow IPC stream", type(error).__name__) from None
-    check_n_rows(sum(batch.num_rows for batch in batches), limits)
-    return [row for batch in batches for row in _rows(batch, limits)]
 
 
 def write(answers: Sequence[Answer]) -> tuple[bytes, str]:
