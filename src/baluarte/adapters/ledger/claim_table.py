@@ -177,23 +177,22 @@ class ClaimTable:
         map_, n = self._map, self._n
         one, two = _CHOICES.unpack(key)
         bucket, other = _BUCKETS_AT + one % n * _BUCKET, _BUCKETS_AT + two % n * _BUCKET
-        print_, entries = key[:_PRINT], bucket + _ENTRIES
+        print_ = key[:_PRINT]
         at = self._find(print_, bucket) or self._find(print_, other)
         if at:
             if _SECOND.unpack_from(map_, at)[0] >= floor:
                 return False
             _ENTRY.pack_into(map_, at, second, epoch, place)
             return True
-        way = map_[bucket] % _WAYS
-        at = entries + way * _ENTRY.size
+        # Between entries of one second, which empty ones are too, the bucket that is less full.
+        way, way_of_other = map_[bucket] % _WAYS, map_[other] % _WAYS
+        at = bucket + _ENTRIES + way * _ENTRY.size
+        at_other = other + _ENTRIES + way_of_other * _ENTRY.size
         oldest: int = _SECOND.unpack_from(map_, at)[0]
-        if oldest >= floor:
-            way_of_other = map_[other] % _WAYS
-            at_other = other + _ENTRIES + way_of_other * _ENTRY.size
-            second_of_other: int = _SECOND.unpack_from(map_, at_other)[0]
-            if second_of_other < oldest:
-                bucket, way, at, oldest = other, way_of_other, at_other, second_of_other
-            self.early += oldest >= floor
+        oldest_of_other: int = _SECOND.unpack_from(map_, at_other)[0]
+        if (oldest_of_other, way_of_other) < (oldest, way):
+            bucket, way, at, oldest = other, way_of_other, at_other, oldest_of_other
+        self.early += oldest >= floor
         map_[bucket] = (way + 1) % _WAYS
         start = bucket + _PRINTS + way * _PRINT
         map_[start : start + _PRINT] = print_
