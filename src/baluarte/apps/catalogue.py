@@ -48,6 +48,10 @@ class Texts:
             for literal, name, spec in parts
         )
 
+    def written(self, value: object) -> str:
+        """A value alone, as a placeholder that says nothing of its form writes it."""
+        return self._formatter.format_field(value, "")
+
     def __contains__(self, key: str) -> bool:
         return key in self._texts
 

@@ -19,6 +19,7 @@ from baluarte.core.spread import Spread
 
 MOST_USUAL = 3  #: categories that are named as the usual ones
 RARE = 0.05  #: share below which a category is not called usual
+_HOLE = "\0"  # in the place of a value: no name has one
 USUAL = (0.05, 0.95)  #: shares of the baseline between which a number is usual
 
 
@@ -56,6 +57,7 @@ class ReasonWords:
         self._hidden = hidden
         self._texts = Texts(language)
         self._known = _known(bundle)
+        self._around: dict[str, tuple[str, str]] = {}  # a number's value, in the text of its field
         sealed = bundle.contract.reasons
         self.catalogue = ReasonCatalogue() if isinstance(sealed, UnsetType) else sealed
 
@@ -126,12 +128,24 @@ class ReasonWords:
                 share = of.shares[str(value)]
                 return texts.get("reason.category", field=field, value=value, share=share)
         elif of is not None and of.span is not None:
-            low, high = of.span
-            if low == high:
-                return texts.get("reason.number_one", field=field, value=value, usual=low)
-            return texts.get("reason.number", field=field, value=value, low=low, high=high)
+            around = self._around.get(field)
+            if around is None:
+                around = self._around[field] = self._around_number(field, of.span)
+            before, after = around
+            return f"{before}{texts.written(value)}{after}"
         shown = self._value(value, field) if of is not None and of.type == "time" else value
         return texts.get("reason.plain", field=field, value=shown)
+
+    def _around_number(self, field: str, span: tuple[float, float]) -> tuple[str, str]:
+        """What stands before and after a number in its reason: only the number changes."""
+        low, high = span
+        said = (
+            self._texts.get("reason.number_one", field=field, value=_HOLE, usual=low)
+            if low == high
+            else self._texts.get("reason.number", field=field, value=_HOLE, low=low, high=high)
+        )
+        before, _, after = said.partition(_HOLE)
+        return before, after
 
 
 def reason_words(

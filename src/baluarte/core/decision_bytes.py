@@ -2,19 +2,43 @@
 
 They are the JSON of :class:`baluarte.core.decision.DecisionRecord`, to the byte. A server writes
 one for every event, and most of it is the same for all decisions of a version or is JSON already.
+``_records.c`` does the same for many at once; what it writes is tested to be what this writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from baluarte.core.decision import Decision
-from baluarte.core.envelope import Envelope
+from baluarte.core.envelope import Envelope, envelope_of
+from baluarte.core.native import native
 
 _ENCODE = msgspec.json.Encoder()
+
+
+NATIVE = native("_records")  #: None where it was not built
+
+
+class Identified(Protocol):
+    """An event as its record names it."""
+
+    @property
+    def event_at(self) -> int:
+        """Microseconds of UTC."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the event's values."""
+        ...
+
+    @property
+    def event(self) -> bytes:
+        """JSON of the values in the clear."""
+        ...
 
 
 class RecordWriter:
@@ -44,6 +68,46 @@ class RecordWriter:
             f',"band":{band},"outcome":{_text(outcome)}'
             f',"threshold":{"null" if threshold is None else threshold}'
             for band, (outcome, threshold) in enumerate(zip(outcomes, thresholds, strict=True))
+        ]
+        self._encoded = self._version_part.encode(), tuple(p.encode() for p in self._band_parts)
+
+    def write_all(
+        self,
+        answers: list[Decision],
+        identities: list[Identified],
+        *,
+        decided_at: int,
+        features: list[list[float | None]],
+        reasons: list[Sequence[int] | None],
+        deferred: list[bool],
+        sealed: list[tuple[str, bytes] | None],
+    ) -> list[bytes]:
+        """The records of decisions, in order.
+
+        Args:
+            features: of each event its encoded columns in the clear.
+            reasons: of each decision those that stand in the clear.
+            sealed: of each its subject's key and what was sealed under it; None: nothing.
+        """
+        if NATIVE is not None and answers:
+            columns = _ENCODE.encode_lines(features).split(b"\n")[:-1]
+            told = [None if one is None else _ENCODE.encode(one) for one in reasons]
+            parts = *self._encoded, decided_at, answers, identities, columns, told, deferred, sealed
+            records: list[bytes] = NATIVE.compose(*parts)
+            return records
+        return [
+            self.write(
+                answer,
+                event_at=identity.event_at,
+                decided_at=decided_at,
+                digest=identity.digest,
+                event=identity.event,
+                features=features[i],
+                reasons=reasons[i],
+                deferred=deferred[i],
+                personal=None if (kept := sealed[i]) is None else envelope_of(*kept),
+            )
+            for i, (answer, identity) in enumerate(zip(answers, identities, strict=True))
         ]
 
     def write(

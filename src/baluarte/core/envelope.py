@@ -151,7 +151,13 @@ def plan_personal(
 
 def context_of(decision_id: str, detector: str, version: int) -> bytes:
     """What an envelope is bound to: it opens in no other record."""
-    return f"{_CONTEXT}\n{decision_id}\n{detector}@{version}".encode()
+    return contexts_of(detector, version)(decision_id)
+
+
+def contexts_of(detector: str, version: int) -> Callable[[str], bytes]:
+    """What envelopes of one version are bound to, by the decision's id."""
+    head, tail = f"{_CONTEXT}\n".encode(), f"\n{detector}@{version}".encode()
+    return lambda decision_id: head + decision_id.encode() + tail
 
 
 def envelope_of(key_id: str, sealed: bytes) -> Envelope:

@@ -12,6 +12,7 @@ import re
 
 import msgspec
 
+from baluarte.core.native import native
 from baluarte.errors import DataError
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -19,6 +20,8 @@ _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)  # ten bits to two letters
 _FORM = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _TAG = re.compile(r"[0-9a-f]{6}")
+
+NATIVE = native("_records")  #: None where it was not built
 
 MAX_INDEX = 2**56 - 1
 MAX_AT_MS = 2**48 - 1
@@ -50,6 +53,9 @@ def format_ids(at_ms: int, tag: str, first: int, count: int) -> list[str]:
     head = "".join(pairs[at_ms >> bits & 1023] for bits in (40, 30, 20, 10, 0))
     head += pairs[shard >> 14] + pairs[shard >> 4 & 1023]
     low = (shard & 15) << 56
+    if NATIVE is not None:
+        ids: list[str] = NATIVE.ids(head, low + first, count)
+        return ids
     return [
         head
         + pairs[v >> 50]

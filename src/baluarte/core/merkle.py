@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
-from types import ModuleType
 from typing import Self
 
+from baluarte.core.native import native
 from baluarte.errors import TrustError
 
 HASH_BYTES = 32
@@ -22,14 +21,7 @@ Subtree = Callable[[int, int], bytes]  #: the head over the leaves from start up
 EMPTY_ROOT = hashlib.sha256(b"").digest()  #: head of the empty tree (RFC 9162 section 2.1.1)
 
 
-def _compiled() -> ModuleType | None:
-    try:
-        return import_module("baluarte.core._leaves")
-    except ImportError:
-        return None
-
-
-NATIVE = _compiled()  #: the same hashes without the interpreter; None where it was not built
+NATIVE = native("_leaves")  #: the same hashes without the interpreter; None where it was not built
 
 
 def leaf_hash(data: bytes) -> bytes:

@@ -10,9 +10,7 @@ same records, and what that refuses, this leaves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from operator import itemgetter
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -20,6 +18,7 @@ from msgspec import UNSET, UnsetType
 
 from baluarte.core.event import Values
 from baluarte.core.event_value import Convert, ValueRefusedError, converter
+from baluarte.core.native import native
 from baluarte.core.schema import Field, Schema
 
 _IGNORED, _CONVERTED, _REQUIRED = 0, 5, 64
@@ -29,14 +28,7 @@ _Scalar = bool | int | float | str | UnsetType | None
 _NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
-def _compiled() -> ModuleType | None:
-    try:
-        return import_module("baluarte.core._rows")
-    except ImportError:
-        return None
-
-
-NATIVE = _compiled()  #: None where it was not built: all rows are read by the rule
+NATIVE = native("_rows")  #: None where it was not built: all rows are read by the rule
 
 
 class _Node:
@@ -87,7 +79,7 @@ class _Node:
 class QuickReader:
     """Reads texts of one schema; :func:`quick_reader` makes one where that is possible."""
 
-    def __init__(self, schema: Schema, native: ModuleType) -> None:
+    def __init__(self, schema: Schema, compiled: Any) -> None:
         given = [field for field in schema.fields if field.role != "derived"]
         self._root = _Node(
             sorted(((field.keys, field) for field in given), key=lambda pair: pair[1].name),
@@ -103,7 +95,7 @@ class QuickReader:
         self._names = tuple(field.name for field in ordered)
         self._kinds = bytes(_kind(field) for field in ordered)
         self._converts: tuple[Convert, ...] = tuple(converter(field) for field in ordered)
-        self._native = native
+        self._native = compiled
         row: Any = self._root.struct
         self._one = msgspec.json.Decoder(row)
         self._any = msgspec.json.Decoder(row | list.__class_getitem__(row))

@@ -9,14 +9,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from importlib import import_module
-from types import ModuleType
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from baluarte.core import sketch
+from baluarte.core.native import native
 from baluarte.core.window_track import Bucket, Entry, Kind, Track, record_form
 
 Op = Literal[
@@ -126,7 +125,7 @@ def cells_of(plan: CellPlan, *, kernel: Choice = "auto") -> Cells:
     Raises:
         RuntimeError: ``c`` is asked for and not built.
     """
-    compiled = None if kernel == "numpy" else _compiled()
+    compiled = None if kernel == "numpy" else native("_windows")
     if compiled is None:
         if kernel == "c":
             raise RuntimeError("the compiled window features are not built")
@@ -158,14 +157,6 @@ def cells_of(plan: CellPlan, *, kernel: Choice = "auto") -> Cells:
     )
     cell, load = compiled.Cell, compiled.load
     return Cells(partial(cell, spec), partial(load, spec))
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> ModuleType | None:
-    try:
-        return import_module("baluarte.core._windows")
-    except ImportError:
-        return None
 
 
 def _estimate(registers: bytes) -> int:

@@ -19,11 +19,9 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import Decision
 from baluarte.core.decision_bytes import RecordWriter
 from baluarte.core.envelope import (
-    Envelope,
     Subject,
-    context_of,
+    contexts_of,
     digested,
-    envelope_of,
     plan_personal,
 )
 from baluarte.core.event import Events, Values
@@ -323,27 +321,22 @@ class Scorer:
         Args:
             deferred: of which rows reasons were due and left to replay; None: of none.
         """
-        seal = self._seal if self.personal is not None else _in_the_clear
-        write = self._writer(role).write
-        records = []
-        for i, (answer, identity, features) in enumerate(
-            zip(answers, identities, decisions.features.tolist(), strict=True)
-        ):
-            in_clear, reasons, sealed = seal(answer, identity, features)
-            records.append(
-                write(
-                    answer,
-                    event_at=identity.event_at,
-                    decided_at=decided_at,
-                    digest=identity.digest,
-                    event=identity.event,  # encoded once already
-                    features=in_clear,
-                    reasons=reasons,
-                    deferred=deferred is not None and deferred[i],
-                    personal=sealed,
-                )
-            )
-        return records
+        features = decisions.features.tolist()
+        reasons: list[Sequence[int] | None] = [answer.reasons for answer in answers]
+        sealed: list[_Sealed] = [None] * len(answers)
+        if self.personal is not None:
+            sealed = self._seal(answers, identities, features)
+            if self.personal.seals_reasons:
+                reasons = [None] * len(answers)
+        return self._writer(role).write_all(
+            list(answers),
+            list(identities),
+            decided_at=decided_at,
+            features=features,
+            reasons=reasons,
+            deferred=[False] * len(answers) if deferred is None else list(deferred),
+            sealed=sealed,
+        )
 
     def _writer(self, role: Literal["champion", "challenger"]) -> RecordWriter:
         """What writes the records of this version in a role."""
@@ -358,32 +351,38 @@ class Scorer:
             )
         return self._writers[role]
 
-    def _seal(self, answer: Decision, identity: Identity, features: list[float | None]) -> _Sealed:
-        """Put what is personal into an envelope: features, reasons and the event's values."""
-        plan, key = self.personal, identity.key
-        if plan is None or key is None:
-            raise ValueError("a record with personal values needs its subject's key")
-        columns = plan.columns
-        personal = b'{"event":' + identity.personal  # as PersonalValues, of parts encoded already
+    def _seal(
+        self,
+        answers: Sequence[Decision],
+        identities: Sequence[Identity],
+        features: list[list[float | None]],
+    ) -> list[_Sealed]:
+        """Seal what is personal: the event's values, columns, which become null, and reasons."""
+        plan, told = self.personal, list[_Sealed]()
+        if plan is None:
+            return [None] * len(answers)
+        columns, values = plan.columns, [b""] * len(answers)
         if columns:
-            values = _ENCODE.encode([features[i] for i in columns])
-            personal += plan.columns_json + b',"features":' + values
-            for i in columns:
-                features[i] = None
-        rest = answer.reasons
-        if plan.seals_reasons and rest is not None:
-            personal += b',"reasons":' + _ENCODE.encode(rest)
-            rest = None
-        sealed = key.seal(personal + b"}", context_of(answer.id, self.detector, self.version))
-        return features, rest, envelope_of(key.id, sealed)
+            own = [[row[i] for i in columns] for row in features]
+            values = _ENCODE.encode_lines(own).split(b"\n")
+            for row in features:
+                for i in columns:
+                    row[i] = None
+        before = plan.columns_json + b',"features":' if columns else b""
+        context = contexts_of(self.detector, self.version)
+        for answer, identity, line in zip(answers, identities, values, strict=False):
+            if identity.key is None:
+                raise ValueError("a record with personal values needs its subject's key")
+            reasons = b""
+            if plan.seals_reasons and answer.reasons is not None:
+                reasons = b',"reasons":' + _ENCODE.encode(answer.reasons)
+            # The JSON of PersonalValues, of parts that are encoded already.
+            plain = b"".join((b'{"event":', identity.personal, before, line, reasons, b"}"))
+            told.append((identity.key.id, identity.key.seal(plain, context(answer.id))))
+        return told
 
 
-#: features and reasons that stay in the clear, and the envelope of the others
-_Sealed = tuple[list[float | None], tuple[int, ...] | None, Envelope | None]
-
-
-def _in_the_clear(answer: Decision, _: Identity, features: list[float | None]) -> _Sealed:
-    return features, answer.reasons, None
+_Sealed = tuple[str, bytes] | None  #: the key's id and what was sealed under it
 
 
 def _rows_to_explain(

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache, partial
-from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.native import native
 from baluarte.core.program import reasons as vector_reasons
 from baluarte.core.program import vector
 from baluarte.core.program.estimate import EstimatePlan, alone, estimate, plan_estimate
@@ -52,14 +52,6 @@ _KINDS = {
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> ModuleType | None:
-    try:
-        return import_module("baluarte.core.program._kernel")
-    except ImportError:
-        return None
-
-
-@lru_cache(maxsize=1)
 def _warn_slow() -> None:
     warnings.warn(
         "the compiled kernel is not built: scoring with NumPy, the same bits, more slowly;"
@@ -89,7 +81,7 @@ class Evaluator:
         self._plan: Plan | None = None
         self._planned = False
         self._mixed: _Mixed | None = None
-        self._compiled = None if kernel == "numpy" else _compiled()
+        self._compiled = None if kernel == "numpy" else native("program._kernel")
         self._handle: object = None
         if self._compiled is None:
             if kernel == "c":
