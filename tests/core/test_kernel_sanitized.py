@@ -18,6 +18,7 @@ MODULES = {
     "harness.py": ("core/program", "_kernel"),
     "windows_harness.py": ("core", "_windows"),
     "rows_harness.py": ("core", "_rows"),
+    "records_harness.py": ("core", "_records"),
 }
 FLAGS = (
     *("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"),
@@ -80,6 +81,10 @@ def test_window_features_and_damaged_state_run_clean_under_sanitizers(tmp_path):
 
 def test_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 1, "rows_harness.py")
+
+
+def test_records_of_hostile_parts_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "records_harness.py")
 
 
 @pytest.mark.soak
