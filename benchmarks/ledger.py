@@ -27,17 +27,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "apps"), str(ROOT / "benchmarks")]
 
-from scoring_ground import CountsKept, Server, Workplace, on_the_wire  # noqa: E402 - after the path
+from scoring_ground import CountsKept, Server, Workplace  # noqa: E402 - after the path
 
 from baluarte.adapters.keystores.sqlite import SqliteKeys  # noqa: E402
 from baluarte.adapters.sealing import MasterKeys, new_master  # noqa: E402
 from baluarte.adapters.stores.segments import open_shard  # noqa: E402
-from baluarte.apps.scoring.recorder import Recorder  # noqa: E402
+from baluarte.apps.scoring.recorder import SWITCH_S, Recorder  # noqa: E402
 from baluarte.core.bundle import BundleParts, open_bundle  # noqa: E402
 from baluarte.core.ids import format_ids  # noqa: E402
 from baluarte.core.merkle import NATIVE  # noqa: E402
@@ -295,9 +293,8 @@ def ready_after(folder: Path, n_records: int) -> None:
 
 def recording_costs(folder: Path, *, seconds: float, rounds: int) -> None:
     """A server beside one that does all but encode and record."""
-    from serve_quick import load
+    from serve_quick import load, requests_for
 
-    body = [msgspec.json.encode(on_the_wire(event)) for event in sample_events(500)]
     shares: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for number in range(rounds):
         for durability, connections in (("interval", 32), ("commit", 256)):
@@ -306,12 +303,7 @@ def recording_costs(folder: Path, *, seconds: float, rounds: int) -> None:
                 place = Workplace(_fresh(folder / f"server-{number}-{durability}-{len(found)}"))
                 place.promote(place.seal())
                 with Server(place, durability=durability, **code) as server:
-                    head = (
-                        f"POST /v1/detectors/flows/decisions HTTP/1.1\r\nHost: 127.0.0.1:"
-                        f"{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
-                        "Content-Type: application/json\r\nContent-Length: "
-                    )
-                    requests = [f"{head}{len(one)}\r\n\r\n".encode() + one for one in body]
+                    requests = requests_for(server.token, "/v1/detectors/flows/decisions")
                     load(server.port, requests, connections=connections, seconds=0.5)
                     before = _cpu_s(server)
                     rate, _ = load(server.port, requests, connections=connections, seconds=seconds)
@@ -374,6 +366,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to measure")
     parser.add_argument("--no-server", action="store_true")
     args = parser.parse_args()
+    sys.setswitchinterval(SWITCH_S["commit"])  # as a worker does
     with tempfile.TemporaryDirectory(dir=args.folder, prefix=".ledger-") as name:
         folder = Path(name)
         scorer = sample_scorer(_fresh(folder / "place"))

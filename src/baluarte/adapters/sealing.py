@@ -30,6 +30,21 @@ _BLOCK_BYTES = 64  #: of SHA-256; RFC 2104 section 2
 _IPAD, _OPAD = (bytes(i ^ pad for i in range(256)) for pad in (0x36, 0x5C))
 
 
+#: random nonces drawn ahead, each used once: asking the system for each one costs more than to seal
+_NONCES: list[bytes] = []
+_N_NONCES = 256
+
+
+def _fresh_nonce() -> bytes:
+    drawn = os.urandom(NONCE_BYTES * _N_NONCES)
+    nonces = [drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)]
+    _NONCES.extend(nonces[1:])  # a thread at the same place adds others
+    return nonces[0]
+
+
+os.register_at_fork(after_in_child=_NONCES.clear)  # never those of its parent
+
+
 class SealingKey:
     """A subject's data key, unwrapped: one subkey encrypts, another makes digests."""
 
@@ -45,7 +60,10 @@ class SealingKey:
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt and authenticate, bound to the context."""
-        nonce = os.urandom(NONCE_BYTES)
+        try:
+            nonce = _NONCES.pop()
+        except IndexError:
+            nonce = _fresh_nonce()
         return nonce + self._aead.encrypt(nonce, plain, context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:

@@ -151,13 +151,13 @@ def plan_personal(
 
 def context_of(decision_id: str, detector: str, version: int) -> bytes:
     """What an envelope is bound to: it opens in no other record."""
-    return contexts_of(detector, version)(decision_id)
+    return contexts_of([decision_id], detector, version)[0]
 
 
-def contexts_of(detector: str, version: int) -> Callable[[str], bytes]:
-    """What envelopes of one version are bound to, by the decision's id."""
+def contexts_of(decision_ids: Sequence[str], detector: str, version: int) -> list[bytes]:
+    """As :func:`context_of`, of several decisions of one version."""
     head, tail = f"{_CONTEXT}\n".encode(), f"\n{detector}@{version}".encode()
-    return lambda decision_id: head + decision_id.encode() + tail
+    return [head + decision_id.encode() + tail for decision_id in decision_ids]
 
 
 def envelope_of(key_id: str, sealed: bytes) -> Envelope:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import msgspec
 import numpy as np
@@ -358,9 +358,10 @@ class Scorer:
         features: list[list[float | None]],
     ) -> list[_Sealed]:
         """Seal what is personal: the event's values, columns, which become null, and reasons."""
-        plan, told = self.personal, list[_Sealed]()
+        plan = self.personal
         if plan is None:
             return [None] * len(answers)
+        keys = [identity.key for identity in identities]
         columns, values = plan.columns, [b""] * len(answers)
         if columns:
             own = [[row[i] for i in columns] for row in features]
@@ -369,17 +370,25 @@ class Scorer:
                 for i in columns:
                     row[i] = None
         before = plan.columns_json + b',"features":' if columns else b""
-        context = contexts_of(self.detector, self.version)
-        for answer, identity, line in zip(answers, identities, values, strict=False):
-            if identity.key is None:
-                raise ValueError("a record with personal values needs its subject's key")
-            reasons = b""
-            if plan.seals_reasons and answer.reasons is not None:
-                reasons = b',"reasons":' + _ENCODE.encode(answer.reasons)
-            # The JSON of PersonalValues, of parts that are encoded already.
-            plain = b"".join((b'{"event":', identity.personal, before, line, reasons, b"}"))
-            told.append((identity.key.id, identity.key.seal(plain, context(answer.id))))
-        return told
+        reasons = [b""] * len(answers)
+        if plan.seals_reasons:
+            reasons = [
+                b"" if answer.reasons is None else b',"reasons":' + _ENCODE.encode(answer.reasons)
+                for answer in answers
+            ]
+        plain = [  # the JSON of PersonalValues, of parts that are encoded already
+            b"".join((b'{"event":', identity.personal, before, value, why, b"}"))
+            for identity, value, why in zip(identities, values, reasons, strict=False)
+        ]
+        contexts = contexts_of([answer.id for answer in answers], self.detector, self.version)
+        return [
+            (key.id, key.seal(text, context)) if key is not None else _no_key()
+            for key, text, context in zip(keys, plain, contexts, strict=True)
+        ]
+
+
+def _no_key() -> NoReturn:
+    raise ValueError("a record with personal values needs its subject's key")
 
 
 _Sealed = tuple[str, bytes] | None  #: the key's id and what was sealed under it

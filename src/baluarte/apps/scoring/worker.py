@@ -39,10 +39,10 @@ from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.presence import Presence
 from baluarte.apps.scoring.rates import Rates
-from baluarte.apps.scoring.recorder import Recorder
+from baluarte.apps.scoring.recorder import SWITCH_S, Recorder
 from baluarte.apps.scoring.repeats import Repeats
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
-from baluarte.apps.scoring.settings import ServeSettings
+from baluarte.apps.scoring.settings import Durability, ServeSettings
 from baluarte.apps.scoring.settling import Settler
 from baluarte.apps.scoring.shadows import Shadows
 from baluarte.apps.scoring.window_keeper import WindowKeeper
@@ -54,7 +54,6 @@ from baluarte.ports import LedgerShard, WindowState
 from baluarte.stages.unseal import Unsealer
 
 LOG = logging.getLogger("baluarte.scoring")
-_SWITCH_S = 0.0005
 
 if TYPE_CHECKING:  # of an extra
     from baluarte.apps.scoring.telemetry import Telemetry
@@ -205,7 +204,7 @@ class Worker:
         self._follow()
         self._counts.follow()
         self._telemetry = _told_to(settings, self._counts)
-        _settle_in()
+        _settle_in(settings.durability)
         LOG.info("a worker answers on port %d", settings.port)
         if settings.announced:
             report(
@@ -266,7 +265,7 @@ class Worker:
         self._follow()
         with contextlib.suppress(OutsideError):
             self._at_hand.append(wiring.open_ledger_shard(self._settings.ledger))
-        _settle_in()
+        _settle_in(self._settings.durability)
 
     def begin(self) -> None:
         """It is needed now; what only one worker may hold can be had."""
@@ -409,15 +408,11 @@ def _told_to(settings: ServeSettings, counts: Metrics) -> Telemetry | None:
     )
 
 
-def _settle_in() -> None:
-    """Let the collector leave out what was loaded, and threads wait less for one another.
-
-    Granian's threads hand requests over under the interpreter's lock, and wait for it as long as
-    the switch interval while decisions are made.
-    """
+def _settle_in(durability: Durability) -> None:
+    """Let the collector leave out what was loaded, and threads wait less for one another."""
     gc.collect()
     gc.freeze()
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(SWITCH_S[durability])
 
 
 def _reads(file: str) -> Callable[[], str] | None:
