@@ -10,14 +10,18 @@ import msgspec
 import pytest
 from scoring_ground import CountsKept, Server, Workplace, until
 from test_scoring_champions import Ground
+from versions_ground import WIDER, events, parts
 
 from baluarte import wiring
 from baluarte.apps.scoring import shadows
 from baluarte.apps.scoring.challengers import Challengers
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.shadows import Shadows
+from baluarte.core.contract_toml import parse_contract
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.registry import Shadowing
+from baluarte.core.window_plan import compile_windows
+from baluarte.core.windows import Seen, WindowMemory
 from baluarte.errors import DataError
 from baluarte.stages.shadow import shadow, unshadow
 from baluarte.testing.bundles import sample_parts, sample_program
@@ -83,6 +87,41 @@ def test_challengers_score_every_event_and_the_champion_alone_decides(tmp_path: 
         shift = 77 if number == 2 else 0
         assert all(record.score == champions[name].score + shift for name, record in mine.items())
         assert all(record.event == champions[name].event for name, record in mine.items())
+
+
+def test_a_challenger_has_windows_of_its_own_and_knows_what_was_decided_before(
+    tmp_path: Path,
+) -> None:
+    place = Workplace(tmp_path)
+    plain = WIDER[: WIDER.index("[windows")]
+    place.promote(place.seal(parts(plain, seed=1)))
+    place.seal(parts(WIDER, seed=2))
+    rows = events(240, seed=9)
+    with Server(place) as server:
+        for start in range(0, 120, 40):
+            assert server.decide(rows[start : start + 40])[0] == 200
+        until(lambda: len(recorded(place, "champion")) == 120)  # before it shadows
+        begin(place, 2)
+        registry = place.stores()["registry"]
+        until(lambda: [worker.shadowing for worker in registry.workers()] == [{"flows": (2,)}])
+        for start in range(120, 240, 40):
+            assert server.decide(rows[start : start + 40])[0] == 200
+        until(lambda: len(recorded(place, "challenger")) == 120)
+    plan = compile_windows(parse_contract(WIDER, where="detector.toml"))
+    assert plan is not None
+    memory = WindowMemory(plan)
+    expected = {}
+    for record in recorded(place, "champion"):
+        assert not record.event.keys() & set(plan.names)
+        seen = dict(record.event)
+        memory.see([Seen(record=seen, arrived_at=record.decided_at)])
+        expected[record.event_id] = {name: seen[name] for name in plan.names if name in seen}
+    found = recorded(place, "challenger")
+    assert [record.event_id for record in found] == [row["id"] for row in rows[120:]]
+    for record in found:
+        own = {name: record.event[name] for name in plan.names if name in record.event}
+        assert own == expected[record.event_id]
+    assert any(record.event["n_hour"] > 1 for record in found if "n_hour" in record.event)
 
 
 class Beside(Ground):
