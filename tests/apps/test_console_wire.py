@@ -255,6 +255,42 @@ def test_tls_1_3_is_spoken_and_nothing_below(tmp_path: Path) -> None:
         assert (status_of_end, said) == (0, "")
 
 
+def test_a_new_certificate_is_taken_up_while_people_work(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("console")
+    place = furnished(tmp_path)
+    with ConsoleServer(
+        place, tls_cert=authority.path("console.pem"), tls_key=authority.path("console.key")
+    ) as server:
+        context = ssl.create_default_context(cafile=authority.path("ca.pem"))
+        held: list[http.client.HTTPSConnection] = []
+        statuses: set[int] = set()
+
+        def name() -> str:
+            """Ask once on the connection that is held; the certificate's name."""
+            if not held:
+                held.append(
+                    http.client.HTTPSConnection(
+                        "127.0.0.1", server.port, context=context, timeout=20
+                    )
+                )
+                held[0].connect()
+            subject = dict(pair[0] for pair in held[0].sock.getpeercert()["subject"])
+            held[0].request("GET", "/readyz")
+            answer = held[0].getresponse()
+            answer.read()
+            statuses.add(answer.status)
+            if answer.headers["connection"] == "close":
+                held.pop().close()
+            return str(subject["commonName"])
+
+        for n in (2, 3):
+            authority.issue("console")
+            until(lambda n=n: name() == f"console {n}")  # type: ignore[misc]
+        assert statuses == {200}
+        held[0].close()
+
+
 def test_a_fresh_workspace_has_no_one_who_could_sign_in_and_no_console(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,6 +74,7 @@ class Door:
         self._pages, self._sessions, self._accounts = pages, sessions, accounts
         self._access_for = access_for
         self._n_open = 0
+        self._leaves = False
         hashing = Lane(settings.max_hashing, waiting=settings.max_waiting)
         outward = Lane(settings.max_outward, waiting=settings.max_waiting)
         self._lanes = dict.fromkeys(_HASHING, hashing) | dict.fromkeys(_OUTWARD, outward)
@@ -126,7 +127,14 @@ class Door:
             LOG.exception("a request failed")
             failure = Refused("internal")
             status, headers, body = failure.status, failure.head(), failure.body()
-        protocol.response_bytes(status, secured(headers, tls=bool(self._settings.tls_cert)), body)
+        headers = secured(headers, tls=bool(self._settings.tls_cert))
+        if self._leaves:
+            headers = [*headers, ("connection", "close")]
+        protocol.response_bytes(status, headers, body)
+
+    def leave(self) -> None:
+        """Another worker takes over: each connection ends with its next answer, none within one."""
+        self._leaves = True
 
     async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> Reply:
         headers = scope.headers

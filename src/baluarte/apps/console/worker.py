@@ -23,6 +23,7 @@ from baluarte.apps.console.people import People
 from baluarte.apps.console.settings import ConsoleSettings, ProviderSettings
 from baluarte.apps.console.versions import Versions
 from baluarte.apps.scoring.access import Access as Followed
+from baluarte.apps.scoring.leaving import LEAVE, stop_accepting
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
@@ -84,7 +85,13 @@ class Worker:
                 pool=self._pool,
             )
         self._keys.follow()
+        loop.add_signal_handler(LEAVE, self._leave)
         report(settings.metrics_dir, WorkerReport(pid=os.getpid(), readiness=_READY))
+
+    def _leave(self) -> None:
+        stop_accepting(self._settings.port)
+        if self._door is not None:
+            self._door.leave()
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         if self._door is not None:  # Granian calls __rsgi_init__ first
