@@ -218,13 +218,21 @@ def test_a_killed_worker_comes_back_and_sessions_hold_on(server: ConsoleServer) 
     until(back)
 
 
-def test_tls_1_3_is_spoken_and_nothing_below(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
+def secured(folder: Path) -> tuple[Authority, ConsoleServer]:
+    """A console with a certificate, and who signed that."""
+    authority = Authority(folder)
     authority.issue("console")
-    place = furnished(tmp_path)
-    with ConsoleServer(
-        place, tls_cert=authority.path("console.pem"), tls_key=authority.path("console.key")
-    ) as server:
+    made = ConsoleServer(
+        furnished(folder),
+        tls_cert=authority.path("console.pem"),
+        tls_key=authority.path("console.key"),
+    )
+    return authority, made
+
+
+def test_tls_1_3_is_spoken_and_nothing_below(tmp_path: Path) -> None:
+    authority, server = secured(tmp_path)
+    with server:
         context = ssl.create_default_context(cafile=authority.path("ca.pem"))
 
         def asked() -> tuple[int, http.client.HTTPMessage]:
@@ -256,12 +264,8 @@ def test_tls_1_3_is_spoken_and_nothing_below(tmp_path: Path) -> None:
 
 
 def test_a_new_certificate_is_taken_up_while_people_work(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue("console")
-    place = furnished(tmp_path)
-    with ConsoleServer(
-        place, tls_cert=authority.path("console.pem"), tls_key=authority.path("console.key")
-    ) as server:
+    authority, server = secured(tmp_path)
+    with server:
         context = ssl.create_default_context(cafile=authority.path("ca.pem"))
         held: list[http.client.HTTPSConnection] = []
         statuses: set[int] = set()

@@ -1,138 +1,31 @@
-"""Figures for Prometheus, added up over all workers.
-
-Source: Prometheus, exposition formats 0.0.4.
-"""
+"""Counts of one worker, shared with the others, which one of them shows for all."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
 
-from baluarte.apps.scoring.figures import (
-    Figures,
-    Labels,
-    Numbers,
-    Spread,
-    Store,
-    merged,
-    merged_spreads,
-)
+from baluarte.apps.scoring.figures import Labels, Numbers, Spread, Store
+from baluarte.apps.scoring.metric_families import FAMILIES, POINTS, SECONDS, SPREADS
 from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
 from baluarte.ports import Room
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-_SECONDS = (
-    .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1.0, 2.5, 10.0,
-)  # fmt: skip
-_POINTS = (99, 199, 299, 399, 499, 599, 699, 799, 899, 999)
-_OF_VERSION = ("detector", "version")
-
-
-class _Family(msgspec.Struct, frozen=True):
-    """One metric: its help, its labels, and how workers' values become one.
-
-    Attributes:
-        how: ``count`` adds up all that there ever were; the others are of living workers.
-    """
-
-    help: str
-    labels: tuple[str, ...] = ()
-    how: Literal["count", "sum", "max", "min"] = "count"
-
-
-_HOW: dict[str, Callable[[list[float]], float]] = {
-    "count": sum,
-    "sum": sum,
-    "max": max,
-    "min": min,
-}
-_SPREADS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "baluarte_request_seconds": (
-        "Time from a request's arrival to its answer, decisions only",
-        _SECONDS,
-    ),
-    "baluarte_points": ("Points of decisions that were made and recorded", _POINTS),
-}
-_FAMILIES: dict[str, _Family] = {
-    "baluarte_decisions": _Family("Decisions made and recorded", (*_OF_VERSION, "outcome")),
-    "baluarte_reasons_deferred": _Family(
-        "Decisions whose reasons were due and left to replay, for the load", ("detector",)
-    ),
-    "baluarte_repeats": _Family(
-        "Events that were sent again and got their first decision", ("detector",)
-    ),
-    "baluarte_repeats_forgotten_early": _Family(
-        "First decisions that made room for others before their window ended"
-    ),
-    "baluarte_shadowed": _Family("Events that a challenger scored beside", _OF_VERSION),
-    "baluarte_shadow_shed": _Family(
-        "Events that challengers left out, for the load or a failure", ("detector",)
-    ),
-    "baluarte_refusals": _Family("Requests refused, by code", ("code",)),
-    "baluarte_ledger_waiting_requests": _Family(
-        "Requests whose records are not durable yet", how="sum"
-    ),
-    "baluarte_ledger_lag_seconds": _Family(
-        "Time that the last group of records took to become durable", how="max"
-    ),
-    "baluarte_ledger_writable": _Family(
-        "1 where decisions can be recorded; the least over the workers", how="min"
-    ),
-    "baluarte_ledger_free_bytes": _Family("Room on the ledger's disk", how="min"),
-    "baluarte_ledger_reserved_bytes": _Family(
-        "Room that workers have reserved for records and not used yet", how="sum"
-    ),
-    "baluarte_ledger_has_room": _Family(
-        "0 where decisions are shed since the disk is nearly full; the least over the workers",
-        how="min",
-    ),
-    "baluarte_ledger_gap_decisions": _Family(
-        "Decisions that were answered without a record; gap records mark them", ("detector",)
-    ),
-    "baluarte_champion_version": _Family(
-        "The version that decides; the least over the workers", ("detector",), "min"
-    ),
-    "baluarte_kernel_compiled": _Family(
-        "1 where the compiled kernel scores, 0 where NumPy does, more slowly; the least over "
-        "the workers",
-        how="min",
-    ),
-    "baluarte_champion_swaps": _Family("Changes of the version that decides"),
-    "baluarte_champion_refusals": _Family(
-        "Champions that were not let in, by the family of the error", ("error",)
-    ),
-    "baluarte_windows": _Family(
-        "What window features remember (entities), and what their rules did since the state "
-        "began: events, repeats, too_late, entities_forgotten …",
-        ("detector", "what"),
-        "max",
-    ),
-    "baluarte_workers": _Family("Workers that answer", how="sum"),
-}
 
 
 class Metrics:
     """What a worker counts."""
 
-    families = _FAMILIES
-    spreads = _SPREADS
+    families = FAMILIES
+    spreads = SPREADS
 
     def __init__(self, folder: str) -> None:
         self._store = Store(folder)
-        self._numbers = {name: self._store.numbers.setdefault(name, {}) for name in _FAMILIES}
-        spreads = {name: self._store.spreads.setdefault(name, {}) for name in _SPREADS}
+        self._numbers = {name: self._store.numbers.setdefault(name, {}) for name in FAMILIES}
+        spreads = {name: self._store.spreads.setdefault(name, {}) for name in SPREADS}
         self._seconds, self._points = (
             spreads["baluarte_request_seconds"],
             spreads["baluarte_points"],
@@ -147,12 +40,12 @@ class Metrics:
         names = self._of_version(detector, version)
         points = self._points.get(names)
         if points is None:
-            points = self._points[names] = Spread([0] * (len(_POINTS) + 1))
+            points = self._points[names] = Spread([0] * (len(POINTS) + 1))
         made = self._decisions
         for decision in decisions:
             key = (*names, decision.outcome)
             made[key] = made.get(key, 0) + 1
-            points.counts[decision.points // 100] += 1  # as the bounds of _POINTS are
+            points.counts[decision.points // 100] += 1  # as the bounds of POINTS are
             points.total += decision.points
 
     def deferred(self, detector: str, n: int) -> None:
@@ -180,8 +73,8 @@ class Metrics:
         names = self._of_version(detector, version)
         spread = self._seconds.get(names)
         if spread is None:
-            spread = self._seconds[names] = Spread([0] * (len(_SECONDS) + 1))
-        spread.counts[bisect_left(_SECONDS, seconds)] += 1
+            spread = self._seconds[names] = Spread([0] * (len(SECONDS) + 1))
+        spread.counts[bisect_left(SECONDS, seconds)] += 1
         spread.total += seconds
 
     def refused(self, code: str) -> None:
@@ -225,9 +118,9 @@ class Metrics:
 
     def page(self) -> bytes:
         """All workers' figures in Prometheus' text form."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Page(self._store.all()))
-        return generate_latest(registry)
+        from baluarte.apps.scoring.metrics_page import write_page  # noqa: PLC0415 - a slow import
+
+        return write_page(self._store.all())
 
     def numbers(self, name: str) -> Numbers:
         """This worker's numbers of a family, by labels."""
@@ -258,35 +151,3 @@ class Metrics:
 
     def _set(self, name: str, value: float, *labels: str) -> None:
         self._numbers[name][labels] = float(value)
-
-
-class _Page:
-    """The figures of all workers as Prometheus' client writes them."""
-
-    def __init__(self, found: list[Figures]) -> None:
-        self._found = found
-
-    def collect(self) -> Iterator[Metric]:
-        for name, (text, bounds) in _SPREADS.items():
-            histogram = HistogramMetricFamily(name, text, labels=_OF_VERSION)
-            for labels, spread in merged_spreads(self._found, name).items():
-                histogram.add_metric(labels, _cumulative(bounds, spread), spread.total)
-            yield histogram
-        for name, family in _FAMILIES.items():
-            made = CounterMetricFamily if family.how == "count" else GaugeMetricFamily
-            metric = made(name, family.help, labels=family.labels)
-            values = merged(self._found, name, _HOW[family.how], living=family.how != "count")
-            for labels, value in values.items():
-                metric.add_metric(labels, value)
-            yield metric
-
-
-def _cumulative(bounds: Sequence[float], spread: Spread) -> list[tuple[str, float]]:
-    """Observations at or below each bound, and at last all of them."""
-    out: list[tuple[str, float]] = []
-    so_far = 0
-    names = [str(float(bound)) for bound in bounds] + ["+Inf"]
-    for name, n in zip(names, spread.counts, strict=True):
-        so_far += n
-        out.append((name, so_far))
-    return out
