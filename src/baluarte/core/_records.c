@@ -126,14 +126,19 @@ static int add_base64(Text *text, PyObject *bytes) {
     if (at == NULL) return -1;
     text->length += ((size_t)n + 2) / 3 * 4;
     const unsigned char *in = (const unsigned char *)from, *end = in + n;
-    for (; in < end; in += 3) {
-        Py_ssize_t left = end - in;
-        uint32_t three = (uint32_t)in[0] << 16 | (left > 1 ? (uint32_t)in[1] << 8 : 0) |
-                         (left > 2 ? in[2] : 0);
-        *at++ = letters[three >> 18];
-        *at++ = letters[three >> 12 & 63];
-        *at++ = left > 1 ? letters[three >> 6 & 63] : '=';
-        *at++ = left > 2 ? letters[three & 63] : '=';
+    for (; end - in >= 3; in += 3, at += 4) {
+        uint32_t three = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+        at[0] = letters[three >> 18];
+        at[1] = letters[three >> 12 & 63];
+        at[2] = letters[three >> 6 & 63];
+        at[3] = letters[three & 63];
+    }
+    if (in < end) {
+        uint32_t three = (uint32_t)in[0] << 16 | (end - in > 1 ? (uint32_t)in[1] << 8 : 0);
+        at[0] = letters[three >> 18];
+        at[1] = letters[three >> 12 & 63];
+        at[2] = end - in > 1 ? letters[three >> 6 & 63] : '=';
+        at[3] = '=';
     }
     return 0;
 }

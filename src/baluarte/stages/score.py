@@ -19,6 +19,7 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import Decision
 from baluarte.core.decision_bytes import RecordWriter
 from baluarte.core.envelope import (
+    PersonalPlan,
     Subject,
     contexts_of,
     digested,
@@ -321,18 +322,21 @@ class Scorer:
         Args:
             deferred: of which rows reasons were due and left to replay; None: of none.
         """
-        features = decisions.features.tolist()
+        features, plan = decisions.features, self.personal
         reasons: list[Sequence[int] | None] = [answer.reasons for answer in answers]
         sealed: list[_Sealed] = [None] * len(answers)
-        if self.personal is not None:
-            sealed = self._seal(answers, identities, features)
-            if self.personal.seals_reasons:
+        if plan is not None:
+            columns = list(plan.columns)
+            sealed = self._seal(plan, answers, identities, features[:, columns])
+            features = features.copy()
+            features[:, columns] = np.nan
+            if plan.seals_reasons:
                 reasons = [None] * len(answers)
         return self._writer(role).write_all(
             list(answers),
             list(identities),
             decided_at=decided_at,
-            features=features,
+            features=features.tolist(),
             reasons=reasons,
             deferred=[False] * len(answers) if deferred is None else list(deferred),
             sealed=sealed,
@@ -353,23 +357,17 @@ class Scorer:
 
     def _seal(
         self,
+        plan: PersonalPlan,
         answers: Sequence[Decision],
         identities: Sequence[Identity],
-        features: list[list[float | None]],
+        columns: NDArray[np.float64],
     ) -> list[_Sealed]:
-        """Seal what is personal: the event's values, columns, which become null, and reasons."""
-        plan = self.personal
-        if plan is None:
-            return [None] * len(answers)
+        """Seal what is personal: the event's values, (n, k) columns made of them, and reasons."""
+        before, values = b"", [b""] * len(answers)
+        if plan.columns:
+            before = plan.columns_json + b',"features":'
+            values = _ENCODE.encode_lines(columns.tolist()).split(b"\n")
         keys = [identity.key for identity in identities]
-        columns, values = plan.columns, [b""] * len(answers)
-        if columns:
-            own = [[row[i] for i in columns] for row in features]
-            values = _ENCODE.encode_lines(own).split(b"\n")
-            for row in features:
-                for i in columns:
-                    row[i] = None
-        before = plan.columns_json + b',"features":' if columns else b""
         reasons = [b""] * len(answers)
         if plan.seals_reasons:
             reasons = [

@@ -89,7 +89,8 @@ class SegmentShard:
             OutsideError: an earlier commit failed; nothing was queued.
             ValueError: a record is empty or too large; nothing was queued.
         """
-        if not all(0 < len(record) <= MAX_RECORD_BYTES for record in records):
+        lengths = [*map(len, records)]
+        if lengths and not 0 < min(lengths) <= max(lengths) <= MAX_RECORD_BYTES:
             raise ValueError(f"a record has 1 to {MAX_RECORD_BYTES} bytes")
         with self._queueing:
             self._refuse_if_failed()
@@ -197,6 +198,9 @@ class SegmentShard:
         if time.monotonic() - self._began_s > self._segment_age_s:
             self._end_segment()
         room = self._segment_bytes - self._head.offset
+        if sum(map(len, batch)) + HEADER.size * len(batch) <= room:
+            self._flush(batch)
+            return
         start = 0
         for number, record in enumerate(batch):
             room -= HEADER.size + len(record)

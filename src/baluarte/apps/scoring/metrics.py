@@ -15,7 +15,6 @@ from baluarte.core.windows import WindowCounts
 from baluarte.ports import Room
 
 
-
 class Metrics:
     """What a worker counts."""
 
