@@ -2,7 +2,8 @@
 
 A delivery has the fields ``event_id`` and ``label``, and may have ``at`` (when it was said; else
 its arrival) and ``source`` (who said it). A label is one of the contract's own values, or a plain
-word: 1, true, yes and attack, or 0, false, no, normal and benign.
+word: 1, true, yes and attack, or 0, false, no, normal and benign. Spaces around it and the case of
+its letters say nothing, and a number is what it is worth: 1.0 is 1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from baluarte.core.contract import Contract
-from baluarte.core.event import Value, Values
+from baluarte.core.event import MAX_EXACT_INTEGER, Value, Values
 from baluarte.core.registry import LabelRow
 from baluarte.core.schema import Field, Schema
 
@@ -29,19 +30,33 @@ _ATTACK, _NOT = {"1", "true", "yes", "attack"}, {"0", "false", "no", "normal", "
 def label_of(said: str, contract: Contract) -> Literal[0, 1] | None:
     """1 for attack, 0 for not, None for what is no label: the contract's values, then plain words.
 
-    As in training: where the contract lists the values that mean attack, any other one means none,
-    and the other way round.
+    Where the contract lists kinds of attack any other kind means none, as in training, and the
+    other way round. Where it lists plain words alone, what is neither of them is no label.
     """
-    rule, word = contract.label, said.lower()
-    positive = rule.positive if rule is not None else ()
-    negative = rule.negative if rule is not None else ()
-    if said in positive or (word in _ATTACK and said not in negative):
+    rule, word = contract.label, _plain(said)
+    positive = {_plain(value) for value in rule.positive} if rule is not None else set()
+    negative = {_plain(value) for value in rule.negative} if rule is not None else set()
+    if word in positive or (word in _ATTACK and word not in negative):
         return 1
-    if said in negative or word in _NOT:
+    if word in negative or word in _NOT:
         return 0
-    if negative:
-        return 1
-    return 0 if positive else None
+    if not word or not (positive | negative) - _ATTACK - _NOT:
+        return None
+    return 1 if negative else 0
+
+
+def _plain(said: str) -> str:
+    """A label without what says nothing: spaces around it, case, the form of a number.
+
+    >>> _plain(" Fraud"), _plain("1.0"), _plain("-0"), _plain("1.5")
+    ('fraud', '1', '0', '1.5')
+    """
+    word = said.strip().lower()
+    try:
+        worth = float(word)
+    except ValueError:
+        return word
+    return str(int(worth)) if abs(worth) < MAX_EXACT_INTEGER and worth.is_integer() else word
 
 
 def expected_labels(contract: Contract) -> str:
