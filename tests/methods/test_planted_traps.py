@@ -16,6 +16,7 @@ from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding
 from baluarte.core.schema import Field, Schema
 from baluarte.core.survey import survey
+from baluarte.methods.checks.format_tells import FormatTells
 from baluarte.testing.checks import check_contract
 
 N = 6_000
@@ -32,6 +33,7 @@ FIELDS = (
     Field(name="label", type="category", role="label"),
 )
 CONTRACT = msgspec.structs.replace(check_contract(), events=Schema(fields=FIELDS))
+AMOUNTS = msgspec.structs.replace(CONTRACT, events=Schema(fields=(FIELDS[2], FIELDS[-1])))
 UNTIMED = msgspec.structs.replace(CONTRACT, events=Schema(fields=FIELDS[2:]))
 
 Plant = Callable[[Events, NDArray[np.bool_], float, np.random.Generator], Events]
@@ -258,6 +260,43 @@ def test_a_planted_trap_is_named_at_every_strength(trap: str, level: int) -> Non
         if (f.check == check or f.check.startswith(f"{check}.")) and f.field == field
     ]  # fmt: skip
     assert named
+
+
+def precision_told(amount: Column, attack: NDArray[np.bool_]) -> list[str]:
+    labels = texts(np.where(attack, "1", "0"))
+    events = Events(n=len(amount), columns={"amount": amount, "label": labels})
+    return [f.level for f in FormatTells().findings(AMOUNTS, events)]
+
+
+@pytest.mark.parametrize("n", [6_000, 20_000, 60_000, 240_000])
+def test_precision_tells_whatever_the_number_of_rows(n: int) -> None:
+    rng = np.random.default_rng(n)
+    attack = rng.random(n) < SHARE
+    amount = np.exp(rng.normal(3, 1, n))
+    written = np.where(attack, np.round(amount, 4), np.round(amount, 2))
+    assert precision_told(written, attack) == ["block"]
+    assert precision_told(np.where(attack, np.round(amount, 2), np.round(amount)), attack)
+    assert precision_told(np.round(amount, 2), attack) == []
+
+
+def test_precision_tells_where_the_coarser_values_are_few() -> None:
+    rng = np.random.default_rng(3)
+    attack = rng.random(9_000) < SHARE
+    values = rng.normal(size=9_000)
+    written = np.where(attack, np.round(values, 6), np.round(values, 2))
+    assert precision_told(written, attack) == ["block"]
+
+
+@pytest.mark.parametrize("n", [6_000, 60_000])
+def test_precision_that_comes_of_what_is_counted_tells_nothing(n: int) -> None:
+    rng = np.random.default_rng(n)
+    attack = rng.random(n) < SHARE
+    of = np.where(attack, rng.integers(5, 9, n), 2 * rng.integers(1, 3, n))
+    assert precision_told(np.round(rng.integers(0, of + 1) / of, 2), attack) == []
+    codes = np.where(attack, rng.integers(0, 90, n), rng.integers(0, 60, n))
+    assert precision_told(codes.astype(np.float64), attack) == []
+    prices = np.where(attack, 5.0, 4.99) + rng.integers(0, 120, n)
+    assert precision_told(prices, attack) == []
 
 
 @pytest.mark.parametrize("contract", [CONTRACT, UNTIMED], ids=["timed", "untimed"])

@@ -27,7 +27,7 @@ MOST_DECIMALS = 9
 PRECISE = 0.3  #: difference in precision that is no accident of what is measured
 ATOM = 0.01  #: share of the rows from which a number is a value of its own
 BINS = 64
-SMOOTH = 0.3  #: different values in a row from which numbers are measured, not counted
+ALIKE = 1 / 200  #: chance of two rows to be the same, above which numbers are counted, not measured
 FEWEST = 20
 
 #: what cures a way of writing, by its cleaning step; the field is left out where none does
@@ -56,8 +56,9 @@ class FormatTells:
     """Blocks, warns and notes by how far the share of rows so written differs: .9, .1, any.
 
     Beyond chance only. Numbers are compared by their decimals within bins of like size, values of
-    their own such as 0 and 1 left out, from a difference of .3. Values that are written in several
-    ways without telling anything are noted.
+    their own such as 0 and 1 left out, from a difference of .3, and only where the finer ones are
+    measured: seldom the same twice. Values that are written in several ways without telling
+    anything are noted.
     """
 
     name: ClassVar[str] = "format_tells"
@@ -143,7 +144,7 @@ def _of_numbers(name: str, column: Column, labels: NDArray[np.int8], tests: int)
         return []
     _, level, counts = np.unique(column[rows], return_inverse=True, return_counts=True)
     rows = rows[counts[level] < max(ATOM * len(column), 2)]
-    if len(rows) < FEWEST or len(np.unique(column[rows])) < SMOOTH * len(rows):
+    if len(rows) < FEWEST:
         return []
     values, size = column[rows], np.abs(column[rows])
     bins = np.searchsorted(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]), values)
@@ -154,12 +155,26 @@ def _of_numbers(name: str, column: Column, labels: NDArray[np.int8], tests: int)
         _tells("format_tells.precision", name, decimals > d, bins, labels[rows], tests,
                least=PRECISE)
         for d in range(MOST_DECIMALS)
+        if _alike(values[decimals > d]) <= ALIKE
     )  # fmt: skip
     best = max(
         (f for f in found if f is not None), key=lambda f: float(f.values["difference"]),
         default=None,
     )  # fmt: skip
     return [] if best is None else [best]
+
+
+def _alike(values: Column) -> float:
+    """The chance that two of these rows have the same value, estimated without bias.
+
+    A share of different values falls with the number of rows; this one stays what it is. Source:
+    Simpson, Nature 163, 1949. 1 where there are no two rows.
+    """
+    n = len(values)
+    if n < 2:
+        return 1.0
+    _, counts = np.unique(values, return_counts=True)
+    return float((counts * (counts - 1.0)).sum() / (n * (n - 1.0)))
 
 
 def _tells(  # noqa: PLR0917 - the parts of one question
