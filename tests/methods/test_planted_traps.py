@@ -17,6 +17,7 @@ from baluarte.core.evidence import Finding
 from baluarte.core.schema import Field, Schema
 from baluarte.core.survey import survey
 from baluarte.methods.checks.format_tells import FormatTells
+from baluarte.methods.checks.missing_tells import MissingTells
 from baluarte.testing.checks import check_contract
 
 N = 6_000
@@ -110,6 +111,28 @@ def missing(
 ) -> Events:
     emptied = ~attack & (rng.random(N) < strength)
     return put(events, count=np.where(emptied, np.nan, events.columns["count"]))
+
+
+def sentinel(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    stood = rng.random(N) < np.where(attack, strength, 0.01)
+    return put(events, count=np.where(stood, -1.0, events.columns["count"]))
+
+
+def lone_zero(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    stood = rng.random(N) < np.where(attack, strength, 0.01)
+    return put(events, count=np.where(stood, 0.0, rng.integers(300, 850, N)))
+
+
+def missing_word(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    stood = rng.random(N) < np.where(attack, strength, 0.01)
+    words = rng.choice(["-", "unknown", "N/A"], N)
+    return put(events, shop=texts(np.where(stood, words, events.columns["shop"]).tolist()))
 
 
 def noisy_copy(
@@ -229,6 +252,10 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "form of numbers": (number_form, (0.05, 0.3, 1.0), "format_tells.type", "shop", CONTRACT),
     "precision": (precision, (0.4, 0.7, 1.0), "format_tells.precision", "amount", CONTRACT),
     "missingness": (missing, (0.15, 0.6, 0.95), "missing_tells", "count", CONTRACT),
+    "a sentinel": (sentinel, (0.15, 0.6, 0.97), "missing_tells.written", "count", CONTRACT),
+    "a zero alone": (lone_zero, (0.15, 0.6, 0.97), "missing_tells.written", "count", CONTRACT),
+    "a word for missing": (missing_word, (0.15, 0.6, 0.97), "missing_tells.written", "shop",
+                           CONTRACT),
     "label copied with noise": (noisy_copy, (0.05, 0.02, 0.0), "label_copy", "shop", CONTRACT),
     "dates after the event": (dates_after, (0.02, 0.3, 1.0), "after_the_fact.dates", "count",
                               CONTRACT),
@@ -318,6 +345,38 @@ def test_stronger_traps_are_told_with_more_weight() -> None:
         findings = found(spaces(events, attack, strength, rng))
         levels += [f.level for f in findings if f.check == "format_tells.spaces"]
     assert levels == ["note", "warn", "block"]
+
+
+@pytest.mark.parametrize("plant", [sentinel, lone_zero, missing_word])
+def test_values_that_stand_for_missing_ones_weigh_as_much_as_missing_ones(plant: Plant) -> None:
+    levels = []
+    for strength in (0.15, 0.6, 0.97):
+        rng = np.random.default_rng(8)
+        events, attack = clean(rng)
+        planted = MissingTells().findings(CONTRACT, plant(events, attack, strength, rng))
+        levels += [(f.check, f.level) for f in planted]
+    assert levels == [("missing_tells.written", level) for level in ("note", "warn", "block")]
+
+
+def test_a_zero_that_counts_and_a_verdict_of_minus_one_stand_for_nothing() -> None:
+    rng = np.random.default_rng(9)
+    events, attack = clean(rng)
+    often = rng.random(N) < np.where(attack, 0.97, 0.01)
+    for others in (
+        rng.poisson(4, N),
+        rng.integers(1, 90, N),
+        np.round(5 + np.exp(rng.normal(3, 1, N)), 2),
+        rng.integers(3, 5, N),
+    ):
+        counted = put(events, count=np.where(often, 0.0, others))
+        assert MissingTells().findings(CONTRACT, counted) == []
+    usual = rng.random(N) < np.where(attack, 0.4, 0.9)
+    quiet = put(events, count=np.where(usual, 0.0, rng.integers(300, 850, N)))
+    assert MissingTells().findings(CONTRACT, quiet) == []
+    verdict = put(events, count=np.where(often, -1.0, rng.integers(0, 2, N)))
+    assert MissingTells().findings(CONTRACT, verdict) == []
+    balance = put(events, amount=np.where(often, -1.0, rng.integers(-9, 90, N)))
+    assert MissingTells().findings(CONTRACT, balance) == []
 
 
 def test_a_large_file_is_judged_on_a_sample_and_counted_whole() -> None:
