@@ -18,6 +18,7 @@ from baluarte.core.schema import Field, Schema
 from baluarte.core.survey import survey
 from baluarte.methods.checks.format_tells import FormatTells
 from baluarte.methods.checks.missing_tells import MissingTells
+from baluarte.methods.checks.near_duplicates import NearDuplicates
 from baluarte.testing.checks import check_contract
 
 N = 6_000
@@ -237,6 +238,26 @@ def near_copies(
     return put(whole, **{f"m{j}": X[:, j] for j in range(12)})
 
 
+def near_copies_of_four(
+    events: Events,
+    attack: NDArray[np.bool_],
+    strength: float,
+    rng: np.random.Generator,
+) -> Events:
+    """Two measures beside a shop and a count; a share of the events is another but for one."""
+    X = {"m0": np.round(rng.normal(size=N), 3), "m1": np.round(rng.normal(size=N), 3)}
+    X |= {"count": events.columns["count"], "shop": events.columns["shop"]}
+    rows = np.arange(N)
+    copies = np.flatnonzero(rng.random(N) < strength)
+    rows[copies] = rng.integers(0, N, len(copies))
+    copied = {name: column[rows] for name, column in X.items()}
+    other = rng.random(N) < 0.5
+    moved = np.isin(np.arange(N), copies)
+    copied["count"] = copied["count"] + (moved & other)
+    copied["shop"] = texts(np.where(moved & ~other, "rent", copied["shop"]).tolist())
+    return put(events, **copied)
+
+
 def with_fields(contract: Contract, *fields: Field) -> Contract:
     given = {field.name: field for field in fields}
     kept = tuple(given.pop(f.name, f) for f in contract.events.fields)
@@ -245,6 +266,13 @@ def with_fields(contract: Contract, *fields: Field) -> Contract:
 
 ANALYST = with_fields(CONTRACT, Field(name="analyst", type="category"))
 WIDE = with_fields(CONTRACT, *(Field(name=f"m{j}", type="number") for j in range(12)))
+FOUR = msgspec.structs.replace(
+    CONTRACT,
+    events=Schema(
+        fields=(*(Field(name=f"m{j}", type="number") for j in range(2)), FIELDS[0], FIELDS[3],
+                FIELDS[4], FIELDS[-1])
+    ),
+)  # fmt: skip
 
 PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Contract]] = {
     "trailing spaces": (spaces, (0.05, 0.3, 1.0), "format_tells.spaces", "shop", CONTRACT),
@@ -269,6 +297,12 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "a source that flips labels": (source_flips, (0.4, 0.7, 1.0), "sources_disagree", "analyst",
                                    ANALYST),
     "near copies": (near_copies, (0.02, 0.1, 0.5), "near_duplicates", None, WIDE),
+    "near copies in fit rows": (near_copies, (0.02, 0.1, 0.5), "near_duplicates.within", None,
+                                WIDE),
+    "near copies of four fields": (near_copies_of_four, (0.05, 0.1, 0.5), "near_duplicates", None,
+                                   FOUR),
+    "and in fit rows": (near_copies_of_four, (0.05, 0.1, 0.5), "near_duplicates.within", None,
+                        FOUR),
 }  # fmt: skip
 CASES = [(name, level) for name in PLANTED for level in range(3)]
 
@@ -377,6 +411,24 @@ def test_a_zero_that_counts_and_a_verdict_of_minus_one_stand_for_nothing() -> No
     assert MissingTells().findings(CONTRACT, verdict) == []
     balance = put(events, amount=np.where(often, -1.0, rng.integers(-9, 90, N)))
     assert MissingTells().findings(CONTRACT, balance) == []
+
+
+def test_a_pair_of_near_copies_is_shown_and_rows_alike_by_accident_are_none() -> None:
+    rng = np.random.default_rng(11)
+    events, attack = clean(rng)
+    copied = near_copies_of_four(events, attack, 0.3, rng)
+    within = [f for f in NearDuplicates().findings(FOUR, copied) if f.check.endswith(".within")]
+    (finding,) = within
+    assert finding.level == "warn"
+    assert (finding.evidence[0].name, finding.evidence[0].value) == (
+        "near",
+        finding.values["share"],
+    )
+    one, other = (int(finding.values[key]) - 1 for key in ("one", "other"))
+    names = [f.name for f in FOUR.events.features]
+    assert sum(copied.columns[x][one] != copied.columns[x][other] for x in names) == 1
+    assert NearDuplicates().findings(FOUR, near_copies_of_four(events, attack, 0.0, rng)) == []
+    assert NearDuplicates().findings(CONTRACT, events) == []
 
 
 def test_a_large_file_is_judged_on_a_sample_and_counted_whole() -> None:
