@@ -1,8 +1,8 @@
-"""Survey: what ``plan`` keeps of the rows in one pass, in memory that does not grow with them.
+"""Survey: what ``plan`` keeps of the rows in one pass: little of each, and of all columns a sample.
 
-Of all rows it keeps the label, the time and a few 64-bit keys (50 bytes a row), so that what is
-counted of rows is exact. Of the columns it keeps an even sample of at most ``MAX_ROWS`` rows, in
-file order; with fewer rows the sample is all of them.
+Of all rows it keeps the label, the time and a few 64-bit keys, so that what is counted of rows is
+exact: 50 bytes a row, and up to 150 while the keys are compared. Of the columns it keeps an even
+sample of at most ``MAX_ROWS`` rows, in file order; with fewer rows the sample is all of them.
 """
 
 from __future__ import annotations
