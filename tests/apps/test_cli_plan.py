@@ -95,3 +95,26 @@ def test_the_cure_that_plan_names_takes_the_block_away_and_leaves_the_rest_of_th
     assert line == 'ignored = ["seen_by_analyst"]'
     page = (folder / "plan.html").read_text("utf-8")
     assert "default-src &#x27;none&#x27;" in page  # it stands by itself
+
+
+def test_only_a_finding_of_the_plan_is_accepted_and_nothing_is_written_otherwise(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "detector.toml"
+    assert main(["plan", "--json"]) == 1
+    (name,) = json.loads(capsys.readouterr().out)["plan"]["blocking"]
+    mistyped = name.replace("seen", "sen")
+    why = ["--because", "x"]
+    assert main(["plan", "--fix", "rate", "--accept", name, "--accept", mistyped, *why]) == 2
+    said = capsys.readouterr().err
+    assert f"found {mistyped!r}" in said
+    assert f"Did you mean {name}?" in said
+    assert file.read_text("utf-8") == CONTRACT
+
+    file.write_text(f'{CONTRACT}[plan.accept]\nconstant_gone = "it was so"\n', "utf-8")
+    assert main(["plan", "--accept", "constant_gone", *why]) == 1  # still blocked, no fault
+    assert 'constant_gone = "x"' in file.read_text("utf-8")
+    assert main(["plan", "--accept", name, *why, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out.splitlines()[-1])["plan"]
+    assert (plan["accepted"], plan["blocking"]) == ({name: "x"}, [])
+    assert 'constant_gone = "x"' in file.read_text("utf-8")

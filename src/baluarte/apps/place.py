@@ -303,13 +303,16 @@ class Detector:
     events: str | None
     holdout: str | None = None
     labels: str | None = None
+    draft: str | None = None  #: what the contract's file is about to say, where it is edited
 
     def text(self) -> str:
-        """The contract's file as it stands.
+        """The contract's file as it stands, or as it is about to.
 
         Raises:
             ContractError: there is no such file, or it is not UTF-8.
         """
+        if self.draft is not None:
+            return self.draft
         try:
             return self.path.read_text("utf-8")
         except FileNotFoundError:

@@ -166,6 +166,17 @@ def plan(
     )
 
 
+def accepting(result: PlanResult, contract: Contract) -> PlanResult:
+    """The same findings, as a contract that accepts others has them."""
+    named = {finding_name(finding) for finding in result.findings}
+    reasons = {accept.finding: accept.reason for accept in contract.accept}
+    return msgspec.structs.replace(
+        result,
+        accepted={name: reason for name, reason in reasons.items() if name in named},
+        blocking=tuple(finding_name(f) for f in blocking(result.findings, contract)),
+    )
+
+
 def _needs(
     contract: Contract, gates: Mapping[str, GatePlugin], there: tuple[int, int], looks_spent: int
 ) -> tuple[Need, ...]:

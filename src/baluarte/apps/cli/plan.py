@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -24,8 +25,9 @@ from baluarte.apps.session import session_of, texts_of
 from baluarte.core.contract_fix import accept_finding, apply_fix
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import finding_name
+from baluarte.core.nearest import did_you_mean
 from baluarte.errors import ContractError
-from baluarte.stages.plan import PlanResult
+from baluarte.stages.plan import PlanResult, accepting
 
 MOST_NOTES = 8  #: on the screen; the page has all
 _TONES: dict[str, Tone] = {"block": "broken", "warn": "unsure", "note": "plain"}
@@ -58,14 +60,17 @@ def run(args: argparse.Namespace) -> int:
     place = find_workspace(args)
     detector = place.detector(args.detector)
     texts = texts_of(args, place)
-    _edit(args, screen, texts, detector)
-    contract = detector.contract()
+    cured = _cured(args, detector)
+    contract = cured.contract()
     intake = intake_of(place, detector, args.events)
-    events = survey_events(place, detector, intake, holdout=args.holdout)
+    events = survey_events(place, cured, intake, holdout=args.holdout)
     intake.tell(screen, texts)
     with session_of(args, place) as session, screen.progress("Plan") as bar:
         told = foretell(contract, events, place.workspace.prices)
         result = plan_detector(session, contract, events, progress=bar, forecast=told)
+    edited = _accepted(args, cured, {finding_name(finding) for finding in result.findings})
+    result = accepting(result, edited.contract())
+    _write(args, screen, texts, edited)
     tell_plan(screen, texts, result)
     page = Path(args.page) if args.page else detector.path.parent / "plan.html"
     write_plan_page(page, texts, result, detector=detector)
@@ -77,26 +82,49 @@ def run(args: argparse.Namespace) -> int:
     return screen.end(1)
 
 
-def _edit(args: argparse.Namespace, screen: Screen, texts: Texts, detector: Detector) -> None:
-    """Write cures and acceptances into the file: all of them, or none."""
+def _cured(args: argparse.Namespace, detector: Detector) -> Detector:
+    """The detector with the cures in its text; nothing is written yet."""
     if args.accept and not args.because:
         raise ContractError(
             "expected the reason why; found none",
             where="--accept",
             hint='Add --because "REASON".',
         )
-    text, where = detector.text(), str(detector.path)
+    text = detector.text()
     for fix in args.fix:
-        text = apply_fix(text, fix, where=where)
+        text = apply_fix(text, fix, where=str(detector.path))
+    return replace(detector, draft=text)
+
+
+def _accepted(args: argparse.Namespace, cured: Detector, found: set[str]) -> Detector:
+    """The detector with the acceptances in its text too; what was accepted before may be again.
+
+    Raises:
+        ContractError: a name is that of no finding, so that accepting it would do nothing.
+    """
+    known = found | {accept.finding for accept in cured.contract().accept}
+    text = cured.text()
     for name in args.accept:
-        text = accept_finding(text, name, args.because, where=where)
-    if text == detector.text():
+        if name not in known:
+            raise ContractError(
+                f"expected the name of a finding of this plan; found {name!r}",
+                where="--accept",
+                hint=did_you_mean(name, sorted(known)) or "baluarte plan shows them.",
+            )
+        text = accept_finding(text, name, args.because, where=str(cured.path))
+    return replace(cured, draft=text)
+
+
+def _write(args: argparse.Namespace, screen: Screen, texts: Texts, edited: Detector) -> None:
+    """Write cures and acceptances into the file: all of them, or none."""
+    text, path = edited.text(), edited.path
+    if text == replace(edited, draft=None).text():
         return
-    write_aside(detector.path, text.encode())
+    write_aside(path, text.encode())
     for fix in args.fix:
-        screen.item(texts.get("plan.fixed"), f"{fix}, in {detector.path.name}", "kept")
+        screen.item(texts.get("plan.fixed"), f"{fix}, in {path.name}", "kept")
     for name in args.accept:
-        screen.item(texts.get("plan.accepted"), f"{name}, in {detector.path.name}", "kept")
+        screen.item(texts.get("plan.accepted"), f"{name}, in {path.name}", "kept")
 
 
 def blocked(result: PlanResult) -> list[Finding]:
