@@ -12,13 +12,24 @@ import time
 
 import msgspec
 
-from baluarte.apps.cli.screen import Screen
+from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.intake import Intake
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import session_of, texts_of
 from baluarte.apps.windows_at_hand import closing_windows, session_windows
 from baluarte.core.event import concat
 from baluarte.errors import ContractError, DataError
+
+#: What the rules did beside remembering, each a line where it happened; unsure where values differ.
+_COUNTERS: dict[str, Tone] = {
+    "too_late": "unsure",
+    "too_early": "unsure",
+    "repeats": "unsure",
+    "labels": "plain",
+    "labels_too_late": "unsure",
+    "folded": "plain",
+    "entities_forgotten": "unsure",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +63,13 @@ def run(args: argparse.Namespace) -> int:
             windows.backfill(contract, concat(batches), progress=bar)
             counts = windows.count()
     intake.tell(screen, texts)
+    took = texts.numerals.number(round(time.monotonic() - started, 1))
     said = texts.get("backfill.done", events=counts.events, entities=counts.entities)
-    screen.item(texts.get("backfill.label"), f"{said} ({time.monotonic() - started:.1f} s)")
-    if counts.too_late or counts.repeats:
-        left = texts.get("backfill.left", late=counts.too_late, repeats=counts.repeats)
-        screen.item("", left, "unsure")
-    screen.data(**msgspec.to_builtins(counts))
+    screen.item(texts.get("backfill.label"), f"{said} ({took} s)")
+    figures = msgspec.to_builtins(counts)
+    for name, tone in _COUNTERS.items():
+        if figures[name]:
+            screen.item("", texts.get(f"backfill.{name}", n=figures[name]), tone)
+    screen.data(**figures)
     screen.next("baluarte serve", "baluarte score FILE")
     return screen.end()
