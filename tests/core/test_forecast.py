@@ -13,7 +13,8 @@ def run(small_s: float = 1.0, large_s: float = 4.0) -> DryRun:
         large=4_000,
         families={"a": (small_s, large_s)},
         drawn={"a": (2.0, 3.0)},
-        latency_ms=(0.5, 1.5),
+        latency_ms=(0.1, 0.2),
+        path_ms=(0.5, 1.5),
         record_bytes=2_000.0,
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -15,10 +17,21 @@ from baluarte.apps.making import time_events
 from baluarte.core.contract import Contract
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.encode import Encoder, fit_encoder
-from baluarte.core.event import Events, records
-from baluarte.core.forecast import DryRun, Forecast, Prices, forecast, train_seconds
+from baluarte.core.event import Events, Value, records
+from baluarte.core.event_faults import Faults
+from baluarte.core.event_rows import RowReader, place_of
+from baluarte.core.forecast import (
+    DryRun,
+    Forecast,
+    NoForecast,
+    Prices,
+    forecast,
+    train_seconds,
+)
+from baluarte.core.json_object import decode_object
 from baluarte.core.program.draft import seal
 from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.schema import Field
 from baluarte.core.search import FitTask
 from baluarte.core.survey import Survey
 from baluarte.errors import OutsideError
@@ -28,32 +41,38 @@ from baluarte.stages.told import told
 from baluarte.stages.train import trained_families
 from baluarte.stages.trials import FINAL_ROWS, TRIAL_ROWS
 
-SMALL, LARGE = 2_000, 8_000  #: rows of the two fits
+SMALL, LARGE = 2_000, 8_000  #: rows of the two fits; of fewer rows all, and half of them
 DRAWS = 4  #: further fits of each family, with drawn parameters
 RECORDS = 200
 FEWEST = 10  #: events of a class
+FEWEST_ROWS = 400
+TIMED_EVENTS = 1_000  #: from JSON to score
 MICROSECONDS_PER_DAY = 86_400e6
 _DIGEST = "sha256:" + "0" * 64
 
 
-def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | None:
-    """What the detector will take; None where there are too few rows, or no library to fit with."""
+def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | NoForecast:
+    """What the detector will take, or why that can't be told."""
     split = seen.whole.split
     labels = seen.whole.labels[seen.rows]
     rows = np.flatnonzero(labels >= 0) if contract.label is not None else np.arange(seen.n)
-    if split is None or len(rows) < 2 * SMALL:
-        return None
-    rows = rows[np.linspace(0, len(rows) - 1, min(LARGE, len(rows))).astype(np.int64)]
-    if contract.label is not None and min(np.bincount(labels[rows] == 1, minlength=2)) < FEWEST:
-        return None
+    if split is None:
+        return NoForecast(why="split")
+    if len(rows) < FEWEST_ROWS:
+        return NoForecast(why="rows", n=len(rows), needed=FEWEST_ROWS)
+    rows = rows[_even(len(rows), LARGE)]
+    if contract.label is not None:
+        rarer = int(min(np.bincount(labels[rows] == 1, minlength=2)))
+        if rarer < FEWEST:
+            return NoForecast(why="rare", n=rarer, needed=FEWEST)
     sample = seen.take(rows)
     encoder = fit_encoder(contract.events, sample)
     fit_rows = sum(split.evidence.counts.get("fit", (0, 0)))
     try:
         target = np.maximum(labels[rows], 0).astype(np.int8)
-        run = _timed(contract, encoder, encoder.encode(sample), target, fit_rows=fit_rows)
+        run = _timed(contract, encoder, sample, target, fit_rows=fit_rows)
     except OutsideError:
-        return None
+        return NoForecast(why="library")
     bytes_of_one = _record_bytes(contract, sample.slice(0, RECORDS), encoder)
     learner = contract.learner
     return forecast(
@@ -73,7 +92,7 @@ def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | Non
 
 
 def _timed(
-    contract: Contract, encoder: Encoder, X: Matrix, y: NDArray[np.int8], *, fit_rows: int
+    contract: Contract, encoder: Encoder, sample: Events, y: NDArray[np.int8], *, fit_rows: int
 ) -> DryRun:
     """Two fits of each family at its defaults, and the scoring of one event by the slowest."""
     task = fit_task(contract, encoder)
@@ -84,7 +103,9 @@ def _timed(
     families: dict[str, tuple[float, float]] = {}
     drawn: dict[str, tuple[float, float]] = {}
     latencies = []
-    every = np.linspace(0, len(X) - 1, SMALL).astype(np.int64)
+    X = encoder.encode(sample)
+    whole = _WholePath(contract, encoder, sample)
+    every = _part(y, min(SMALL, len(X) // 2))
     for name, model in zip(names, models, strict=True):
         _seconds(model, X[every], y[every], task, model.defaults())  # imports and warms
         small, _ = _seconds(model, X[every], y[every], task, model.defaults())
@@ -97,16 +118,73 @@ def _timed(
             for _ in range(DRAWS)
         ]
         drawn[name] = (float(np.mean(longer)), max(longer))
-        times = time_events(Evaluator(seal(fitted.compile())), X)
-        latencies.append((float(np.median(times)), float(np.quantile(times, 0.99))))
+        evaluator = Evaluator(seal(fitted.compile()))
+        latencies.append((_typical(whole.times(evaluator)), _typical(time_events(evaluator, X))))
+    path_ms, latency_ms = max(latencies)
     return DryRun(
-        small=SMALL,
+        small=len(every),
         large=len(X),
         families=families,
         drawn=drawn,
-        latency_ms=max(latencies),
+        latency_ms=latency_ms,
+        path_ms=path_ms,
         record_bytes=0.0,
     )
+
+
+def _even(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n rows, evenly drawn, in order."""
+    return np.linspace(0, n - 1, min(most, n)).astype(np.int64)
+
+
+def _part(y: NDArray[np.int8], n: int) -> NDArray[np.int64]:
+    """About n rows in order, evenly drawn from each class, so that none is without attacks."""
+    classes = [np.flatnonzero(y == value) for value in np.unique(y)]
+    drawn = [rows[_even(len(rows), math.ceil(len(rows) * n / len(y)))] for rows in classes]
+    return np.sort(np.concatenate(drawn))
+
+
+def _typical(times: NDArray[np.float64]) -> tuple[float, float]:
+    """Median and 99th percentile."""
+    return float(np.median(times)), float(np.quantile(times, 0.99))
+
+
+class _WholePath:
+    """Events as a caller sends them, and the processor's time from there to a score."""
+
+    def __init__(self, contract: Contract, encoder: Encoder, events: Events) -> None:
+        schema = contract.events
+        self._encoder = encoder
+        self._reader = RowReader(schema, unknown="ignore")
+        self._faults = Faults(place_of("events"))  # the rows were read once: none is looked at
+        found = records(events.take(_even(events.n, TIMED_EVENTS)))
+        fields = [field for field in schema.fields if field.role not in ("derived", "ignored")]
+        self._lines = [
+            msgspec.json.encode({".".join(f.keys): _sent(f, record.get(f.name)) for f in fields})
+            for record in found
+        ]
+
+    def times(self, evaluator: Evaluator) -> NDArray[np.float64]:
+        """(m,) milliseconds of processor time of each event alone."""
+        for line in self._lines[:50]:  # warm
+            self._score(line, evaluator)
+        times = np.empty(len(self._lines))
+        for i, line in enumerate(self._lines):
+            started = time.thread_time_ns()
+            self._score(line, evaluator)
+            times[i] = (time.thread_time_ns() - started) / 1e6
+        return times
+
+    def _score(self, line: bytes, evaluator: Evaluator) -> None:
+        values = self._reader.read_records([decode_object(line)], self._faults)
+        evaluator.score(self._encoder.encode_rows(values))
+
+
+def _sent(field: Field, value: Value | None) -> Value | None:
+    """A record's value as JSON has it: an instant is text."""
+    if field.type != "time" or not isinstance(value, int | float):
+        return value
+    return datetime.fromtimestamp(value / 1e6, UTC).isoformat()
 
 
 class _Draw:

@@ -33,7 +33,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
 from baluarte.core.evidence import DataSource, Evidence
-from baluarte.core.forecast import Forecast
+from baluarte.core.forecast import Forecast, NoForecast
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
 from baluarte.core.survey import Survey, survey, survey_of
@@ -107,13 +107,13 @@ def plan_detector(
     events: Events,
     *,
     progress: Progress | None,
-    forecast: Forecast | None = None,
+    forecast: Forecast | NoForecast | None = None,
 ) -> PlanResult:
     """Run every check, and ask every gate what it needs at the next look.
 
     Args:
         events: all of them, or the survey of them.
-        forecast: what the detector will take, where a dry run told it.
+        forecast: what the detector will take, where a dry run told it, or why it couldn't.
     """
     seen = survey_of(contract, events)
     looks = 0  # where no split is possible, plan says why

@@ -11,6 +11,8 @@ Language = Literal["en", "es"]
 THIN_SPACE = "\u202f"  #: between the digits of thousands in Spanish (RAE), narrow and unbroken
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")  #: digits of an exponent
 
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
 
 @dataclass(frozen=True, slots=True)
 class Numerals:
@@ -47,6 +49,17 @@ class Numerals:
     def percent(self, share: float, digits: int = 3) -> str:
         """A share of one, in percent to so many significant digits."""
         return f"{self.number(share * 100, digits)} %"
+
+    def size(self, n_bytes: float, digits: int = 2) -> str:
+        """Bytes in the decimal unit that fits.
+
+        >>> Numerals("en").size(89_000.0), Numerals("es").size(2.5e12), Numerals("en").size(12)
+        ('89 kB', '2,5 TB', '12 B')
+        """
+        power = 0
+        while power < len(UNITS) - 1 and abs(n_bytes) >= 999.5 * 1000**power:
+            power += 1
+        return f"{self.number(n_bytes / 1000**power, digits)} {UNITS[power]}"
 
     def _localised(self, text: str) -> str:
         mantissa, e, exponent = text.replace("-", "−", text.startswith("-")).partition("e")

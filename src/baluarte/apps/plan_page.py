@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.rows import bars
 from baluarte.apps.charts.values import Axis, Bar
-from baluarte.apps.forecast_text import forecast_lines
+from baluarte.apps.forecast_text import forecast_lines, no_forecast_line
 from baluarte.apps.html import Html
 from baluarte.apps.page import (
     facts,
@@ -40,6 +40,9 @@ def plan_page(result: PlanResult, texts: Texts, *, source: str, footer: str = ""
         sections.append(_fields(result, texts, source))
     if result.forecast is not None:
         sections.append(_forecast(result.forecast, texts))
+    if result.no_forecast is not None:
+        lack = paragraph(no_forecast_line(result.no_forecast, texts))
+        sections.append(section(texts.get("plan.forecast"), lack))
     if notes is not None:
         sections.append(notes)
     return page(

@@ -7,7 +7,7 @@ see in time that a year costs a hundred times what was thought.
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -34,7 +34,9 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         families: seconds of one fit at the defaults on ``small`` and on ``large`` rows.
         drawn: how many times as long fits of drawn parameters take: on average, and at most.
-        latency_ms: median and 99th percentile of scoring one event on the program of one family.
+        latency_ms: median and 99th percentile of scoring one encoded event on the program of one
+            family, as the gate of that name times it.
+        path_ms: the same from the event's JSON on: decoded, checked, encoded and scored.
         record_bytes: mean length of one decision's record, with reasons for alerts alone.
     """
 
@@ -43,7 +45,23 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     families: dict[str, tuple[float, float]]
     drawn: dict[str, tuple[float, float]]
     latency_ms: tuple[float, float]
+    path_ms: tuple[float, float]
     record_bytes: float
+
+
+class NoForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no forecast: the one thing that a dry run lacks.
+
+    Attributes:
+        why: there is no split, or there are too few labelled rows, too few of the rarer class, or
+            no library to fit with.
+        n: how many there are, of what there are too few of.
+        needed: how many it takes.
+    """
+
+    why: Literal["split", "rows", "rare", "library"]
+    n: int = 0
+    needed: int = 0
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +76,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     rows: int  #: of the larger fit that was timed
     train_minutes: float
     latency_ms: tuple[float, float]
+    path_ms: tuple[float, float]
     max_latency_ms: float | None
     record_bytes: float
     events_per_day: float | None
@@ -111,7 +130,13 @@ def forecast(
     """The forecast at this volume.
 
     >>> run = DryRun(
-    ...     small=1, large=2, families={}, drawn={}, latency_ms=(0.1, 0.2), record_bytes=1e3
+    ...     small=1,
+    ...     large=2,
+    ...     families={},
+    ...     drawn={},
+    ...     latency_ms=(0.05, 0.1),
+    ...     path_ms=(0.1, 0.2),
+    ...     record_bytes=1e3,
     ... )
     >>> told = forecast(run, train_s=90, events_per_day=1e6, max_latency_ms=None, prices=Prices())
     >>> told.cores, round(told.disk_bytes_per_day / 1e9, 1), round(told.cost_per_year)
@@ -119,7 +144,7 @@ def forecast(
     """
     cores = disk = cost = None
     if events_per_day is not None:
-        busy_s = events_per_day * run.latency_ms[0] / 1e3
+        busy_s = events_per_day * run.path_ms[0] / 1e3
         cores = max(math.ceil(busy_s / SECONDS_PER_DAY / BUSY), 1)
         disk = events_per_day * run.record_bytes
         # Records grow from nothing to a year's: on average half of them are kept.
@@ -130,6 +155,7 @@ def forecast(
         rows=run.large,
         train_minutes=train_s / 60,
         latency_ms=run.latency_ms,
+        path_ms=run.path_ms,
         max_latency_ms=max_latency_ms,
         record_bytes=run.record_bytes,
         events_per_day=events_per_day,

@@ -12,7 +12,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import blocking, finding_name, worst_first
-from baluarte.core.forecast import Forecast
+from baluarte.core.forecast import Forecast, NoForecast
 from baluarte.core.labels import ATTACK, NOT, attacks
 from baluarte.core.schema import FieldType
 from baluarte.core.shares import false_alarm_rate
@@ -101,6 +101,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[FieldLook, ...]
     next_look: int
     forecast: Forecast | None = None
+    no_forecast: NoForecast | None = None  #: where a dry run was wanted, and could not be
 
 
 def plan(
@@ -111,7 +112,7 @@ def plan(
     gates: Mapping[str, GatePlugin],
     holdout: Events | None = None,
     looks_spent: int = 0,
-    forecast: Forecast | None = None,
+    forecast: Forecast | NoForecast | None = None,
     progress: Progress | None = None,
 ) -> PlanResult:
     """Look at the events before anyone trains on them.
@@ -121,7 +122,7 @@ def plan(
         gates: by name; those that the contract names are asked what they need.
         holdout: events kept for the proof alone, where the workspace names such.
         looks_spent: looks at the proof rows so far.
-        forecast: what the detector will take, where a dry run told it.
+        forecast: what the detector will take, where a dry run told it, or why it couldn't.
     """
     seen = survey_of(contract, events)
     findings: list[Finding] = []
@@ -137,7 +138,8 @@ def plan(
         parts["proof"] = (int((of_proof == NOT).sum()), int((of_proof == ATTACK).sum()))
     needs = _needs(contract, gates, parts.get("proof", (0, 0)), looks_spent)
     threshold = _threshold(contract, parts, looks_spent) if parts else None
-    findings += _shortfalls(needs, threshold) + _slowness(forecast)
+    told = forecast if isinstance(forecast, Forecast) else None
+    findings += _shortfalls(needs, threshold) + _slowness(told)
     fields = tuple(_field_look(contract, seen, name) for name in _present(contract, seen))
     if progress is not None:
         progress.step(len(checks) + 1, len(checks) + 1)
@@ -162,7 +164,8 @@ def plan(
         threshold=threshold,
         fields=fields,
         next_look=looks_spent + 1,
-        forecast=forecast,
+        forecast=told,
+        no_forecast=forecast if isinstance(forecast, NoForecast) else None,
     )
 
 

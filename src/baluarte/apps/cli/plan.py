@@ -16,7 +16,7 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.dry_run import foretell
 from baluarte.apps.finding_text import cure_text, finding_text
-from baluarte.apps.forecast_text import forecast_lines
+from baluarte.apps.forecast_text import forecast_lines, no_forecast_line
 from baluarte.apps.intake import intake_of
 from baluarte.apps.making import plan_detector, survey_events
 from baluarte.apps.place import Detector, find_workspace
@@ -183,10 +183,18 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
                     else f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} > {there:,}",
                     "kept" if needed <= there else "unsure",
                 )
+    _tell_forecast(screen, texts, result)
+    screen.data(plan=msgspec.to_builtins(result))
+
+
+def _tell_forecast(screen: Screen, texts: Texts, result: PlanResult) -> None:
+    """What the detector will take, or why that isn't known."""
     if result.forecast is not None:
         for name, value, _ in forecast_lines(result.forecast, texts):
             screen.item(texts.get("plan.forecast_short") if name == "train" else "", value)
-    screen.data(plan=msgspec.to_builtins(result))
+    if result.no_forecast is not None:
+        said = no_forecast_line(result.no_forecast, texts)
+        screen.item(texts.get("plan.forecast_short"), said, "dim")
 
 
 def write_plan_page(path: Path, texts: Texts, result: PlanResult, *, detector: Detector) -> None:
