@@ -12,6 +12,7 @@ from baluarte.adapters.sources.ndjson import NdjsonSource
 from baluarte.core.event import concat, records
 from baluarte.core.schema import Field, Schema
 from baluarte.errors import DataError
+from baluarte.wiring import source_for
 
 FLAT = Schema(
     fields=(
@@ -78,3 +79,36 @@ def test_a_profile_names_nested_values_by_their_path_and_leaves_lists_out(tmp_pa
     assert (found["flow.bytes"].n, found["flow.bytes"].n_missing) == (2, 1)
     assert found["at"].physical == "time"
     assert len(NdjsonSource().profile(address, max_rows=1)) == 1
+
+
+@pytest.mark.parametrize("name", ["eve.json", "eve.log", "eve.json.gz"])
+def test_a_name_that_promises_no_form_is_read_where_each_line_is_an_object(
+    name: str, tmp_path: Path
+) -> None:
+    address = written(tmp_path, ROWS, name)
+    source = source_for(address)
+    assert isinstance(source, NdjsonSource)
+    events = concat(list(source.read(address, FLAT, batch_rows=3)))
+    assert events.n == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "hint"),
+    [
+        ('[{"bytes": 1}]\n', "an array", "jq -c '.[]'"),
+        ('\n[\n {"bytes": 1}\n]\n', "an array", "jq -c '.[]'"),
+        ('{\n "bytes": 1\n}\n', "an object over several lines", "jq -c ."),
+        ("#separator \\x09\n", "other text", ".tsv"),
+    ],
+)
+def test_another_form_under_such_a_name_is_one_fault_that_says_which(
+    text: str, found: str, hint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "eve.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(
+        DataError, match=f"expected one JSON object a line, found {found}"
+    ) as caught:
+        NdjsonSource().profile(str(path), max_rows=9)
+    (fault,) = caught.value.faults
+    assert hint in str(fault.hint)

@@ -15,7 +15,7 @@ class NdjsonSink:
     """Decisions as JSON lines."""
 
     name: ClassVar[str] = "ndjson"
-    suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl")
+    suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl", ".json", ".log")
     schemes: ClassVar[tuple[str, ...]] = ()
 
     def write(self, address: str, batches: Iterator[Mapping[str, Sequence[object]]]) -> int:

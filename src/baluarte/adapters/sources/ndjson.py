@@ -22,12 +22,20 @@ from baluarte.core.schema import MAX_PATH_DEPTH, Field, Schema
 from baluarte.errors import DataError
 from baluarte.ports import Quarantine
 
+_LOOSE = (".json", ".log", ".json.gz", ".log.gz")  #: endings of other forms, too: the content says
+
 
 class NdjsonSource:
-    """Events as JSON lines. Keys that the schema doesn't have are left out."""
+    """Events as JSON lines. Keys that the schema doesn't have are left out.
+
+    ``.json`` and ``.log`` promise no form: there the first line must show that it is this one.
+    """
 
     name: ClassVar[str] = "ndjson"
-    suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+    suffixes: ClassVar[tuple[str, ...]] = (
+        *(".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz"),
+        *_LOOSE,
+    )
     schemes: ClassVar[tuple[str, ...]] = ()
 
     def digest(self, address: str) -> str:
@@ -156,6 +164,7 @@ class _Lines:
         self.texts: list[str] = []  #: the same as they stand there
         self.first = 0  #: number of the batch's first row
         self._lines = numbered_lines(file, address)
+        self._loose = address.lower().endswith(_LOOSE)
 
     def place(self, row: int, path: str) -> str:
         where = f"{self.address}:{self.numbers[row - self.first]}"
@@ -167,7 +176,7 @@ class _Lines:
         """Objects, at most ``batch_rows`` a time; lines that hold none are rejected.
 
         Raises:
-            DataError: the file holds no line but blank ones.
+            DataError: the file holds no line but blank ones, or is of another form.
         """
         objects: list[dict[str, Any]] = []
         keep = intake.faults.by_row
@@ -177,6 +186,8 @@ class _Lines:
             try:
                 found = decode_object(line)
             except ValueRefusedError as refused:
+                if n == 1 and self._loose:
+                    self._refuse_form(line)
                 error = DataError(str(refused), where=f"{self.address}:{number}", hint=refused.hint)
                 row = self.first + len(objects)
                 intake.reject(row, number, error, _shown(line))
@@ -198,6 +209,22 @@ class _Lines:
         if n == 0:
             intake.faults.raise_any()
             raise DataError("expected events, found blank lines", where=self.address)
+
+    def _refuse_form(self, line: bytes) -> None:
+        """Refuse a file whose first line is the beginning of something else than an object."""
+        start = line.strip()
+        if start.startswith(b"{") and start != b"{":
+            return  # an object that is damaged: a fault of its line
+        found, jq = {b"[": ("an array", "'.[]'"), b"{": ("an object over several lines", ".")}.get(
+            start[:1], ("other text", "")
+        )
+        raise DataError(
+            f"expected one JSON object a line, found {found}",
+            where=self.address,
+            hint=f"Write one a line: jq -c {jq} FILE > FILE.ndjson."
+            if jq
+            else "Name another form by its ending, such as .csv or .tsv.",
+        )
 
     def _whole(self, faults: Faults) -> Iterator[tuple[int, bytes]]:
         """Lines that hold something, up to one that can't be read."""
