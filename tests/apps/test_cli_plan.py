@@ -118,3 +118,27 @@ def test_only_a_finding_of_the_plan_is_accepted_and_nothing_is_written_otherwise
     plan = json.loads(capsys.readouterr().out.splitlines()[-1])["plan"]
     assert (plan["accepted"], plan["blocking"]) == ({name: "x"}, [])
     assert 'constant_gone = "x"' in file.read_text("utf-8")
+
+
+def test_a_build_speaks_one_language_and_counts_its_trials_in_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lines(*words: str) -> str:
+        main([*words])
+        return " ".join(capsys.readouterr().out.split())
+
+    lines("plan", "--fix", "seen_by_analyst")
+    english = lines("train")
+    assert "Train 1 trial, " in english
+    assert "Next: baluarte prove" in english
+    file = folder / "workspace.toml"
+    file.write_text('language = "es"\n' + file.read_text("utf-8"), "utf-8")
+    spanish = lines("build")
+    assert "Entrenar 1 ensayo, " in spanish
+    assert "el mejor: " in spanish
+    assert "Probar " in spanish
+    assert "mirada 1 a las filas de prueba" in spanish
+    assert "Siguiente: baluarte" in spanish
+    for word in ("trial", "best:", "tuning", "look", "bound", "limit ", "rows", "Next", "signed"):
+        assert word not in spanish, word
+    assert "Siguiente: " in lines("train", "--lang", "es")

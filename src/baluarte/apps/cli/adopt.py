@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.name)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     wanted = Wanted(
         path=Path(args.model),
         positive=args.positive,
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     tell_adoption(screen, texts, candidate)
     tell_legacy(screen, texts, candidate.training.rehearsal)
     for gate in candidate.training.rehearsal_gates:
-        tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
+        tell_gate(screen, texts, gate)
     again = f" --events {args.events}" if args.events else ""
     screen.next(f"baluarte prove{again}")
     return screen.end()

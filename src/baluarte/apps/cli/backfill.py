@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     started = time.monotonic()
     with session_of(args, place) as session:
         champion = session.registry.champion(detector.name)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
                 where=str(detector.path),
                 hint="Write [windows.NAME] tables: docs/guides/windows.md.",
             )
-        with closing_windows(windows), screen.progress("Backfill") as bar:
+        with closing_windows(windows), screen.progress(texts.get("backfill.label")) as bar:
             intake = Intake(place, detector.name, args.events)
             batches = list(intake.read(args.events, contract.events))
             if not batches:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Back up."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     if args.keep is not None and args.keep < 1:
         raise DataError(f"expected 1 or more, found {args.keep}", where="--keep")
     with (

@@ -33,13 +33,13 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     contract = detector.contract()
     material = material_of(place, detector, contract, args.events)
     material.tell(screen, texts)
     with session_of(args, place) as session:
         ensure_key(session)
-        with screen.progress("Plan") as bar:
+        with screen.progress(texts.get("build.plan")) as bar:
             result = plan_material(session, contract, material, progress=bar)
         tell_plan(screen, texts, result)
         write_plan_page(detector.path.parent / "plan.html", texts, result, detector=detector)
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             tell_cures(screen, result)
             return screen.end(1)
         started = time.monotonic()
-        with screen.progress("Train") as bar:
+        with screen.progress(texts.get("build.train")) as bar:
             candidate = train_candidate(
                 session,
                 detector,
@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> int:
                 sources=material.sources,
                 n_apart=material.n_apart,
             )
-        tell_training(screen, candidate, seconds=time.monotonic() - started)
+        tell_training(screen, texts, candidate, seconds=time.monotonic() - started)
         proof = prove_pending(session, detector, material.events)
         tell_proof(screen, texts, proof)
         if proof.verdict == "fail":
             screen.next("baluarte train: debug on tuning rows")
             return screen.end(1)
         version = seal_pending(session, detector.name)
-        tell_seal(screen, session, version)
+        tell_seal(screen, texts, session, version)
     screen.next(
         "label more events, then baluarte build" if version.provisional else "baluarte promote"
     )

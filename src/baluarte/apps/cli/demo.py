@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from baluarte.apps.demo.run import Demo, Options  # noqa: PLC0415 - likewise
 
     screen = Screen(as_json=args.json)
-    texts = texts_of(args, None)
+    texts = screen.speaks(texts_of(args, None))
     out = Path(args.out)
     options = Options(out=out, fraud=args.fraud, seed=args.seed, port=args.port)
     story = Demo(options, screen, texts).run()

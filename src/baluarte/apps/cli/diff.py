@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare; exit 0 whatever differs."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         old, new = bundle_named(session, args.old), bundle_named(session, args.new)
         if args.events:

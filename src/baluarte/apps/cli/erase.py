@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Erase; exit 5 where another process still has to forget."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     names = [*args.names, *_names_in(args.file)]
     if not names and not args.event:
         raise DataError("expected whom to erase, found nobody", hint="baluarte erase SUBJECT")

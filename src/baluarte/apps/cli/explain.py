@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Explain; exit 1 where reasons don't add up or the replay comes out otherwise."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         if args.id == "LAST":
             record = session.last_decision()

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(contract_path, found.contract_text.encode())
     write_aside(workspace_path, workspace_text.encode())
-    texts = texts_of(args, None)
+    texts = screen.speaks(texts_of(args, None))
     if ready is not None:
         screen.line(texts.get("init.ready", title=ready.title))
     if reading != PLAIN:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     address = args.file or detector.labels
     with session_of(args, place) as session:
         if args.conflicts or not address:

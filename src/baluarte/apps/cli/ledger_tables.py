@@ -29,7 +29,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 def run_index(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     """Index the ledger."""
-    texts = texts_of(args, session.place)
+    texts = screen.speaks(texts_of(args, session.place))
     with screen.progress("Index") as bar:
         work = rebuild if args.rebuild else refresh
         done = work(session.index, session.reader, progress=bar)
@@ -48,7 +48,7 @@ def run_index(args: argparse.Namespace, session: Session, screen: Screen) -> int
 
 def run_parquet(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     """Export decisions."""
-    texts = texts_of(args, session.place)
+    texts = screen.speaks(texts_of(args, session.place))
     since, until = period_of(args, now_us=session.clock.now_us())
     wanted = Wanted(detector=args.detector, since=since, until=until)
     with screen.progress("Export") as bar:

@@ -59,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     cured = _cured(args, detector)
     contract = cured.contract()
     intake = intake_of(place, detector, args.events)
     events = survey_events(place, cured, intake, holdout=args.holdout)
     intake.tell(screen, texts)
-    with session_of(args, place) as session, screen.progress("Plan") as bar:
+    with session_of(args, place) as session, screen.progress(texts.get("build.plan")) as bar:
         told = foretell(contract, events, place.workspace.prices)
         result = plan_detector(session, contract, events, progress=bar, forecast=told)
     edited = _accepted(args, cured, {finding_name(finding) for finding in result.findings})

@@ -27,12 +27,12 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         _, candidate = pending_candidate(session, detector.name)
         cost = look_cost(candidate, session.registry)
         if args.cost:
-            tell_cost(screen, cost)
+            tell_cost(screen, texts, cost)
             screen.next("baluarte prove")
             return screen.end()
         events = training_events(session, detector, args.events)
@@ -43,13 +43,12 @@ def run(args: argparse.Namespace) -> int:
     return screen.end(0 if proof.verdict == "pass" else 1)
 
 
-def tell_cost(screen: Screen, cost: LookCost) -> None:
+def tell_cost(screen: Screen, texts: Texts, cost: LookCost) -> None:
     """What the next look spends."""
-    screen.item(
-        "Look",
-        f"number {cost.look} of this holdout spends error probability {cost.alpha:.4f}; "
-        f"{cost.spent:.4f} of {cost.total:g} is spent",
+    said = texts.get(
+        "build.look_cost", look=cost.look, alpha=cost.alpha, spent=cost.spent, total=cost.total
     )
+    screen.item(texts.get("build.look"), said)
     screen.data(look=cost.look, alpha=cost.alpha, spent=cost.spent)
 
 
@@ -62,14 +61,14 @@ def tell_proof(screen: Screen, texts: Texts, proof: Proof) -> None:
     )
     bits = proof.evidence.faithfulness.get("same_bits", "")
     rows = proof.evidence.faithfulness.get("same_bits_rows", 0)
-    screen.item(
-        "Prove",
-        f"{said}    look {proof.cost.look} of the holdout, alpha {proof.cost.alpha:.4f}    "
-        f"{bits}{f', {rows:,} rows' if rows else ''}",
-        TONES[proof.verdict],
-    )
+    look = texts.get("build.look_of", look=proof.cost.look, alpha=proof.cost.alpha)
+    if bits and rows:
+        bits = texts.get("build.same_bits", kernels=bits, n=rows)
+    elif bits:
+        bits = texts.get("build.one_kernel")
+    screen.item(texts.get("build.prove"), f"{said}    {look}    {bits}", TONES[proof.verdict])
     for gate in proof.evidence.gates:
-        tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
+        tell_gate(screen, texts, gate)
     tell_legacy(screen, texts, proof.evidence.figures)
     if proof.verdict != "pass":
         screen.item("", texts.get("gate.blind"))

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     """Replay; exit 1 where a decision came out otherwise."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     if args.version is not None:
         from baluarte.apps.cli.replay_with import run_with  # noqa: PLC0415 - another question
 

@@ -78,7 +78,7 @@ def _evidence(args: argparse.Namespace, screen: Screen) -> int:
     from baluarte.apps.gate_words import TONES, gate_sentence  # noqa: PLC0415 - likewise
 
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     named, number = named_version(args.version) if args.version else (None, None)
     with session_of(args, place) as session:
         version = chosen_version(session, named or place.detector(None).name, number)

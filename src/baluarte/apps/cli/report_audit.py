@@ -29,7 +29,7 @@ def run_audit(args: argparse.Namespace, screen: Screen) -> int:
     if args.sample < 1 or args.seed < 0:
         raise DataError("expected a sample of 1 or more and a seed of 0 or more")
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     out = Path(args.out or f"audit-{args.seed}")
     with session_of(args, place) as session:
         found = audit(session, n=args.sample, seed=args.seed, detector=args.version)

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if done is None:
         done = _restore(args, path, screen)
     place = open_place(path, overrides=args.set)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         _record(session, done, args.reason)
     said = texts.get("restore.done", records=done.n_records, at=instant(done.at))

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         f"{done.rows:,} events by {detector}@{done.version}: {outcomes}; "
         f"{done.rows / max(took, 1e-9):,.0f} events/s, {recorded}",
     )
-    intake.tell(screen, texts_of(args, place))
+    intake.tell(screen, screen.speaks(texts_of(args, place)))
     screen.item("Wrote", out)
     screen.data(**msgspec.to_builtins(done), out=out, seconds=took)
     screen.next("baluarte explain LAST", "baluarte replay --sample 1000")

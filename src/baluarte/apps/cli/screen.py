@@ -12,7 +12,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from baluarte.apps.catalogue import Texts
 
 Tone = Literal["kept", "unsure", "broken", "plain", "dim"]
 _CODES: Mapping[Tone, str] = {
@@ -33,6 +36,12 @@ class Screen:
         self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and not as_json
         self.live = self.colour
         self._document: dict[str, object] = {}
+        self._next = "Next"
+
+    def speaks(self, texts: Texts) -> Texts:
+        """Take the language of these texts for the screen's own words; returns the texts."""
+        self._next = texts.get("build.next")
+        return texts
 
     def paint(self, text: str, tone: Tone) -> str:
         """The text in a tone, where there is colour."""
@@ -65,7 +74,7 @@ class Screen:
         """The last line: what to do next."""
         self.data(next=list(commands))
         if not self.as_json and commands:
-            print(f"  Next: {' · '.join(commands)}", flush=True)
+            print(f"  {self._next}: {' · '.join(commands)}", flush=True)
 
     def end(self, status: int = 0) -> int:
         """Write the JSON document, if one was asked for, and return the exit status."""

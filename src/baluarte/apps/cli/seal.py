@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from baluarte import wiring
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.making import seal_pending
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import Session, add_actor, session_of
+from baluarte.apps.session import Session, add_actor, session_of, texts_of
 from baluarte.core.registry import Version
 
 _DAY_US = 86_400_000_000
@@ -24,12 +25,14 @@ def run(args: argparse.Namespace) -> int:
     """Seal."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         made = ensure_key(session)
         version = seal_pending(session, place.detector(args.detector).name)
         if made:
-            screen.item("Key", f"made {place.signing} (0600) and trusted it: keep it safe")
-        tell_seal(screen, session, version)
+            said = texts.get("build.key_made", path=str(place.signing))
+            screen.item(texts.get("build.key"), said)
+        tell_seal(screen, texts, session, version)
     screen.next(
         "label more events, then baluarte build" if version.provisional else "baluarte promote"
     )
@@ -52,13 +55,14 @@ def ensure_key(session: Session) -> bool:
     return True
 
 
-def tell_seal(screen: Screen, session: Session, version: Version) -> None:
+def tell_seal(screen: Screen, texts: Texts, session: Session, version: Version) -> None:
     """The new version in a line."""
     label = f"{version.detector}@{version.version}"
-    state = "  provisional: it may score and shadow, never decide" if version.provisional else ""
+    signed = texts.get("build.signed", signer=session.signer.key.name)
+    state = f"  {texts.get('build.provisional')}" if version.provisional else ""
     screen.item(
-        "Seal",
-        f"{label}  {version.digest[:19]}…  signed by {session.signer.key.name}{state}",
+        texts.get("build.seal"),
+        f"{label}  {version.digest[:19]}…  {signed}{state}",
         "unsure" if version.provisional else "kept",
     )
     screen.data(version=label, digest=version.digest, provisional=version.provisional)

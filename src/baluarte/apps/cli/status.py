@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Tell how each detector stands; exit 1 where something blocks."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     names = [args.detector] if args.detector else sorted(place.workspace.detectors)
     with session_of(args, place) as session:
         found = [standing_of(session, place.detector(name)) for name in names]

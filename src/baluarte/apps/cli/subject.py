@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Tell, and record that it was told."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         finish_what_was_begun(session)
         subjects = subjects_of(session, [args.name], field=args.of)

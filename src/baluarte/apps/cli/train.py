@@ -35,18 +35,18 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     contract = detector.contract()
     material = material_of(place, detector, contract, args.events)
     material.tell(screen, texts)
     with session_of(args, place) as session:
-        with screen.progress("Plan") as bar:
+        with screen.progress(texts.get("build.plan")) as bar:
             result = plan_material(session, contract, material, progress=bar)
         if result.blocking:
             tell_blocks(screen, texts, result)
             return screen.end(1)
         started = time.monotonic()
-        with screen.progress("Train") as bar:
+        with screen.progress(texts.get("build.train")) as bar:
             candidate = train_candidate(
                 session,
                 detector,
@@ -55,36 +55,40 @@ def run(args: argparse.Namespace) -> int:
                 sources=material.sources,
                 n_apart=material.n_apart,
             )
-    tell_training(screen, candidate, seconds=time.monotonic() - started)
+    tell_training(screen, texts, candidate, seconds=time.monotonic() - started)
     tell_legacy(screen, texts, candidate.training.rehearsal)
     for gate in candidate.training.rehearsal_gates:
-        tell_gate(screen, gate, texts.get(f"verdict.{gate.verdict}"))
+        tell_gate(screen, texts, gate)
     screen.next("baluarte prove")
     return screen.end()
 
 
-def tell_training(screen: Screen, candidate: Candidate, *, seconds: float) -> None:
+def tell_training(screen: Screen, texts: Texts, candidate: Candidate, *, seconds: float) -> None:
     """What the search chose and what it reaches on tuning rows."""
     training = candidate.training
     chosen = " + ".join(f"{m.weight:.3g}·{m.model}" for m in training.members)
     if any(isinstance(m.slope, float) for m in training.members):
-        chosen = "vote of " + ", ".join(m.model for m in training.members)
+        models = ", ".join(m.model for m in training.members)
+        chosen = texts.get("build.vote", models=models)
     figures = {figure.name: figure.value for figure in training.rehearsal}
-    recall = f", recall {figures['recall']:.3f} on tuning rows" if "recall" in figures else ""
-    stopped = " (stopped by the clock)" if training.stopped_early else ""
-    pruned = sum(trial.pruned for trial in training.trials)
-    broken_off = f", {pruned} broken off" if pruned else ""
-    screen.item(
-        "Train",
-        f"{len(training.trials)} trials{broken_off}{stopped}, {seconds:.0f} s    "
-        f"best: {chosen}{recall}",
-    )
+    number = texts.numerals.number
+    did = [texts.get("build.trials", n=len(training.trials))]
+    if pruned := sum(trial.pruned for trial in training.trials):
+        did.append(texts.get("build.broken_off", n=pruned))
+    if training.stopped_early:
+        did.append(texts.get("build.stopped"))
+    best = [texts.get("build.best", chosen=chosen)]
+    if "recall" in figures:
+        best.append(texts.get("build.recall", recall=number(figures["recall"], 3)))
+    said = f"{', '.join(did)}, {seconds:.0f} s    {', '.join(best)}"
+    screen.item(texts.get("build.train"), said)
     if shown := training.faithfulness.get("monotone"):
-        screen.item("", f"shown on the sealed program, for every row: {shown}", "kept")
+        screen.item("", texts.get("build.monotone", shown=shown), "kept")
     for name, off in training.faithfulness.items():
         if name.endswith("_float32_difference"):
             family = name.removesuffix("_float32_difference")
-            screen.item("", f"{family} adds up in float32: {float(off):.2g} from its own leaves")
+            said = texts.get("build.float32", family=family, off=number(float(off), 2))
+            screen.item("", said)
     screen.data(
         trials=len(training.trials),
         members=[{"model": m.model, "weight": m.weight} for m in training.members],
@@ -100,14 +104,16 @@ def tell_legacy(screen: Screen, texts: Texts, figures: Sequence[Figure]) -> None
         screen.item(texts.get("legacy.label") if i == 0 else "", line)
 
 
-def tell_gate(screen: Screen, gate: GateResult, verdict: str) -> None:
+def tell_gate(screen: Screen, texts: Texts, gate: GateResult) -> None:
     """One gate's answer in a line."""
-    bound = "" if gate.bound is None else f", bound {gate.bound:.4g}"
-    needed = f" ({gate.needed:,} more)" if gate.verdict == "not_enough_data" else ""
+    number = texts.numerals.number
+    name = texts.get(f"word.{gate.gate}") if f"word.{gate.gate}" in texts else gate.gate
+    said = [number(gate.figure.value)]
+    if gate.bound is not None:
+        said.append(texts.get("build.bound", value=number(gate.bound)))
+    said.append(texts.get("build.limit", value=number(gate.limit, 6)))
+    verdict = texts.get(f"verdict.{gate.verdict}")
+    if gate.verdict == "not_enough_data":
+        verdict += f" ({texts.get('build.more', n=gate.needed)})"
     where = f" [{gate.segment}]" if gate.segment else ""
-    screen.item(
-        "",
-        f"{gate.gate}{where}: {gate.figure.value:.4g}{bound}, limit {gate.limit:g}: "
-        f"{verdict}{needed}",
-        TONES[gate.verdict],
-    )
+    screen.item("", f"{name}{where}: {', '.join(said)}: {verdict}", TONES[gate.verdict])

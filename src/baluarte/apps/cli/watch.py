@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
     detector = place.detector(args.detector)
-    texts = texts_of(args, place)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         watch = Watch(session, detector.name)
         while True:
