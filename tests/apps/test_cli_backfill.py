@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_each_counter_that_moved_is_a_line_and_the_bound_holds_for_each_key(
     (tmp_path / "workspace.toml").write_text(
         '[detectors.cards]\npath = "detector.toml"\nevents = "past.ndjson"\n', "utf-8"
     )
-    events = [
+    events: list[dict[str, Any]] = [
         {"id": f"e{i}", "at": 1_700_000_000 + i, "card": f"c{i}", "shop": f"s{i % 16}"}
         for i in range(20)
     ]
