@@ -60,6 +60,58 @@ def test_an_ignored_field_stays_as_it_is() -> None:
     assert apply_fix(FORMS["a list"], "x", where="d") == FORMS["a list"]
 
 
+OF_CURES = """\
+[types]
+number = ["x", "y"]
+category = ["user", "é \\" z"]
+time = ["settled_at"]
+integer = ["l"]
+[objective]
+max_fpr = 0.01
+"""
+
+
+@pytest.mark.parametrize("head", [TABLE, 'events = { label = "l", positive = [1] }\n'])
+@pytest.mark.parametrize(
+    ("fix", "field", "expected"),
+    [
+        ("after:settled_at", "settled_at", {"available": "after"}),
+        ("sensitive:user", "user", {"role": "sensitive"}),
+        ("entity:user", "user", {"role": "entity"}),
+        ("trim:user", "user", {"steps": ["trim"]}),
+        ('lower:é " z', 'é " z', {"steps": ["lower"]}),
+        ("pseudonym:user", "user", {"is_pseudonym": True}),
+    ],
+)
+def test_each_cure_is_written_once_and_touches_no_other_field(
+    head: str, fix: str, field: str, expected: dict[str, object]
+) -> None:
+    text = HEAD + head + OF_CURES
+    fixed = apply_fix(text, fix, where="d")
+    before, after = (parse_contract(each, where="d").events for each in (text, fixed))
+    found = after[field]
+    said = {key: getattr(found, key) for key in expected}
+    if "steps" in said:
+        said["steps"] = [step.op for step in found.steps]
+    assert said == expected
+    others = [[each for each in events.fields if each.name != field] for events in (before, after)]
+    assert others[0] == others[1]
+    assert apply_fix(fixed, fix, where="d") == fixed  # done is done
+
+
+def test_a_second_step_of_cleaning_comes_after_the_first() -> None:
+    once = apply_fix(HEAD + TABLE + OF_CURES, "trim:user", where="d")
+    twice = apply_fix(once, "lower:user", where="d")
+    user = parse_contract(twice, where="d").events["user"]
+    assert [step.op for step in user.steps] == ["trim", "lower"]
+
+
+def test_there_is_one_entity() -> None:
+    text = apply_fix(HEAD + TABLE + OF_CURES, "entity:user", where="d")
+    with pytest.raises(ContractError, match="user already has the role entity"):
+        apply_fix(text, 'entity:é " z', where="d")
+
+
 @pytest.mark.parametrize(
     ("field", "reason"),
     [("absent", "no field absent is declared"), ("l", "l has the role label")],

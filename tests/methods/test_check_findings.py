@@ -241,3 +241,20 @@ def test_only_features_are_looked_at() -> None:
     leak = planted(count=ATTACK.astype(np.float64))
     assert said(LabelCopy(), leak, contract) == []
     assert said(LabelCopy(), leak) == [("label_copy.copy", "block", "count")]
+
+
+def test_a_share_that_a_finding_tells_is_its_evidence_with_an_interval() -> None:
+    """What is missing, late, without a label or rare is a share of so many events, and not sure."""
+    half = np.where(np.arange(N) % 2 == 0, np.nan, 1.0)
+    late = texts(lambda row: f"new{row % 3}" if row > N * 0.9 else "old")
+    fields = (Field(name="half", type="number"), Field(name="late", type="category"))
+    wider = msgspec.structs.replace(
+        CONTRACT,
+        events=msgspec.structs.replace(CONTRACT.events, fields=(*CONTRACT.events.fields, *fields)),
+    )
+    events = planted(half=half, late=late)
+    for check, share in ((Missing(), 0.5), (Unseen(), 0.5)):
+        (finding,) = (f for f in check.findings(wider, events) if f.field in {"half", "late"})
+        (figure,) = finding.evidence
+        assert figure.value == finding.values["share"] == pytest.approx(share, abs=0.01)
+        assert figure.low < figure.value < figure.high

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -31,7 +32,7 @@ class Balance:
         n = positives + negatives
         if n == 0:
             return []
-        share = positives / n
+        share, figure = positives / n, share_figure("attacks", positives, n)
         if positives == 0 or negatives == 0:
             what = "negatives" if positives == 0 else "positives"
             return [Finding(check="balance.one_class", level="block", values={"what": what})]
@@ -39,7 +40,10 @@ class Balance:
             values: dict[str, str | int | float] = {
                 "positives": positives, "n": n, "share": share,
             }  # fmt: skip
-            return [Finding(check="balance.rare", level="warn", values=values)]
+            return [Finding(check="balance.rare", level="warn", values=values, evidence=(figure,))]
         if share > MAJORITY:
-            return [Finding(check="balance.majority", level="note", values={"share": share})]
+            told: dict[str, str | int | float] = {"share": share}
+            return [
+                Finding(check="balance.majority", level="note", values=told, evidence=(figure,))
+            ]
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.encode import MAX_CATEGORIES
 from baluarte.core.event import Events
@@ -35,7 +36,8 @@ class Cardinality:
                 )
             elif len(counts) > MAX_CATEGORIES:
                 held = sum(n for _, n in counts.most_common(MAX_CATEGORIES))
-                share = 1 - held / counts.total()
+                rare, n = counts.total() - held, counts.total()
+                share = rare / n
                 values = {
                     "field": field.name, "n": len(counts), "most": MAX_CATEGORIES, "share": share,
                 }  # fmt: skip
@@ -45,6 +47,7 @@ class Cardinality:
                         level="warn" if share > MANY else "note",
                         field=field.name,
                         values=values,
+                        evidence=(share_figure("beyond", rare, n),),
                     )
                 )
         return sorted(found, key=lambda finding: finding.level == "note")

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -32,5 +33,11 @@ class Contradictions:
         n = int((hits + rest)[(hits > 0) & (rest > 0)].sum())
         if n == 0:
             return []
-        many = n > MANY * whole.n
-        return [Finding(check=self.name, level="warn" if many else "note", values={"n": n})]
+        return [
+            Finding(
+                check=self.name,
+                level="warn" if n > MANY * whole.n else "note",
+                values={"n": n},
+                evidence=(share_figure("contradictory", n, whole.n),),
+            )
+        ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -31,6 +32,7 @@ class Missing:
                 field=name,
                 values={"field": name, "share": share},
                 fix=name if share > MOSTLY else None,
+                evidence=(share_figure("missing", round(share * events.n), events.n),),
             )
             for name, share in sorted(shares.items(), key=lambda entry: -entry[1])
             if SOME < share < 1

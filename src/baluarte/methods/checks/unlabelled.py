@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
-from baluarte.core.evidence import Finding
+from baluarte.core.evidence import Finding, Level
 from baluarte.core.labels import UNKNOWN
 from baluarte.core.survey import survey_of
 
@@ -30,6 +31,6 @@ class Unlabelled:
             return []
         share = n / len(labels)
         values: dict[str, str | int | float] = {"n": n, "share": share}
-        if n == len(labels):
-            return [Finding(check=self.name, level="block", values=values)]
-        return [Finding(check=self.name, level="warn" if share > MANY else "note", values=values)]
+        figure = share_figure("unlabelled", n, len(labels))
+        level: Level = "block" if n == len(labels) else "warn" if share > MANY else "note"
+        return [Finding(check=self.name, level=level, values=values, evidence=(figure,))]

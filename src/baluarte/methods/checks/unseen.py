@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -51,6 +52,7 @@ class Unseen:
                 level="warn" if share > MANY else "note",
                 field=field.name,
                 values=values,
+                evidence=(share_figure("of_unseen", late.total(), events.n - cut),),
             )
             found.append((share, finding))
         return [finding for _, finding in sorted(found, key=lambda entry: -entry[0])]
