@@ -49,6 +49,16 @@ def test_what_is_not_there_and_what_is_no_store_is_refused() -> None:
     chained = "memory://x.zip::memory://y/t.csv"
     with pytest.raises(ContractError, match="found a chain"):
         list(wiring.source_for(chained).read(chained, SCHEMA, batch_rows=1))
-    local = "file:///etc/t.csv"
-    with pytest.raises(DataError, match="expected a file, found none"):
-        list(wiring.source_for(local).read(local, SCHEMA, batch_rows=1))
+
+
+@pytest.mark.parametrize(
+    ("address", "scheme", "hint"),
+    [
+        ("file:///data/t.csv", "file", "Write the path alone: /data/t.csv"),
+        ("s3x://b/t.csv", "s3x", ""),
+    ],
+)
+def test_an_address_of_no_store_says_so(address: str, scheme: str, hint: str) -> None:
+    with pytest.raises(DataError, match=f"one of s3://.*; found {scheme}://") as refused:
+        list(wiring.source_for(address).read(address, SCHEMA, batch_rows=2))
+    assert refused.value.faults[0].hint == hint

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from baluarte.adapters.encodings import decoded
-from baluarte.adapters.objects import is_object, opened_object
+from baluarte.adapters.objects import SCHEMES, is_object, opened_object
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.reading import PLAIN, Reading
 from baluarte.errors import DataError, OutsideError
@@ -67,7 +67,7 @@ def _plain(address: str) -> Iterator[BinaryIO]:
         # Not blocking: a pipe without a writer must be refused, not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError("expected a file, found none", where=address, hint=_near(path)) from None
+        raise _absent(address) from None
     except OSError as error:
         raise _unreadable(address, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -75,6 +75,19 @@ def _plain(address: str) -> Iterator[BinaryIO]:
         raise DataError("expected a file, found a folder or a device", where=address)
     with os.fdopen(descriptor, "rb") as raw:
         yield raw
+
+
+def _absent(address: str) -> DataError:
+    """There is no such file; an address of a store that is not reached is no file at all."""
+    scheme, mark, path = address.partition("://")
+    if not mark:
+        return DataError("expected a file, found none", where=address, hint=_near(Path(address)))
+    known = ", ".join(f"{one}://" for one in SCHEMES if one != "memory")
+    return DataError(
+        f"expected a file's path or one of {known}; found {scheme}://",
+        where=address,
+        hint=f"Write the path alone: {path}" if scheme.lower() == "file" else "",
+    )
 
 
 @contextmanager
