@@ -1,4 +1,4 @@
-"""The version of data: digest, size and rows; and DVC's own files of them."""
+"""The version of data: its digest and size; and DVC's own files of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from baluarte import wiring
 from baluarte.adapters import dvc
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.numerals import Numerals
 from baluarte.errors import ContractError
 
 
@@ -31,8 +32,11 @@ def run(args: argparse.Namespace) -> int:
     for address in args.address:
         found = dvc.resolved(address)
         digest = wiring.source_for(found).digest(found)
-        screen.item("Data", f"{found}  {digest}")
-        told.append({"address": found, "digest": digest})
+        path = Path(found)
+        size = path.stat().st_size if "://" not in found and path.is_file() else None
+        shown = "" if size is None else f"  {Numerals().size(size, 3)}"
+        screen.item("Data", f"{found}  {digest}{shown}")
+        told.append({"address": found, "digest": digest, "bytes": size})
         if args.dvc:
             screen.item("Wrote", str(dvc.write_dvc(_file(found))))
     if args.lock:
