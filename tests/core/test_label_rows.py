@@ -44,12 +44,14 @@ def test_where_kinds_of_attack_are_listed_any_other_kind_is_none(
 
 
 @pytest.mark.parametrize(
-    ("said", "label"), [("clean", 0), ("Clean", 0), ("worm", 1), ("1", 1), ("no", 0), ("", None)]
+    ("said", "label"), [("WORD", 0), ("Word", 0), ("worm", 1), ("1", 1), ("no", 0), ("", None)]
 )
+@pytest.mark.parametrize("word", ["clean", "normal", "benign"])
 def test_where_what_is_no_attack_is_listed_any_other_kind_is_one(
-    said: str, label: int | None
+    said: str, label: int | None, word: str
 ) -> None:
-    assert label_of(said, contract('negative = ["clean"]')) == label
+    said = said.replace("WORD", word).replace("Word", word.title())
+    assert label_of(said, contract(f'negative = ["{word}"]')) == label
 
 
 def test_a_contract_may_call_a_plain_word_no_attack() -> None:

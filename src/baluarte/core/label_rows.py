@@ -24,6 +24,7 @@ LABEL_SCHEMA = Schema(
         Field(name="source", type="category", role="entity"),
     )
 )
+_BARE = {"1", "true", "yes", "0", "false", "no"}  #: say yes or no, and name no kind
 _ATTACK, _NOT = {"1", "true", "yes", "attack"}, {"0", "false", "no", "normal", "benign"}
 
 
@@ -31,7 +32,7 @@ def label_of(said: str, contract: Contract) -> Literal[0, 1] | None:
     """1 for attack, 0 for not, None for what is no label: the contract's values, then plain words.
 
     Where the contract lists kinds of attack any other kind means none, as in training, and the
-    other way round. Where it lists plain words alone, what is neither of them is no label.
+    other way round. Where it lists 1, 0 and the like alone, what says neither is no label.
     """
     rule, word = contract.label, _plain(said)
     positive = {_plain(value) for value in rule.positive} if rule is not None else set()
@@ -40,7 +41,7 @@ def label_of(said: str, contract: Contract) -> Literal[0, 1] | None:
         return 1
     if word in negative or word in _NOT:
         return 0
-    if not word or not (positive | negative) - _ATTACK - _NOT:
+    if not word or not (positive | negative) - _BARE:
         return None
     return 1 if negative else 0
 
