@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
@@ -137,6 +138,16 @@ def test_damaged_streams_are_read_or_refused(edits: list[tuple[int, int]], end: 
         code = "read"
     assert all(isinstance(row, dict) for row in rows)
     assert code in ("read", "wrong_shape", "too_many_rows", "body_too_large")
+
+
+def test_a_head_that_points_beyond_itself_is_refused() -> None:
+    """Each byte of the first message's head, made as large as it can be."""
+    size = int.from_bytes(SOUND[4:8], "little")
+    for at in range(8, 8 + size):
+        for value in (0x7F, 0xFF):
+            body = SOUND[:at] + bytes([value]) + SOUND[at + 1 :]
+            with contextlib.suppress(Refusal):
+                arrow_stream.read(body, LIMITS)
 
 
 def test_a_name_that_is_no_text_is_refused() -> None:

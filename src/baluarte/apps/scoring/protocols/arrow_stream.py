@@ -224,7 +224,8 @@ class _Table:
 
     def byte(self, slot: int) -> int:
         offset = self._offset(slot)
-        return self._data[self._at + offset] if offset else 0
+        found: int = struct.unpack_from("<B", self._data, self._at + offset)[0] if offset else 0
+        return found
 
     def long(self, slot: int) -> int:
         offset = self._offset(slot)
