@@ -42,7 +42,7 @@ BODY = b'{"id":"@ID@","failures":3,"service":"ssh","flow":{"bytes_out":3000.5}}'
 
 def request(token: str, event_id: str) -> bytes:
     """One event, with an id that nobody else has."""
-    body = f'{{"id":"{event_id}","failures":3,"service":"ssh","flow":{{"bytes_out":3000.5}}}}'
+    body = BODY.decode().replace("@ID@", event_id)
     return (
         f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"

@@ -55,10 +55,10 @@ def test_what_is_not_there_and_what_is_no_store_is_refused() -> None:
     ("address", "scheme", "hint"),
     [
         ("file:///data/t.csv", "file", "Write the path alone: /data/t.csv"),
-        ("s3x://b/t.csv", "s3x", ""),
+        ("s3x://b/t.csv", "s3x", None),
     ],
 )
-def test_an_address_of_no_store_says_so(address: str, scheme: str, hint: str) -> None:
+def test_an_address_of_no_store_says_so(address: str, scheme: str, hint: str | None) -> None:
     with pytest.raises(DataError, match=f"one of s3://.*; found {scheme}://") as refused:
         list(wiring.source_for(address).read(address, SCHEMA, batch_rows=2))
     assert refused.value.faults[0].hint == hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +81,7 @@ def test_a_record_of_parts_is_the_record(
     assert several == [written] * 3
 
 
-def one_record(**changes: object) -> list[bytes]:
+def one_record(deferred: object = False, **changes: object) -> list[bytes]:
     answer = Decision(
         id="01M82B224R2SRZR00000000003", event_id="e", detector="d", version=1, score=5, points=1,
         probability=0.5, band=0, outcome="pass",
@@ -91,7 +92,7 @@ def one_record(**changes: object) -> list[bytes]:
         thresholds=THRESHOLDS,
     )  # fmt: skip
     parts: dict[str, list] = {  # type: ignore[type-arg]
-        "features": [[1.0]], "reasons": [None], "deferred": [False], "sealed": [None]
+        "features": [[1.0]], "reasons": [None], "deferred": [deferred], "sealed": [None]
     }  # fmt: skip
     given = msgspec.structs.replace(answer, **changes)
     return writer.write_all([given], [event], decided_at=9, **parts)
@@ -111,3 +112,8 @@ def test_the_compiled_twin_writes_what_python_writes(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(decision_bytes, "NATIVE", None)
     monkeypatch.setattr(ids, "NATIVE", None)
     assert compiled == (one_record(), format_ids(2**48 - 1, "fedcba", 2**56 - 3, 3))
+
+
+@pytest.mark.parametrize("deferred", [True, 1, np.True_])
+def test_whatever_is_true_is_deferred(deferred: object) -> None:
+    assert b',"reasons_deferred":true' in one_record(deferred=deferred)[0]

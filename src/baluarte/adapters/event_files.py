@@ -86,7 +86,7 @@ def _absent(address: str) -> DataError:
     return DataError(
         f"expected a file's path or one of {known}; found {scheme}://",
         where=address,
-        hint=f"Write the path alone: {path}" if scheme.lower() == "file" else "",
+        hint=f"Write the path alone: {path}" if scheme.lower() == "file" else None,
     )
 
 

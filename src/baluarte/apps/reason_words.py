@@ -19,8 +19,8 @@ from baluarte.core.spread import Spread
 
 MOST_USUAL = 3  #: categories that are named as the usual ones
 RARE = 0.05  #: share below which a category is not called usual
-_HOLE = "\0"  # in the place of a value: no name has one
 USUAL = (0.05, 0.95)  #: shares of the baseline between which a number is usual
+_HOLE = "\0"  # in the place of a value: no name has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -238,9 +238,10 @@ static PyObject *compose(PyObject *module, PyObject *args) {
             Py_XINCREF(of[k]);
         }
         int failed = of[0] == NULL || of[1] == NULL || of[2] == NULL || of[3] == NULL ||
-                     of[4] == NULL || of[5] == NULL ||
-                     add_record(&text, &common, of[0], of[1], of[2], of[3], of[4] == Py_True,
-                                of[5]);
+                     of[4] == NULL || of[5] == NULL;
+        int is_deferred = failed ? -1 : PyObject_IsTrue(of[4]);
+        failed = is_deferred < 0 || add_record(&text, &common, of[0], of[1], of[2], of[3],
+                                               is_deferred, of[5]);
         for (int k = 0; k < 6; k++) Py_XDECREF(of[k]);
         PyObject *record =
             failed ? NULL : PyBytes_FromStringAndSize(text.bytes, (Py_ssize_t)text.length);

@@ -366,7 +366,7 @@ class Scorer:
         before, values = b"", [b""] * len(answers)
         if plan.columns:
             before = plan.columns_json + b',"features":'
-            values = _ENCODE.encode_lines(columns.tolist()).split(b"\n")
+            values = _ENCODE.encode_lines(columns.tolist()).split(b"\n")[:-1]
         keys = [identity.key for identity in identities]
         reasons = [b""] * len(answers)
         if plan.seals_reasons:
@@ -376,7 +376,7 @@ class Scorer:
             ]
         plain = [  # the JSON of PersonalValues, of parts that are encoded already
             b"".join((b'{"event":', identity.personal, before, value, why, b"}"))
-            for identity, value, why in zip(identities, values, reasons, strict=False)
+            for identity, value, why in zip(identities, values, reasons, strict=True)
         ]
         contexts = contexts_of([answer.id for answer in answers], self.detector, self.version)
         return [

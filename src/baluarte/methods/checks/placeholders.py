@@ -22,9 +22,8 @@ BELOW = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0)  #: where all others are 
 ABOVE = (9999.0, 99999.0, 999999.0, 9999999.0)  #: where it is far beyond all others
 FAR = 2.0
 FEWEST_VALUES = 20  #: different values from which one alone outside stands out
-FEWEST_OTHERS = (
-    4  #: the same where attacks are what it is compared by; a verdict of -1, 0, 1 is out
-)
+#: the same where attacks are what it is compared by; a verdict of -1, 0, 1 is out
+FEWEST_OTHERS = 4
 LONE_ZERO = 10.0  #: usual steps between the other values that they keep from a zero
 MANY = 0.2
 
