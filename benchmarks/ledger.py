@@ -99,7 +99,7 @@ class Decided:
         subjects = scorer.subjects(rows, lambda: "nobody")
         keys = people.keys(subjects) if people is not None and subjects is not None else None
         self.identities = scorer.identify_all(
-            rows, first_ordinal=0, arrival_us=0, subjects=subjects, keys=keys
+            rows, ordinals=range(len(rows)), arrival_us=0, subjects=subjects, keys=keys
         )
 
     def records(self, shard: LedgerShard, n: int) -> list[bytes]:

@@ -63,7 +63,9 @@ def recording(by: Scorer, rows: list[Values], keys: SqliteKeys) -> tuple[Callabl
     def record() -> int:
         subjects = by.subjects(rows, lambda: "lone")
         found = None if subjects is None else keys.keys(subjects)
-        who = by.identify_all(rows, first_ordinal=0, arrival_us=5, subjects=subjects, keys=found)
+        who = by.identify_all(
+            rows, ordinals=range(len(rows)), arrival_us=5, subjects=subjects, keys=found
+        )
         answers = by.answers(decisions, who, ids)
         records = by.records(decisions, answers, who, decided_at=6)
         return sum(map(len, records)) // len(rows)

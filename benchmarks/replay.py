@@ -125,7 +125,9 @@ class Bench:
                 events = events_of(X, start)
                 decided = scorer.decide(events)
                 now, rows = session.clock.now_us(), records(events)
-                who = scorer.identify_all(rows, first_ordinal=start, arrival_us=now)
+                who = scorer.identify_all(
+                    rows, ordinals=range(start, start + len(rows)), arrival_us=now
+                )
                 ids = format_ids(now // 1000, session.shard.tag, session.shard.size, events.n)
                 answers = scorer.answers(decided, who, ids)
                 session.shard.append(scorer.records(decided, answers, who, decided_at=now))

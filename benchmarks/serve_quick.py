@@ -1,8 +1,8 @@
-"""One event a request over HTTP, recorded: our server beside a bare Granian that decides nothing.
+"""One event a request over HTTP, recorded: our server beside the same HTTP that decides nothing.
 
-The peer reads the body and answers a constant, with the same Granian, the same number of workers
-and the same load: what the ratio leaves out is the HTTP server and this machine, what it shows is
-the cost of checking, encoding, scoring, deciding and recording. Rounds are interleaved; the median
+The peer reads the body and answers a constant, with the same connections, the same number of
+workers and the same load: what the ratio leaves out is HTTP and this machine, what it shows is the
+cost of checking, encoding, scoring, deciding and recording. Rounds are interleaved; the median
 of the ratios is printed. The load generator runs on the same cores.
 
     python benchmarks/serve_quick.py [--seconds 2] [--rounds 3] [--workers 1]
@@ -35,23 +35,29 @@ from baluarte.testing.bundles import sample_events  # noqa: E402
 
 PEER = """
 import sys
-from functools import partial
-from granian.constants import HTTPModes, Interfaces
-from granian.server.mp import MPServer
-
-async def answer(scope, protocol):
-    await protocol()
-    protocol.response_bytes(200, [("content-type", "application/json")], BODY)
+from baluarte.apps.http.process import listen
+from baluarte.apps.http.supervisor import Supervisor
 
 BODY = b'{"id":"01M82B224R2SRZR00000000003","outcome":"pass","points":353,"score":-535}'
 
-def load():
-    return answer
+class Constant:
+    def open(self, loop):
+        pass
+
+    async def handle(self, scope, protocol):
+        await protocol()
+        protocol.response_bytes(200, [("content-type", "application/json")], BODY)
+
+    def handle_now(self, head, body, wire):
+        wire.answer(200, [("content-type", "application/json")], BODY)
+        return True
+
+    def close(self, loop):
+        pass
 
 if __name__ == "__main__":
-    MPServer("peer", port=int(sys.argv[1]), interface=Interfaces.RSGI, http=HTTPModes.http1,
-             workers=int(sys.argv[2]), websockets=False, log_enabled=False,
-             ).serve(target_loader=load, wrap_loader=False)
+    listening = listen("127.0.0.1", int(sys.argv[1]))
+    Supervisor(Constant, listening, None, workers=int(sys.argv[2]), started=set).serve()
 """
 
 
@@ -106,14 +112,17 @@ def requests_for(token: str, path: str) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def bare_granian(folder: Path, workers: int) -> Iterator[int]:
+def bare_http(folder: Path, workers: int) -> Iterator[int]:
     """The peer, on a free port."""
     script = folder / "peer.py"
     script.write_text(PEER)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(script), str(port), str(workers)])
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(port), str(workers)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )
     try:
         for _ in range(500):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -145,7 +154,7 @@ def main() -> None:
             ("ratio", 6),
         )
         print(f"{'':<10}", *[f"{text:>{width}}" for text, width in heads])
-        with bare_granian(folder, args.workers) as bare:
+        with bare_http(folder, args.workers) as bare:
             for durability, connections in (("interval", 1), ("interval", 32), ("commit", 256)):
                 with Server(workplace, workers=args.workers, durability=durability) as ours:
                     requests = requests_for(ours.token, "/v1/detectors/flows/decisions")

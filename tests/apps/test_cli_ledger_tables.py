@@ -124,7 +124,7 @@ def test_personal_values_are_in_no_file_that_is_exported(
         scorer, now = Scorer(session.bundle(version.digest)), session.clock.now_us()
         subjects = scorer.subjects(events, lambda: "lone") or []
         who = scorer.identify_all(
-            events, first_ordinal=0, arrival_us=now, subjects=subjects,
+            events, ordinals=range(len(events)), arrival_us=now, subjects=subjects,
             keys=session.people.keys(subjects),
         )  # fmt: skip
         decided = scorer.decide_records(events, reasons="all")

@@ -1,4 +1,4 @@
-"""baluarte.apps.scoring.pool and .supervisor: a spare for whoever dies, as many as are needed."""
+"""baluarte.apps.http.pool and .supervisor: a spare for whoever dies, as many as are needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scoring_ground import _RUN, Server, Workplace, until
 
-from baluarte.apps.scoring.pool import (
+from baluarte.apps.http.pool import (
     GROW_ABOVE,
     GROW_AFTER_S,
     SETTLE_S,
@@ -126,7 +126,7 @@ def test_a_spare_takes_the_place_of_a_worker_that_dies_and_another_spare_comes(
 
 _WISHED = """
 from pathlib import Path
-from baluarte.apps.scoring import pool
+from baluarte.apps.http import pool
 pool.Pool.wish = lambda self, n, busy, now_s: int(Path({path!r}).read_text())
 """
 

@@ -350,7 +350,6 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/v1/detectors/none/labels", b"{}", JSON, 404, "not_found"),
         ("DELETE", "/v1/detectors/flows", None, {}, 405, "method_not_allowed"),
         ("PATCH", "/v1/detectors", b"{}", JSON, 405, "method_not_allowed"),
-        ("BREW", "/readyz", None, {}, 405, "method_not_allowed"),
         ("POST", POST, b"[" + b"{}," * 6000 + b"{}]", JSON, 413, "too_many_rows"),
         ("POST", POST, b'{"id":1,"id":2}', JSON, 400, "duplicate_key"),
         ("POST", POST, b'{"failures":NaN}', JSON, 400, "malformed_json"),
@@ -601,11 +600,11 @@ settings = msgspec.json.decode(sys.argv[1], type=ServeSettings)
 with tempfile.TemporaryDirectory() as folder:
     worker = load(msgspec.structs.replace(settings, metrics_dir=folder))
     loop = asyncio.new_event_loop()
-    worker.__rsgi_init__(loop)
+    worker.open(loop)
     door = worker._door
     loop.run_until_complete(door._plane.decide("flows", [{"id": "x"}], "all"))
     loop.run_until_complete(asyncio.sleep(0.3))
-    worker.__rsgi_del__(loop)
+    worker.close(loop)
 print(" ".join(sys.modules))
 """
 

@@ -202,7 +202,7 @@ def test_under_load_challengers_wait_and_beyond_a_bound_are_shed_and_counted(
         )  # fmt: skip
         champion = ground.champions.current["flows"]
         rows = champion.reader.records([{"id": f"e{i}", "failures": i} for i in range(10)])
-        identities = champion.scorer.identify_all(rows, first_ordinal=0, arrival_us=1)
+        identities = champion.scorer.identify_all(rows, ordinals=range(len(rows)), arrival_us=1)
         for _ in range(5):
             beside.offer("flows", rows, identities)
         beside.offer("others", rows, identities)

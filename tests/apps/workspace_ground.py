@@ -138,7 +138,7 @@ class Ground:
             subjects = scorer.subjects(events, lone_name)
             keys = None if subjects is None else session.people.keys(subjects)
             identities = scorer.identify_all(
-                events, first_ordinal=0, arrival_us=now, subjects=subjects, keys=keys
+                events, ordinals=range(len(events)), arrival_us=now, subjects=subjects, keys=keys
             )
             ids = format_ids(now // 1000, shard.tag, shard.size, len(events))
             answers = scorer.answers(decisions, identities, ids)

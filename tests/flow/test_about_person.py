@@ -26,7 +26,7 @@ def decide(place: PeoplePlace, people: list[Person], n: int) -> None:
         scorer = Scorer(session.bundle(place.version.digest))
         subjects = scorer.subjects(events, lone_name) or []
         who = scorer.identify_all(
-            events, first_ordinal=0, arrival_us=1, subjects=subjects,
+            events, ordinals=range(len(events)), arrival_us=1, subjects=subjects,
             keys=session.people.keys(subjects),
         )  # fmt: skip
         decisions = scorer.decide_records(events, reasons="none")

@@ -237,17 +237,18 @@ CONNECTS = {
     "apps/cosigning.py": "the witnesses of the workspace",
     "apps/demo/events.py": "where the demo's data set is published, if it isn't here",
     "apps/demo/traffic.py": "the demo's own server",
+    "apps/http/listener.py": "nobody: it takes connections",
+    "apps/http/process.py": "nobody: it listens",
+    "apps/http/supervisor.py": "nobody: it passes on the socket that listens",
     "apps/scoring/grpc_door.py": "nobody: it listens",
-    "apps/scoring/leaving.py": "nobody: it stops listening",
     "apps/scoring/presence.py": "nobody: it asks for this machine's name",
     "apps/scoring/telemetry.py": "the collector of the workspace, on loopback",
     "apps/scoring/server.py": "its own port, to see that it answers",
-    "apps/scoring/supervisor.py": "nobody: it listens",
     "apps/witness_server.py": "nobody: it listens",
 }
 _NETWORK = re.compile(
     r"(socket|ssl|http\.client|http\.server|urllib\.request|urllib3|requests|httpx|aiohttp|smtplib"
-    r"|ftplib|telnetlib|xmlrpc|redis|pg8000|fsspec|granian\.net|grpc|websockets|asyncio\.streams)"
+    r"|ftplib|telnetlib|xmlrpc|redis|pg8000|fsspec|grpc|websockets|asyncio\.streams)"
     r"(\..*)?"
 )
 
@@ -262,7 +263,7 @@ def test_only_listed_files_open_connections() -> None:
 
 
 def test_whoever_speaks_tls_outward_takes_it_from_one_place() -> None:
-    inward = {"adapters/outward.py", "apps/scoring/server.py", "apps/cli/doctor_server.py"}
+    inward = {"adapters/outward.py", "apps/http/process.py", "apps/cli/doctor_server.py"}
     makers = {"create_default_context", "SSLContext", "_create_unverified_context"}
     for path, tree in modules():
         name = str(path.relative_to(SOURCE))

@@ -156,7 +156,7 @@ def test_identity_is_the_events_own_or_the_stated_derived_one() -> None:
 def test_identities_of_columns_are_those_of_rows() -> None:
     by, events = scorer(), from_records(SCHEMA, sample_events(50))
     values = records(events)
-    whole = by.identify_all(values, first_ordinal=5, arrival_us=9)
+    whole = by.identify_all(values, ordinals=range(5, 5 + len(values)), arrival_us=9)
     rows = [by.identify(v, ordinal=i, arrival_us=9) for i, v in enumerate(values, 5)]
     assert whole == rows
 

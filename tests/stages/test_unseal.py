@@ -56,7 +56,7 @@ class Place:
         tokens = iter(f"lone{i}" for i in range(n))
         self.subjects = self.scorer.subjects(self.events, lambda: next(tokens)) or []
         who = self.scorer.identify_all(
-            self.events, first_ordinal=0, arrival_us=5, subjects=self.subjects,
+            self.events, ordinals=range(len(self.events)), arrival_us=5, subjects=self.subjects,
             keys=self.keys.keys(self.subjects),
         )  # fmt: skip
         decisions = self.scorer.decide_records(self.events, reasons="all")
@@ -169,7 +169,7 @@ def test_a_sealed_record_without_any_key_store_is_a_fault_and_not_erased(place: 
 def test_no_record_is_made_of_personal_values_without_their_key(place: Place) -> None:
     events = place.events[:1]
     decisions = place.scorer.decide_records(events)
-    who = place.scorer.identify_all(events, first_ordinal=0, arrival_us=5)
+    who = place.scorer.identify_all(events, ordinals=range(len(events)), arrival_us=5)
     answers = place.scorer.answers(decisions, who, ["x"])
     with pytest.raises(ValueError, match="needs its subject's key"):
         place.scorer.records(decisions, answers, who, decided_at=1)

@@ -119,7 +119,11 @@ def _columns(
         subjects = scorer.subjects(rows, lone_name)
         keys = None if subjects is None or people is None else people.keys(subjects)
         identities = scorer.identify_all(
-            rows, first_ordinal=first, arrival_us=now, subjects=subjects, keys=keys
+            rows,
+            ordinals=range(first, first + len(rows)),
+            arrival_us=now,
+            subjects=subjects,
+            keys=keys,
         )
         if shard is not None:
             columns["id"] = list(_record(scorer, decisions, identities, now, shard))

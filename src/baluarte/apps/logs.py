@@ -25,7 +25,7 @@ Form = Literal["text", "json"]
 #: what a message may carry beside its text, by ``extra``; nothing else of a record is written
 FIELDS = ("detector", "version", "shard", "code", "tenant")
 _MAX_FRAMES = 24
-_FAMILIES = frozenset({"baluarte", "granian"})  #: whose messages are ours, or of the HTTP server
+_FAMILIES = frozenset({"baluarte"})  #: whose messages are ours, or of the HTTP server
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ One event is a batch of one. What is sealed is the only thing that scores: no li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -259,23 +259,43 @@ class Scorer:
         self,
         rows: Sequence[Values],
         *,
-        first_ordinal: int,
+        ordinals: Iterable[int],
         arrival_us: int,
         subjects: Sequence[Subject] | None = None,
         keys: Sequence[DataKey] | None = None,
     ) -> list[Identity]:
-        """The identity of every event in record form; as :meth:`identify`."""
+        """The identity of every event in record form; as :meth:`identify`.
+
+        Args:
+            ordinals: of each in its request or file.
+        """
         if subjects is None or keys is None:
-            return [
-                self.identify(values, ordinal=ordinal, arrival_us=arrival_us)
-                for ordinal, values in enumerate(rows, first_ordinal)
-            ]
+            return self._identify_plain(rows, ordinals, arrival_us)
         return [
             self.identify(values, ordinal=i, arrival_us=arrival_us, subject=subject, key=key)
-            for i, (values, subject, key) in enumerate(
-                zip(rows, subjects, keys, strict=True), first_ordinal
-            )
+            for i, values, subject, key in zip(ordinals, rows, subjects, keys, strict=True)
         ]
+
+    def _identify_plain(
+        self, rows: Sequence[Values], ordinals: Iterable[int], arrival_us: int
+    ) -> list[Identity]:
+        """The identities of events without anything personal."""
+        id_field, time_field = self.id_field, self._time_field
+        found = []
+        events = _SORTED.encode_lines(rows).split(b"\n")  # a text's own line ends are escaped
+        for values, event, ordinal in zip(rows, events[:-1], ordinals, strict=True):
+            digest = "sha256:" + hashlib.sha256(event).hexdigest()  # as core.event.event_digest
+            own_id = values.get(id_field) if id_field else None
+            own_at = values.get(time_field) if time_field else None
+            found.append(
+                Identity(
+                    event_id=f"{digest[7:39]}-{ordinal}" if own_id is None else str(own_id),
+                    event_at=arrival_us if own_at is None else int(own_at),
+                    digest=digest,
+                    event=event,
+                )
+            )
+        return found
 
     def answers(
         self, decisions: Decisions, identities: Sequence[Identity], ids: Sequence[str]

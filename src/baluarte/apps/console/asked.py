@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from baluarte.apps.console.guard import Caller
 from baluarte.apps.console.problem import Refused
+from baluarte.apps.http.exchange import Headers
 from baluarte.apps.scoring.routes import Route
-from baluarte.apps.scoring.rsgi import Headers
 from baluarte.core.policy import Principal
 
 Reply = tuple[int, list[tuple[str, str]], bytes]  #: status, headers, body

@@ -35,10 +35,10 @@ from baluarte.apps.console.sessions import (
 from baluarte.apps.console.settings import ConsoleSettings
 from baluarte.apps.console.versions import Versions
 from baluarte.apps.console.wire import Done, Me, ProviderRow, SignIn, Ways, read
+from baluarte.apps.http.exchange import HTTPProtocol, Scope
 from baluarte.apps.scoring.body import form_of, parse_object
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.routes import Route
-from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.core.accounts import format_grant
 from baluarte.core.policy import Action
 from baluarte.errors import BaluarteError
@@ -74,7 +74,6 @@ class Door:
         self._pages, self._sessions, self._accounts = pages, sessions, accounts
         self._access_for = access_for
         self._n_open = 0
-        self._leaves = False
         hashing = Lane(settings.max_hashing, waiting=settings.max_waiting)
         outward = Lane(settings.max_outward, waiting=settings.max_waiting)
         self._lanes = dict.fromkeys(_HASHING, hashing) | dict.fromkeys(_OUTWARD, outward)
@@ -128,13 +127,7 @@ class Door:
             failure = Refused("internal")
             status, headers, body = failure.status, failure.head(), failure.body()
         headers = secured(headers, tls=bool(self._settings.tls_cert))
-        if self._leaves:
-            headers = [*headers, ("connection", "close")]
         protocol.response_bytes(status, headers, body)
-
-    def leave(self) -> None:
-        """Another worker takes over: each connection ends with its next answer, none within one."""
-        self._leaves = True
 
     async def _reply(self, scope: Scope, protocol: HTTPProtocol) -> Reply:
         headers = scope.headers
@@ -157,7 +150,7 @@ class Door:
                 body = await asyncio.wait_for(self._body(scope, protocol), self._settings.body_s)
             except TimeoutError:
                 raise Refused("too_slow", "send it at once") from None
-            except RuntimeError:  # Granian's ProtocolError and ProtocolClosed
+            except RuntimeError:  # it ends too soon
                 raise Refused("incomplete_body", "expected the whole of it") from None
             asked = asked._replace(body=parse_object(body, self._settings.limits) if body else {})
         lane = self._lanes.get(route.name)

@@ -13,11 +13,11 @@ from baluarte.apps.console.sessions import (
     require_same_site,
     require_token,
 )
+from baluarte.apps.http.exchange import Headers
 from baluarte.apps.scoring.access import Access
 from baluarte.apps.scoring.guard import Names, count, is_loopback
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.routes import Route
-from baluarte.apps.scoring.rsgi import Headers
 from baluarte.core.policy import Action, Principal, Resource, permits, resources_of
 from baluarte.ports import Clock
 from baluarte.stages.access import Door

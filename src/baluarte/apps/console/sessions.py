@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Sequence
 
 from baluarte.apps.console.problem import Refused
-from baluarte.apps.scoring.rsgi import Headers
+from baluarte.apps.http.exchange import Headers
 from baluarte.core.accounts import SESSION_US
 
 SESSION = "__Host-baluarte"

@@ -1,4 +1,4 @@
-"""The control plane's worker: its stores, opened in its own process, and RSGI's three hooks."""
+"""The control plane's worker: its stores, opened in its own process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from baluarte.apps.console.pages import Pages
 from baluarte.apps.console.people import People
 from baluarte.apps.console.settings import ConsoleSettings, ProviderSettings
 from baluarte.apps.console.versions import Versions
+from baluarte.apps.http.exchange import HTTPProtocol, Scope, Wire
+from baluarte.apps.http.head import Head
 from baluarte.apps.scoring.access import Access as Followed
-from baluarte.apps.scoring.leaving import LEAVE, stop_accepting
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.rates import Rates
-from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.worker import WorkerReport, report, telling
 from baluarte.errors import BaluarteError
 from baluarte.ports import (
@@ -56,7 +56,7 @@ _READY = Readiness(
 
 
 class Worker:
-    """What Granian runs."""
+    """What a worker process answers by."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
@@ -69,7 +69,8 @@ class Worker:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="console")
         self._door: Door | None = None
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def open(self, _loop: asyncio.AbstractEventLoop) -> None:
+        """Open the door."""
         settings = self._settings
         with telling(settings.metrics_dir):
             self._door = door_of(
@@ -85,20 +86,19 @@ class Worker:
                 pool=self._pool,
             )
         self._keys.follow()
-        loop.add_signal_handler(LEAVE, self._leave)
         report(settings.metrics_dir, WorkerReport(pid=os.getpid(), readiness=_READY))
 
-    def _leave(self) -> None:
-        stop_accepting(self._settings.port)
-        if self._door is not None:
-            self._door.leave()
-
-    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        if self._door is not None:  # Granian calls __rsgi_init__ first
+    async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request."""
+        if self._door is not None:  # open is called first
             await self._door.handle(scope, protocol)
 
-    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Granian has answered what was open; every act was durable before its answer."""
+    def handle_now(self, head: Head, body: bytes, wire: Wire) -> bool:  # noqa: ARG002
+        """None is: answers come of threads."""
+        return False
+
+    def close(self, _loop: asyncio.AbstractEventLoop) -> None:
+        """What was open is answered; every act was durable before its answer."""
         self._pool.shutdown()
         self._keys.stop()
         self._acts.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from baluarte.apps.http.exchange import HTTPProtocol, Scope
 from baluarte.apps.scoring.routes import Route
-from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.core.policy import Principal
 
 JSON = [("content-type", "application/json")]

@@ -50,7 +50,7 @@ class Bodies:
             self._late.discard(task)
             task.uncancel()
             raise Refusal("too_slow", "send it at once") from None
-        except RuntimeError:  # Granian's ProtocolError and ProtocolClosed
+        except RuntimeError:  # the connection ended, or chunks are none
             raise Refusal("incomplete_body", "expected the whole of it") from None
         finally:
             self._waiting.pop(task, None)

@@ -1,11 +1,12 @@
 """The HTTP door: check who asks, find the route, read the body, render the answer.
 
-Raw RSGI: one coroutine a request, no framework and no access log; what must be recorded is recorded
+One coroutine a request, no framework and no access log; what must be recorded is recorded
 by the ledger.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,20 +14,22 @@ from typing import cast, get_args
 
 import msgspec
 
+from baluarte.apps.http.exchange import HTTPProtocol, Scope, Wire
+from baluarte.apps.http.head import Head
 from baluarte.apps.scoring.answer import Answer, encode_answers
 from baluarte.apps.scoring.asked import JSON, Asked, Reply
 from baluarte.apps.scoring.bodies import Bodies
-from baluarte.apps.scoring.body import Row, form_of, parse_body, query_of, read_quickly
+from baluarte.apps.scoring.body import Row, form_of, parse_body, query_of
 from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.foreign import Foreign
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
+from baluarte.apps.scoring.lane import Inflight, Lane
 from baluarte.apps.scoring.openapi import DetectorInfo, LedgerState, Readiness, openapi_bytes
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.routes import ROUTES, Route, find
-from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import Limits
 from baluarte.core.ids import parse_id
 from baluarte.errors import BaluarteError, DataError
@@ -64,6 +67,7 @@ class Door:
         counts: Counts,
         limits: Limits,
         clock: Clock,
+        loop: asyncio.AbstractEventLoop,
         reader: LedgerReader,
         sole: str = "",
         require_kernel: bool = False,
@@ -77,9 +81,19 @@ class Door:
         self._limits = limits
         self._clock = clock
         self._reader = reader
-        self._leaves = False
         self._bodies = Bodies(limits)
-        self._n_open = 0  # requests for decisions that are being answered
+        self._inflight = Inflight(limits.max_inflight)
+        self._lane = Lane(
+            plane,
+            guard=guard,
+            counts=counts,
+            limits=limits,
+            clock=clock,
+            loop=loop,
+            inflight=self._inflight,
+            reasons_of=_reasons_of,
+            failed=self._failed,
+        )
         self._openapi = openapi_bytes()
         self._routes: dict[str, Callable[[Asked], Reply | Awaitable[Reply]]] = {
             "healthz": lambda _: (200, JSON, b'{"status":"alive"}'),
@@ -115,29 +129,30 @@ class Door:
                     if not isinstance(reply, tuple):
                         reply = await reply
                 finally:
-                    self._n_open -= 1
+                    self._inflight.n -= 1
                 self._timed(asked.name, started)
             else:
                 reply = self._routes[route.name](asked)
                 if not isinstance(reply, tuple):
                     reply = await reply
             status, headers, body = reply
-        except Refusal as refusal:
-            refusal.plain = route is not None and route.plain_errors
-            self._counts.refused(refusal.code)
-            status, headers, body = refusal.status, refusal.head(), refusal.body()
-        except Exception:  # our bug: the log has it, the caller learns nothing of the inside
-            LOG.exception("a request failed")
-            self._counts.refused("internal")
-            failure = Refusal("internal")
-            status, headers, body = failure.status, failure.head(), failure.body()
-        if self._leaves:
-            headers = [*headers, ("connection", "close")]
+        except Exception as error:  # noqa: BLE001 - the caller's fault, or ours
+            if isinstance(error, Refusal):
+                error.plain = route is not None and route.plain_errors
+            status, headers, body = self._failed(error)
         protocol.response_bytes(status, headers, body)
 
-    def leave(self) -> None:
-        """Another worker takes over: each connection ends with its next answer, none within one."""
-        self._leaves = True
+    def _failed(self, error: BaseException) -> Reply:
+        """The answer to a refusal, or to a fault of ours: the log has that, the caller nothing."""
+        if not isinstance(error, Refusal):
+            LOG.error("a request failed", exc_info=error)
+            error = Refusal("internal")
+        self._counts.refused(error.code)
+        return error.status, error.head(), error.body()
+
+    def handle_now(self, head: Head, body: bytes, wire: Wire) -> bool:
+        """Take a request whose body is there, if it is a plain one for decisions."""
+        return self._lane.take(head, body, wire)
 
     def _admitted(
         self, route: Route, name: str, version: str, scope: Scope, protocol: HTTPProtocol
@@ -166,9 +181,7 @@ class Door:
         Raises:
             Refusal: too many are open.
         """
-        if self._n_open > self._limits.max_inflight:
-            raise Refusal("overloaded", "try again", retry_after_s=1)
-        self._n_open += 1
+        self._inflight.begin()
         return time.perf_counter()
 
     def _timed(self, detector: str, started: float) -> None:
@@ -202,15 +215,9 @@ class Door:
         body = await self.body(asked)
         try:
             champion = self._plane.champion(name)
-            quick = read_quickly(body, form, champion.quick, self._limits)
-            if quick is not None:
-                records, shape = quick
-                self._guard.spend(name, len(records))
-                answers = await self._plane.decide_records(champion, records, reasons)
-            else:
-                rows, shape = parse_body(body, form, self._limits)
-                self._guard.spend(name, len(rows))
-                answers = await self._plane.decide(name, rows, reasons)
+            records, shape = self._lane.read(champion, body, form)
+            self._guard.spend(name, len(records))
+            answers = await self._plane.decide_records(champion, records, reasons)
         except Refusal as refusal:
             refusal.body_read = True
             raise
@@ -240,11 +247,11 @@ class Door:
             Refusal: as :meth:`Bodies.read`.
         """
         counted = asked.route.action == "decisions.create"
-        self._n_open -= counted
+        self._inflight.n -= counted
         try:
             return await self._bodies.read(asked)
         finally:
-            self._n_open += counted
+            self._inflight.n += counted
 
     def champion(self, name: str) -> Champion:
         """The version that decides.

@@ -21,9 +21,9 @@ import grpc
 import msgspec
 from google.protobuf.message import DecodeError
 
+from baluarte.apps.http.exchange import Headers
 from baluarte.apps.scoring.protocols.inference_messages import MESSAGES, SERVICE
 from baluarte.apps.scoring.protocols.open_inference import HEADER_LENGTH
-from baluarte.apps.scoring.rsgi import Headers
 from baluarte.apps.scoring.settings import ServeSettings
 from baluarte.apps.scoring.worker import Worker, load
 
@@ -111,7 +111,7 @@ class GrpcDoor:
         if isinstance(metadata.get("authorization"), str):
             headers["authorization"] = metadata["authorization"]
         call = _Call(method, path, headers, body)
-        await self._worker.__rsgi__(call, call)
+        await self._worker.handle(call, call)
         if call.status not in (200, 503) or (call.status == 503 and method == "POST"):
             said = msgspec.json.decode(call.answer)
             code = _STATUS.get(call.status, grpc.StatusCode.UNKNOWN)
@@ -221,7 +221,7 @@ def run(settings: ServeSettings) -> None:
 async def _run(settings: ServeSettings, parent: int) -> None:
     loop = asyncio.get_running_loop()
     worker = load(settings)
-    worker.__rsgi_init__(loop)
+    worker.open(loop)
     methods = {
         name: grpc.unary_unary_rpc_method_handler(
             _guarded(name, method),
@@ -250,4 +250,4 @@ async def _run(settings: ServeSettings, parent: int) -> None:
         except TimeoutError:
             continue
     await server.stop(_GRACE_S)
-    await asyncio.get_running_loop().run_in_executor(None, worker.__rsgi_del__, loop)
+    await asyncio.get_running_loop().run_in_executor(None, worker.close, loop)

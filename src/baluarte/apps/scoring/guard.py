@@ -227,12 +227,22 @@ class Guard:
         Raises:
             Refusal: 401, whatever is wrong; 429 for a key that asks too often.
         """
+        if by_platform and authorization is None and self._platform:
+            return PLATFORM
+        caller, holder = self.who(authorization, now_us=now_us)
+        self.count(holder)
+        return caller
+
+    def who(self, authorization: str | None, *, now_us: int) -> tuple[Principal, Holder | None]:
+        """Who asks, by the header, and whose key it is; None: the server's own token.
+
+        Raises:
+            Refusal: 401, whatever is wrong.
+        """
         if self._generation != self._access.generation:
             self._generation = self._access.generation
             self._known.clear()
             self._may.clear()
-        if by_platform and authorization is None and self._platform:
-            return PLATFORM
         given = authorization or ""
         if given in self._known:
             holder = self._known[given]
@@ -241,16 +251,18 @@ class Guard:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[given] = holder
-        if holder is None:
-            if now_us >= self._until_us:
-                raise Refusal("unauthorized", _UNAUTHORIZED)
-            return OPERATOR
-        key = holder.key
-        if now_us >= key.until:
+        if now_us >= (self._until_us if holder is None else holder.key.until):
             raise Refusal("unauthorized", _UNAUTHORIZED)
-        if self._rates is not None:
+        return (OPERATOR, None) if holder is None else (holder.principal, holder)
+
+    def count(self, holder: Holder | None) -> None:
+        """Count a request of a key.
+
+        Raises:
+            Refusal: 429 for a key that asks too often.
+        """
+        if holder is not None and self._rates is not None:
             count(self._rates, holder)
-        return holder.principal
 
     def check(self, caller: Principal, route: Route, detector: str | None) -> None:
         """Return if the caller may use the route on the detector.

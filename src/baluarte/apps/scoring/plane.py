@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from baluarte.adapters.system import lone_name
-from baluarte.apps.scoring.answer import Answer, answer
+from baluarte.apps.scoring.answer import Answer
 from baluarte.apps.scoring.champions import Champion, Champions
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.gaps import Gaps
@@ -23,6 +21,16 @@ from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.repeats import Again, EventKeys, Repeats
+from baluarte.apps.scoring.requests import (
+    Awaited,
+    Request,
+    answer_all,
+    due_of,
+    groups,
+    keys_of,
+    settle,
+    wishes,
+)
 from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.windowed import Windowed
 from baluarte.core.decision import Decision
@@ -33,40 +41,7 @@ from baluarte.ports import Clock, LedgerShard
 from baluarte.stages.score import Decisions, Identity, Reasons, Scorer
 
 LOG = logging.getLogger("baluarte.scoring")
-GROUP_ROWS = 256  #: rows of different requests that are decided and recorded together
-
-
-class _Request:
-    """One request's events, from its arrival to its answer."""
-
-    __slots__ = ("answers", "champion", "future", "identities", "keys", "reasons", "rows")
-
-    def __init__(
-        self,
-        champion: Champion,
-        rows: list[Values],
-        identities: list[Identity],
-        reasons: Reasons,
-        *,
-        keys: EventKeys,
-        future: asyncio.Future[list[Answer]],
-    ) -> None:
-        self.keys = keys
-        self.champion = champion
-        self.rows = rows
-        self.identities = identities
-        self.reasons = reasons
-        self.future = future
-        self.answers: list[Answer] = []
-
-    def settle(self, failure: BaseException | None) -> None:
-        """Answer the caller; one that has gone away is not told."""
-        if self.future.done():
-            return
-        if failure is None:
-            self.future.set_result(self.answers)
-        else:
-            self.future.set_exception(failure)
+Told = Callable[[list[Answer] | BaseException], None]  #: of answers, or of why there are none
 
 
 class Plane:
@@ -99,7 +74,8 @@ class Plane:
         self._limits = limits
         self._counts = counts
         self._loop = loop
-        self._waiting: list[_Request] = []
+        self._waiting: list[Request] = []
+        self._tasks: set[asyncio.Task[list[Answer]]] = set()  # of events that were decided before
         self._n_rows = 0  # accepted and not yet answered
         #: told of each batch whose records are queued
         self.on_decided: Callable[[str, Sequence[Values], Sequence[Identity]], None] | None = None
@@ -128,46 +104,115 @@ class Plane:
             Refusal: faults in the rows, no champion, no room to record, or too much is waiting.
         """
         champion = self.champion(detector)
-        self._require_room(len(rows))
+        return await self.decide_records(champion, self.read(champion, rows), reasons)
+
+    def read(self, champion: Champion, rows: Sequence[dict[str, Any]]) -> list[Values]:
+        """Rows in record form.
+
+        Raises:
+            Refusal: faults in the rows, no room to record, or too much is waiting.
+        """
+        self.require_room(len(rows))
         opener = champion.opener
         try:
             if opener is not None:
                 opener.rows(rows)
-            records = champion.reader.records(rows, where="$")
+            return champion.reader.records(rows, where="$")
         except DataError as error:
             raise invalid(error if opener is None else opener.silenced(error)) from None
-        return await self.decide_records(champion, records, reasons)
 
     async def decide_records(
         self, champion: Champion, records: list[Values], reasons: Reasons
     ) -> list[Answer]:
         """Decide rows that were read already; as :meth:`decide`."""
-        self._require_room(len(records))
+        self.require_room(len(records))
         if champion.pseudonyms is not None:
             champion.pseudonyms.records(records)
-        repeats, keys = self._repeats, self._keys(champion, records)
-        if repeats is None:
-            return await self._decide_new(champion, records, reasons, keys)
+        (keys,) = self._keys(champion, [records])
         try:
             return await self._decide_new(champion, records, reasons, keys)
         except Again:
+            return await self._first_decisions(champion, records, keys, reasons)
 
-            def decide(rows: list[int]) -> Awaitable[list[Answer]]:
-                some = [records[row] for row in rows]
-                mine = repeats.keys(champion, some)
-                return self._decide_new(champion, some, reasons, mine, ordinals=rows)
+    async def _first_decisions(
+        self, champion: Champion, records: list[Values], keys: EventKeys, reasons: Reasons
+    ) -> list[Answer]:
+        """Of events that were decided before the first decisions; of the others new ones."""
+        repeats = self._repeats
+        if repeats is None:
+            raise RuntimeError("an event can't be a repeat where no claim is kept")
 
-            return await repeats.answers(champion, records, keys, reasons, decide)
+        def decide(rows: list[int]) -> Awaitable[list[Answer]]:
+            some = [records[row] for row in rows]
+            (mine,) = repeats.keys(champion, [some])
+            return self._decide_new(champion, some, reasons, mine, ordinals=rows)
 
-    def _keys(self, champion: Champion, records: list[Values]) -> EventKeys:
-        """What the events are claimed by; nothing where no claim is kept."""
+        return await repeats.answers(champion, records, keys, reasons, decide)
+
+    def waits_for_nothing(self, champion: Champion) -> bool:
+        """Whether what is decided by it needs neither windows nor subjects' keys first."""
+        return champion.windows is None and champion.scorer.personal is None
+
+    def decide_now(self, champion: Champion, requests: list[Request]) -> None:
+        """Decide requests of a champion that waits for nothing; each is settled, now or later."""
+        for batch in groups(requests):
+            rows = [row for request in batch for row in request.rows]
+            self._n_rows += len(rows)
+            try:
+                self._identify(champion, batch, rows)
+                self._decide(batch)
+            except BaluarteError as error:
+                settle(batch, no_room() if isinstance(error, OutsideError) else error)
+            except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
+                settle(batch, error)
+
+    def _identify(self, champion: Champion, batch: list[Request], rows: list[Values]) -> None:
+        """Say which events those of requests are, and what they are claimed by."""
+        if champion.pseudonyms is not None:
+            champion.pseudonyms.records(rows)
+        identities = champion.scorer.identify_all(
+            rows,
+            ordinals=[i for request in batch for i in range(len(request.rows))],
+            arrival_us=self._clock.now_us(),
+        )
+        keys = self._keys(champion, [request.rows for request in batch])
+        start = 0
+        for request, mine in zip(batch, keys, strict=True):
+            end = start + len(request.rows)
+            request.keys = mine
+            request.identities = identities[start:end]
+            start = end
+
+    def given_back(self, request: Request) -> None:
+        """A request of :meth:`decide_now` is settled."""
+        self._n_rows -= len(request.rows)
+
+    def decide_again(self, request: Request, told: Told) -> None:
+        """Answer a request of :meth:`decide_now` some of whose events were decided before."""
+        champion, rows = request.champion, request.rows
+        task = self._loop.create_task(
+            self._first_decisions(champion, rows, request.keys, request.reasons)
+        )
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[list[Answer]]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                told(asyncio.CancelledError())
+            else:
+                told(task.exception() or task.result())
+
+        task.add_done_callback(done)
+
+    def _keys(self, champion: Champion, records: Sequence[list[Values]]) -> list[EventKeys]:
+        """What the events of requests are claimed by; nothing where no claim is kept."""
         if self._repeats is not None:
             try:
                 return self._repeats.keys(champion, records)
             except OutsideError:
                 if self.gaps is None:
                     raise no_room() from None
-        return [], [len(records)]
+        return [([], [len(rows)]) for rows in records]
 
     async def _decide_new(
         self,
@@ -192,34 +237,30 @@ class Plane:
         now = self._clock.now_us()
         if champion.windows is not None:
             await self._reserve_and_derive(champion.windows, records, keys, now)
-        identify = champion.scorer.identify_all
-        identities = (
-            identify(records, first_ordinal=0, arrival_us=now, subjects=subjects, keys=of_people)
-            if ordinals is None
-            else [
-                identify(
-                    [records[i]],
-                    first_ordinal=ordinal,
-                    arrival_us=now,
-                    subjects=None if subjects is None else [subjects[i]],
-                    keys=None if of_people is None else [of_people[i]],
-                )[0]
-                for i, ordinal in enumerate(ordinals)
-            ]
+        identities = champion.scorer.identify_all(
+            records,
+            ordinals=range(len(records)) if ordinals is None else ordinals,
+            arrival_us=now,
+            subjects=subjects,
+            keys=of_people,
         )
         future: asyncio.Future[list[Answer]] = self._loop.create_future()
-        request = _Request(champion, records, identities, reasons, keys=keys, future=future)
-        if not self._waiting:
-            self._loop.call_soon(self._flush)
-        self._waiting.append(request)
-        self._n_rows += len(records)
+        request = Awaited(champion, records, reasons, future)
+        request.keys, request.identities = keys, identities
+        self._queue(request)
         try:
             return await future
         finally:
             self._n_rows -= len(records)
 
-    def _require_room(self, n_rows: int) -> None:
-        """Return if so many rows can be decided and recorded.
+    def _queue(self, request: Request) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(request)
+        self._n_rows += len(request.rows)
+
+    def require_room(self, n_rows: int) -> None:
+        """Return if so many more rows can be decided and recorded.
 
         Raises:
             Refusal: they can't, or too much is waiting.
@@ -269,19 +310,19 @@ class Plane:
     def _flush(self) -> None:
         """Decide all that is waiting, a batch a champion."""
         waiting, self._waiting = self._waiting, []
-        batches: dict[int, list[_Request]] = {}
+        batches: dict[int, list[Request]] = {}
         for request in waiting:
             batches.setdefault(id(request.champion), []).append(request)
-        for batch in (group for each in batches.values() for group in _groups(each)):
+        for batch in (group for each in batches.values() for group in groups(each)):
             try:
                 self._decide(batch)
             except BaluarteError as error:
                 refusal = no_room() if isinstance(error, OutsideError) else None
-                _settle(batch, refusal or error)
+                settle(batch, refusal or error)
             except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
-                _settle(batch, error)
+                settle(batch, error)
 
-    def _decide(self, batch: list[_Request]) -> None:
+    def _decide(self, batch: list[Request]) -> None:
         """Decide the events of a batch that nobody has decided yet, and queue their records."""
         repeats, shard = self._repeats, self.recorder.shard if self.recorder.accepts else None
         if repeats is None or not any(request.keys[0] for request in batch):
@@ -290,7 +331,7 @@ class Plane:
         reserved = batch[0].champion.windows is not None
         if shard is None:
             if reserved:
-                repeats.give_back(_keys_of(batch))
+                repeats.give_back(keys_of(batch))
             self._decide_claimed(batch, shard)
             return
         keys = [request.keys for request in batch]
@@ -304,10 +345,10 @@ class Plane:
         try:
             self._decide_claimed(new, shard)
         except BaseException:
-            repeats.give_back(_keys_of(new))
+            repeats.give_back(keys_of(new))
             raise
 
-    def _decide_claimed(self, batch: list[_Request], shard: LedgerShard | None) -> None:
+    def _decide_claimed(self, batch: list[Request], shard: LedgerShard | None) -> None:
         scorer = batch[0].champion.scorer
         one = len(batch) == 1
         rows = batch[0].rows if one else [row for request in batch for row in request.rows]
@@ -317,8 +358,8 @@ class Plane:
             else [identity for request in batch for identity in request.identities]
         )
         late = self._n_rows > self._limits.reasons_above
-        decisions = scorer.decide_records(rows, reasons="none" if late else _mask(batch))
-        due = _due(batch, decisions.bands.tolist()) if late else [False] * len(rows)
+        decisions = scorer.decide_records(rows, reasons="none" if late else wishes(batch))
+        due = due_of(batch, decisions.bands.tolist()) if late else [False] * len(rows)
         now = self._clock.now_us()
         undone = _Undone(scorer, decisions, identities, due)
         if shard is None:
@@ -326,7 +367,7 @@ class Plane:
             return
         ids = format_ids(now // 1000, shard.tag, shard.size, len(rows))
         decided, records = undone.with_ids(ids, now)
-        _answer(batch, decided, due)
+        answer_all(batch, decided, due)
 
         def done(failure: OutsideError | None) -> None:
             if failure is not None:
@@ -335,7 +376,7 @@ class Plane:
             self._counts.decided(scorer.detector, scorer.version, decided)
             if late:
                 self._counts.deferred(scorer.detector, sum(due))
-            _settle(batch, None)
+            settle(batch, None)
 
         gaps = self.gaps
         lost = None if gaps is None else functools.partial(gaps.add, scorer, records, now)
@@ -343,17 +384,17 @@ class Plane:
         if self.on_decided is not None:
             self.on_decided(scorer.detector, rows, identities)
 
-    def _answer_in_gap(self, batch: list[_Request], undone: _Undone) -> None:
+    def _answer_in_gap(self, batch: list[Request], undone: _Undone) -> None:
         """The ledger is away: answer and count what can't be recorded, or refuse."""
         if self.gaps is None:
-            _settle(batch, no_room())
+            settle(batch, no_room())
             return
         now = self._clock.now_us()
         ids = self.gaps.ids(now, undone.decisions.n)
         decided, records = undone.with_ids(ids, now)
         self.gaps.add(undone.scorer, records, now)
-        _answer(batch, decided, undone.due)
-        _settle(batch, None)
+        answer_all(batch, decided, undone.due)
+        settle(batch, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,62 +412,6 @@ class _Undone:
         return decided, self.scorer.records(
             self.decisions, decided, self.identities, decided_at=now, deferred=self.due
         )
-
-
-def _groups(batch: list[_Request]) -> Iterator[list[_Request]]:
-    """Requests to decide together: while the disk works on some, the next are decided."""
-    group: list[_Request] = []
-    n = 0
-    for request in batch:
-        if group and n + len(request.rows) > GROUP_ROWS:
-            yield group
-            group, n = [], 0
-        group.append(request)
-        n += len(request.rows)
-    yield group
-
-
-def _answer(batch: list[_Request], decided: list[Decision], due: list[bool]) -> None:
-    """Give each request the answers to its rows."""
-    start = 0
-    for request in batch:
-        fields = request.champion.scorer.fields
-        say = None if request.reasons == "none" else request.champion.say
-        end = start + len(request.rows)
-        request.answers = [
-            answer(decision, values, fields, say, deferred=deferred)
-            for decision, values, deferred in zip(
-                decided[start:end], request.rows, due[start:end], strict=True
-            )
-        ]
-        start = end
-
-
-def _keys_of(batch: list[_Request]) -> list[bytes]:
-    return [key for request in batch for key in request.keys[0]]
-
-
-def _settle(batch: list[_Request], failure: BaseException | None) -> None:
-    for request in batch:
-        request.settle(failure)
-
-
-def _mask(batch: list[_Request]) -> Reasons | np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows to explain; where requests differ a mask asks for more than the alerts."""
-    wishes = {request.reasons for request in batch}
-    if len(wishes) == 1:
-        return wishes.pop()
-    sizes = [len(request.rows) for request in batch]
-    return np.repeat([request.reasons == "all" for request in batch], sizes)
-
-
-def _due(batch: list[_Request], bands: list[int]) -> list[bool]:
-    """Whether each row's request would have had its reasons."""
-    wishes = [request.reasons for request in batch for _ in request.rows]
-    return [
-        wish == "all" or (wish == "alerts" and band > 0)
-        for wish, band in zip(wishes, bands, strict=True)
-    ]
 
 
 def no_room() -> Refusal:

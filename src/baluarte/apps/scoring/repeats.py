@@ -98,21 +98,26 @@ class Repeats:
         if self._claims is not None:
             self._claims.close()
 
-    def keys(self, champion: Champion, rows: Sequence[Values]) -> EventKeys:
-        """What stands for the events that have an id of their own.
+    def keys(self, champion: Champion, requests: Sequence[Sequence[Values]]) -> list[EventKeys]:
+        """What stands for the events of each request that have an id of their own.
 
         Raises:
             OutsideError: the ledger is away.
         """
         name, detector = champion.scorer.id_field, champion.scorer.detector
         if name is None:
-            return [], [len(rows)]
-        if len(rows) == 1:
-            own = rows[0].get(name)
-            return ([], [1]) if own is None else (self.claims.keys(detector, [str(own)]), [0, 1])
-        numbers = [i for i, values in enumerate(rows) if values.get(name) is not None]
-        ids = [str(rows[i][name]) for i in numbers]
-        return self.claims.keys(detector, ids), [*numbers, len(rows)]
+            return [([], [len(rows)]) for rows in requests]
+        own = [[values.get(name) for values in rows] for rows in requests]
+        keys = iter(
+            self.claims.keys(detector, [str(one) for ids in own for one in ids if one is not None])
+        )
+        return [
+            (
+                [next(keys) for one in ids if one is not None],
+                [*(i for i, one in enumerate(ids) if one is not None), len(ids)],
+            )
+            for ids in own
+        ]
 
     def reserve(self, shard: LedgerShard, keys: Sequence[bytes]) -> bool:
         """Claim events whose places are not known yet; False where one was claimed before."""

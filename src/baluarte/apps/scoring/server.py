@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import multiprocessing
 import os
 import resource
 import socket
@@ -14,30 +13,25 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.http import HTTP1Settings
 
 from baluarte import wiring
+from baluarte.apps.http.exchange import Service
+from baluarte.apps.http.pool import Bounds
+from baluarte.apps.http.process import Tls, listen
+from baluarte.apps.http.supervisor import Supervisor, follow_files
 from baluarte.apps.scoring.grpc_process import follow_grpc, require_collector, require_grpc
 from baluarte.apps.scoring.guard import require_guarded
 from baluarte.apps.scoring.openapi import Readiness
-from baluarte.apps.scoring.pool import Bounds
 from baluarte.apps.scoring.settings import Listens, ServeSettings
-from baluarte.apps.scoring.supervisor import Supervisor, follow_files
 from baluarte.apps.scoring.worker import load, load_when_told, reports
 from baluarte.errors import BaluarteError, ContractError, DataError, OutsideError, TrustError
 
 _POLL_S = 0.01
 _ASK_S = 5.0
 _FOLLOW_S = 0.5  #: between two looks at the certificate's files
-_MOST_OPEN = 4_096  #: connections of a worker; more wait to be accepted
-_DRAIN_S = 30  #: after which a worker that still answers is ended
-_HEAD_MS = 30_000  #: in which a request's head must have come; also the longest idle connection
-_HEAD_BYTES = 64 << 10  #: of a request's head; more is refused with 431
 _FAMILIES: dict[str, type[BaluarteError]] = {
     family.__name__: family for family in (ContractError, DataError, TrustError, OutsideError)
 }
@@ -87,11 +81,11 @@ def serve(settings: ServeSettings, *, ready: Callable[[Serving], None]) -> None:
 
 def host(
     settings: Listens,
-    load: Callable[[Any], Any],
+    load: Callable[[Any], Service],
     *,
     ready: Callable[[Serving], None],
     beside: Callable[[Any, threading.Event], list[threading.Thread]] = lambda _settings, _stop: [],
-    warm: Callable[[Any, Connection], Any] | None = None,
+    warm: Callable[[Any, Connection], Service] | None = None,
     most_workers: int = 0,
 ) -> None:
     """Run workers behind one port until SIGTERM or SIGINT.
@@ -108,12 +102,24 @@ def host(
         OutsideError: the port is taken, or workers keep failing.
     """
     _let_open_many()
-    settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
-    # A worker starts clean: whatever the starting process has loaded, it doesn't inherit.
-    multiprocessing.set_start_method("spawn", force=True)
-    with tempfile.TemporaryDirectory(prefix="baluarte-", ignore_cleanup_errors=True) as folder:
-        settings = msgspec.structs.replace(settings, metrics_dir=folder)
-        server = _granian(settings, warm=warm, most_workers=most_workers)
+    tls = _tls(settings)
+    with (
+        _listening(settings.host, settings.port) as listening,
+        tempfile.TemporaryDirectory(prefix="baluarte-", ignore_cleanup_errors=True) as folder,
+    ):
+        settings = msgspec.structs.replace(
+            settings, port=listening.getsockname()[1], metrics_dir=folder
+        )
+        follows_load = most_workers > settings.workers
+        server = Supervisor(
+            functools.partial(load, settings),
+            listening,
+            tls,
+            workers=settings.workers,
+            started=lambda: {r.pid for r in reports(folder) if r.readiness is not None},
+            warm=None if warm is None else functools.partial(warm, settings),
+            bounds=Bounds(settings.workers, most_workers) if follows_load else None,
+        )
         stopping = threading.Event()
         watches = [
             threading.Thread(target=_wait_until_ready, args=(settings, ready, stopping)),
@@ -123,14 +129,12 @@ def host(
         for watch in watches:
             watch.start()
         try:
-            loader = cast("Callable[..., Any]", functools.partial(load, settings))
-            with contextlib.suppress(SystemExit):  # how Granian says that workers failed
-                server.serve(target_loader=loader, wrap_loader=False)
+            well = server.serve()
         finally:
             stopping.set()
             for watch in watches:
                 watch.join()
-        if not server.interrupt_signal:
+        if not well:
             raise _why_it_ended(folder)
 
 
@@ -152,56 +156,24 @@ def _follow_certificates(
     return [threading.Thread(target=follow, name="certificates")]
 
 
-def _granian(
-    settings: Listens, *, warm: Callable[[Any, Connection], Any] | None, most_workers: int
-) -> Supervisor:
-    follows_load = most_workers > settings.workers
-    return Supervisor(
-        warm=None if warm is None else functools.partial(warm, settings),
-        bounds=Bounds(settings.workers, most_workers) if follows_load else None,
-        started=lambda: {r.pid for r in reports(settings.metrics_dir) if r.readiness is not None},
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.RSGI,
-        workers=settings.workers,
-        http=HTTPModes.http1,
-        websockets=False,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_MS, max_buffer_size=_HEAD_BYTES),
-        log_enabled=False,
-        log_access=False,  # it costs more than half of the throughput; the ledger records
-        respawn_failed_workers=True,
-        backpressure=_MOST_OPEN,
-        workers_kill_timeout=_DRAIN_S,
-        **_tls(settings),
-    )
-
-
-def _tls(settings: Listens) -> dict[str, Any]:
-    """Granian's arguments; TLS 1.3 is the least that it speaks, and the only one there is.
+def _tls(settings: Listens) -> Tls | None:
+    """What TLS is spoken by; None: nothing.
 
     Raises:
         ContractError: the files can't be read, or don't fit one another.
     """
     if not settings.tls_cert:
-        return {}
+        return None
+    tls = Tls(cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca)
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-        if settings.tls_client_ca:
-            context.load_verify_locations(settings.tls_client_ca)
+        tls.context()
     except (OSError, ssl.SSLError) as error:
         raise ContractError(
             f"expected a certificate, the key that fits it and the authority of clients, in PEM: "
             f"{error}",
             where="workspace.toml: serve.tls",
         ) from error
-    return {
-        "ssl_cert": Path(settings.tls_cert),
-        "ssl_key": Path(settings.tls_key),
-        "ssl_protocol_min": SSLProtocols.tls13,
-        "ssl_ca": Path(settings.tls_client_ca) if settings.tls_client_ca else None,
-        "ssl_client_verify": bool(settings.tls_client_ca),
-    }
+    return tls
 
 
 def _let_open_many() -> None:
@@ -220,26 +192,20 @@ def _keys(settings: ServeSettings) -> int:
         return sum(key.revoked_at is None for key in accounts.api_keys())
 
 
-def _free_port(host: str, port: int) -> int:
-    """The port, or a free one for 0, if nobody listens there.
-
-    Workers share the port (SO_REUSEPORT), so without this look a second server would share it, too.
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there; a free port for 0.
 
     Raises:
         OutsideError: the port is taken, or can't be used.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-        except OSError as error:
-            raise OutsideError(
-                f"{host}:{port} can't be used: {os.strerror(error.errno or 0)}",
-                where="serve.address",
-                hint="Stop what listens there, or take another port: --set serve.address=…",
-            ) from error
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise OutsideError(
+            f"{host}:{port} can't be used: {os.strerror(error.errno or 0)}",
+            where="serve.address",
+            hint="Stop what listens there, or take another port: --set serve.address=…",
+        ) from error
 
 
 def _wait_until_ready(

@@ -29,11 +29,11 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from baluarte import __version__
+from baluarte.apps.http.exchange import HTTPProtocol, Scope
 from baluarte.apps.scoring.figures import Numbers
 from baluarte.apps.scoring.metrics import Metrics
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.routes import find
-from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 
 Handle = Callable[[Scope, HTTPProtocol], Awaitable[None]]
 _TIMEOUT_S = 2.0  #: of a delivery, and so of a worker's end where the collector is away

@@ -22,6 +22,8 @@ import msgspec
 from baluarte import wiring
 from baluarte.adapters.ledger.claims import Claims
 from baluarte.adapters.system import SystemClock
+from baluarte.apps.http.exchange import HTTPProtocol, Scope, Wire
+from baluarte.apps.http.head import Head
 from baluarte.apps.logs import configure
 from baluarte.apps.pseudonyms import sealed_pseudonyms
 from baluarte.apps.scoring.access import Access
@@ -31,7 +33,6 @@ from baluarte.apps.scoring.door import Door
 from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
-from baluarte.apps.scoring.leaving import LEAVE, stop_accepting
 from baluarte.apps.scoring.metrics import Metrics
 from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.opening import Opener
@@ -41,7 +42,6 @@ from baluarte.apps.scoring.presence import Presence
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import SWITCH_S, Recorder
 from baluarte.apps.scoring.repeats import Repeats
-from baluarte.apps.scoring.rsgi import HTTPProtocol, Scope
 from baluarte.apps.scoring.settings import Durability, ServeSettings
 from baluarte.apps.scoring.settling import Settler
 from baluarte.apps.scoring.shadows import Shadows
@@ -70,7 +70,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """What Granian runs in a worker process: RSGI's three hooks."""
+    """What a worker process answers by."""
 
     def __init__(self, settings: ServeSettings, *, waits: bool = False) -> None:
         self._settings = settings
@@ -119,7 +119,8 @@ class Worker:
         self._door: Door | None = None
         self._telemetry: Telemetry | None = None
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a shard, and begin to follow what there is to follow."""
         settings = self._settings
         with telling(settings.metrics_dir):
             self._recorder = Recorder(
@@ -196,11 +197,11 @@ class Worker:
             counts=self._counts,
             limits=settings.limits,
             clock=self._clock,
+            loop=loop,
             reader=wiring.open_ledger_reader(settings.ledger),
             sole=settings.sole,
             require_kernel=settings.require_kernel,
         )
-        loop.add_signal_handler(LEAVE, self._leave)
         self._follow()
         self._counts.follow()
         self._telemetry = _told_to(settings, self._counts)
@@ -219,16 +220,17 @@ class Worker:
         """A host that the worker's door answers for."""
         return "localhost" if self._door is None else self._door.own_name
 
-    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        if self._door is None:  # Granian calls __rsgi_init__ first
+    async def handle(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request."""
+        if self._door is None:  # open is called first
             return
         if self._telemetry is None:
             await self._door.handle(scope, protocol)
         else:
             await self._telemetry.handle(self._door.handle, scope, protocol)
 
-    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Granian has answered what was open; what is recorded becomes durable."""
+    def close(self, _loop: asyncio.AbstractEventLoop) -> None:
+        """What was open is answered; what is recorded becomes durable."""
         LOG.info("a worker ends")
         self._champions.stop()
         if self._presence is not None:
@@ -251,10 +253,11 @@ class Worker:
         if self._telemetry is not None:
             self._telemetry.stop()
 
-    def _leave(self) -> None:
-        stop_accepting(self._settings.port)
-        if self._door is not None:
-            self._door.leave()
+    def handle_now(self, head: Head, body: bytes, wire: Wire) -> bool:
+        """Take a request whose body is there; a span of it needs a task."""
+        if self._door is None or self._telemetry is not None:
+            return False
+        return self._door.handle_now(head, body, wire)
 
     def get_ready(self) -> None:
         """Do ahead what may be done before the worker is needed: it follows, and has a shard.

@@ -1,0 +1,244 @@
+"""The lane of plain requests for decisions: taken as they come, worked on together.
+
+A request that waits for nothing but its record needs no task. What has come when the loop turns is
+let in, read, identified, claimed, scored, recorded and answered a batch a step, in the order and by
+the checks of :meth:`baluarte.apps.scoring.door.Door.handle`, which gets all other requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from baluarte.apps.http.exchange import Wire
+from baluarte.apps.http.head import Head
+from baluarte.apps.scoring.answer import Answer, encode_answers
+from baluarte.apps.scoring.body import Form, Shape, form_of, parse_body, read_quickly
+from baluarte.apps.scoring.champions import Champion
+from baluarte.apps.scoring.counts import Counts
+from baluarte.apps.scoring.guard import Guard
+from baluarte.apps.scoring.plane import Plane
+from baluarte.apps.scoring.problem import Refusal
+from baluarte.apps.scoring.repeats import Again
+from baluarte.apps.scoring.requests import Request
+from baluarte.apps.scoring.routes import Route, find
+from baluarte.apps.scoring.settings import Limits
+from baluarte.core.event import Values
+from baluarte.ports import Clock
+from baluarte.stages.score import Reasons
+
+Failed = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
+_MOST_KINDS = 1_024
+
+
+class Kind:
+    """What a head asks for that asks for decisions and nothing unusual."""
+
+    __slots__ = ("authorization", "form", "name", "reasons", "route")
+
+    def __init__(
+        self, route: Route, name: str, form: Form, reasons: Reasons, authorization: str | None
+    ) -> None:
+        self.route = route
+        self.name = name  #: of the detector
+        self.form: Form = form
+        self.reasons: Reasons = reasons
+        self.authorization = authorization
+
+
+class Inflight:
+    """How many requests for decisions are being answered, by whatever way."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.n = 0
+
+    def begin(self) -> None:
+        """Count one in.
+
+        Raises:
+            Refusal: too many are.
+        """
+        if self.n > self._most:
+            raise Refusal("overloaded", "try again", retry_after_s=1)
+        self.n += 1
+
+
+class _Arrived(NamedTuple):
+    """A request that came, and when."""
+
+    body: bytes
+    wire: Wire
+    at_s: float
+
+
+class _Taken(Request):
+    """A request that is answered on its wire."""
+
+    __slots__ = ("_arrived", "_is_settled", "_lane", "_shape")
+
+    def __init__(
+        self, champion: Champion, rows: list[Values], kind: Kind, *, lane: Lane, arrived: _Arrived,
+        shape: Shape,
+    ) -> None:  # fmt: skip
+        super().__init__(champion, rows, kind.reasons)
+        self._lane, self._arrived, self._shape = lane, arrived, shape
+        self._is_settled = False
+
+    def settle(self, failure: BaseException | None) -> None:
+        """Answer the caller, once."""
+        lane = self._lane
+        if self._is_settled:
+            return
+        if isinstance(failure, Again):
+            lane.plane.decide_again(self, self._told)
+            return
+        self._is_settled = True
+        lane.plane.given_back(self)
+        lane.inflight.n -= 1
+        wire = self._arrived.wire
+        if failure is not None:
+            if isinstance(failure, Refusal):
+                failure.body_read = True
+            wire.answer(*lane.failed(failure))
+            return
+        scorer = self.champion.scorer
+        lane.counts.answered(
+            time.perf_counter() - self._arrived.at_s, scorer.detector, scorer.version
+        )
+        content, content_type = encode_answers(self.answers, self._shape)
+        wire.answer(200, [("content-type", content_type)], content)
+
+    def _told(self, found: list[Answer] | BaseException) -> None:
+        """Of first decisions."""
+        if isinstance(found, BaseException):
+            self.settle(found)
+        else:
+            self.answers = found
+            self.settle(None)
+
+
+class Lane:
+    """Takes plain requests.
+
+    Args:
+        failed: the answer to a refusal or a fault of ours; it is counted there.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        *,
+        guard: Guard,
+        counts: Counts,
+        limits: Limits,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        inflight: Inflight,
+        reasons_of: Callable[[str], Reasons],
+        failed: Failed,
+    ) -> None:
+        self.plane, self.counts, self.inflight, self.failed = plane, counts, inflight, failed
+        self._guard, self._limits, self._clock, self._loop = guard, limits, clock, loop
+        self._reasons_of = reasons_of
+        self._arrived: dict[Kind, list[_Arrived]] = {}
+        self._kinds: dict[tuple[object, ...], Kind] = {}
+
+    def take(self, head: Head, body: bytes, wire: Wire) -> bool:
+        """Take a request; False where it is none for this lane."""
+        kind = head.memo
+        if kind is None:
+            kind = head.memo = self._kind_of(head) or False
+        if not isinstance(kind, Kind):
+            return False
+        if not self._arrived:
+            self._loop.call_soon(self._turn)
+        arrived = _Arrived(body, wire, time.perf_counter())
+        waiting = self._arrived.get(kind)
+        if waiting is None:
+            self._arrived[kind] = [arrived]
+        else:
+            waiting.append(arrived)
+        return True
+
+    def read(self, champion: Champion, body: bytes, form: Form) -> tuple[list[Values], Shape]:
+        """The events of a body in record form.
+
+        Raises:
+            Refusal: they are none.
+        """
+        quick = read_quickly(body, form, champion.quick, self._limits)
+        if quick is not None:
+            return quick
+        rows, shape = parse_body(body, form, self._limits)
+        return self.plane.read(champion, rows), shape
+
+    def _kind_of(self, head: Head) -> Kind | None:
+        """What a head asks for; None: nothing for this lane."""
+        headers = head.headers
+        try:
+            self._guard.check_host(headers.get_all("host"), head.authority)
+            route, name, _ = find(head.method, head.path)
+            if route.name != "decide" or headers.get("content-encoding") is not None:
+                return None
+            form = form_of(headers.get("content-type"))
+            reasons = self._reasons_of(head.query_string)
+        except Refusal:
+            return None
+        if form == "arrow":
+            return None
+        said = name, form, reasons, headers.get("authorization")
+        kind = self._kinds.get(said)
+        if kind is None:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            kind = self._kinds[said] = Kind(route, *said)
+        return kind
+
+    def _turn(self) -> None:
+        """Work on all that came."""
+        came, self._arrived = self._arrived, {}
+        for kind, arrived in came.items():
+            try:
+                self._begin(kind, arrived)
+            except Exception as error:  # noqa: BLE001 - a fault of ours; each caller is told
+                for one in arrived:
+                    one.wire.answer(*self.failed(error))
+
+    def _begin(self, kind: Kind, arrived: list[_Arrived]) -> None:
+        plane = self.plane
+        champion = plane.champions.current.get(kind.name)
+        if champion is None or not plane.waits_for_nothing(champion):
+            for one in arrived:
+                one.wire.hand_over(one.body)
+            return
+        guard = self._guard
+        try:
+            caller, holder = guard.who(kind.authorization, now_us=self._clock.now_us())
+            guard.check(caller, kind.route, kind.name)
+        except Refusal as refusal:
+            for one in arrived:
+                one.wire.answer(*self.failed(refusal))
+            return
+        n_rows = 0
+        requests: list[Request] = []
+        for one in arrived:
+            is_read = False
+            try:
+                guard.count(holder)
+                self.inflight.begin()
+                is_read = True
+                rows, shape = self.read(champion, one.body, kind.form)
+                plane.require_room(n_rows + len(rows))
+                guard.spend(kind.name, len(rows))
+            except Refusal as refusal:
+                refusal.body_read = is_read
+                self.inflight.n -= is_read
+                one.wire.answer(*self.failed(refusal))
+                continue
+            n_rows += len(rows)
+            requests.append(_Taken(champion, rows, kind, lane=self, arrived=one, shape=shape))
+        if requests:
+            plane.decide_now(champion, requests)

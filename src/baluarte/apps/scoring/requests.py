@@ -1,0 +1,128 @@
+"""Requests for decisions on their way through the plane: alone, in groups, and to their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baluarte.apps.scoring.answer import Answer, answer
+from baluarte.apps.scoring.champions import Champion
+from baluarte.apps.scoring.repeats import EventKeys
+from baluarte.core.decision import Decision
+from baluarte.core.event import Values
+from baluarte.stages.score import Identity, Reasons
+
+GROUP_ROWS = 256  #: rows of different requests that are decided and recorded together
+
+
+class Request:
+    """One request's events, from when they were read to its answer.
+
+    Attributes:
+        identities: of its events; none until they are known.
+        keys: by which its events are claimed.
+        answers: to each event, once it is decided.
+    """
+
+    __slots__ = ("answers", "champion", "identities", "keys", "reasons", "rows")
+
+    def __init__(self, champion: Champion, rows: list[Values], reasons: Reasons) -> None:
+        self.champion = champion
+        self.rows = rows
+        self.reasons = reasons
+        self.identities: list[Identity] = []
+        self.keys: EventKeys = ([], [len(rows)])
+        self.answers: list[Answer] = []
+
+    @abstractmethod
+    def settle(self, failure: BaseException | None) -> None:
+        """Tell whoever waits that the answers are there, or why they aren't; once."""
+
+
+class Awaited(Request):
+    """A request that a task waits for."""
+
+    __slots__ = ("future",)
+
+    def __init__(
+        self,
+        champion: Champion,
+        rows: list[Values],
+        reasons: Reasons,
+        future: asyncio.Future[list[Answer]],
+    ) -> None:
+        super().__init__(champion, rows, reasons)
+        self.future = future
+
+    def settle(self, failure: BaseException | None) -> None:
+        """Answer the task; one that has gone away is not told."""
+        if self.future.done():
+            return
+        if failure is None:
+            self.future.set_result(self.answers)
+        else:
+            self.future.set_exception(failure)
+
+
+def groups(batch: Sequence[Request]) -> Iterator[list[Request]]:
+    """Requests to decide together: while the disk works on some, the next are decided."""
+    group: list[Request] = []
+    n = 0
+    for request in batch:
+        if group and n + len(request.rows) > GROUP_ROWS:
+            yield group
+            group, n = [], 0
+        group.append(request)
+        n += len(request.rows)
+    yield group
+
+
+def answer_all(batch: Sequence[Request], decided: list[Decision], due: list[bool]) -> None:
+    """Give each request the answers to its rows."""
+    start = 0
+    for request in batch:
+        fields = request.champion.scorer.fields
+        say = None if request.reasons == "none" else request.champion.say
+        end = start + len(request.rows)
+        request.answers = [
+            answer(decision, values, fields, say, deferred=deferred)
+            for decision, values, deferred in zip(
+                decided[start:end], request.rows, due[start:end], strict=True
+            )
+        ]
+        start = end
+
+
+def settle(batch: Sequence[Request], failure: BaseException | None) -> None:
+    """Settle each."""
+    for request in batch:
+        request.settle(failure)
+
+
+def keys_of(batch: Sequence[Request]) -> list[bytes]:
+    """By which the events of all are claimed."""
+    return [key for request in batch for key in request.keys[0]]
+
+
+def wishes(batch: Sequence[Request]) -> Reasons | NDArray[np.bool_]:
+    """Which rows to explain; where requests differ a mask asks for more than the alerts."""
+    said = {request.reasons for request in batch}
+    if len(said) == 1:
+        return said.pop()
+    sizes = [len(request.rows) for request in batch]
+    mask: NDArray[np.bool_] = np.repeat([request.reasons == "all" for request in batch], sizes)
+    return mask
+
+
+def due_of(batch: Sequence[Request], bands: Sequence[Any]) -> list[bool]:
+    """Whether each row's request would have had its reasons."""
+    said = [request.reasons for request in batch for _ in request.rows]
+    return [
+        wish == "all" or (wish == "alerts" and band > 0)
+        for wish, band in zip(said, bands, strict=True)
+    ]
