@@ -281,6 +281,51 @@ def test_it_knows_what_a_dictionary_would(
     claims.close()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    turns=st.lists(
+        st.tuples(
+            st.integers(0, 40),
+            st.lists(st.tuples(st.integers(0, 60), st.integers(1, 4)), max_size=12),
+        ),
+        max_size=12,
+    )
+)
+def test_compiled_claims_change_the_table_as_pythons_do(
+    tmp_path_factory: pytest.TempPathFactory, turns: list[tuple[int, list[tuple[int, int]]]]
+) -> None:
+    if claim_table.NATIVE is None:
+        pytest.skip("the compiled claims were not built")
+    folder = tmp_path_factory.mktemp("twins")
+    first = ClaimTable.make(folder / "a", 20)  # two buckets, so that they overflow
+    second = ClaimTable.make(folder / "b", 20)
+    salt = (folder / "a").read_bytes()[:4_096]
+    (folder / "b").write_bytes(salt + (folder / "b").read_bytes()[4_096:])
+    second.close()
+    opened = ClaimTable.open(folder / "b", 20)
+    assert opened is not None
+    place, now = 1 << 48, NOW
+    for passes, events in turns:
+        now += passes
+        requests = [
+            ([first.key(b"flows", f"e{event}")], [0, n]) if event % 7 else ([], [n])
+            for event, n in events
+        ]
+        said = []
+        for table, native in ((first, claim_table.NATIVE), (opened, None)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(claim_table, "NATIVE", native)
+                said.append(
+                    table.claim_requests(requests, second=now, epoch=3, place=place, floor=now - 60)
+                )
+        assert said[0] == said[1]
+        place += sum(rows[-1] for (_, rows), free in zip(requests, said[0], strict=True) if free)
+    assert first.early == opened.early
+    first.close()
+    opened.close()
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
+
+
 _HOLDS_THE_LOCK = """
 import sys, time
 from pathlib import Path

@@ -19,6 +19,7 @@ MODULES = {
     "windows_harness.py": ("core", "_windows"),
     "rows_harness.py": ("core", "_rows"),
     "records_harness.py": ("core", "_records"),
+    "claims_harness.py": ("adapters/ledger", "_claims"),
 }
 FLAGS = (
     *("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"),
@@ -85,6 +86,10 @@ def test_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
 
 def test_records_of_hostile_parts_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 1, "records_harness.py")
+
+
+def test_claims_of_hostile_arguments_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "claims_harness.py")
 
 
 @pytest.mark.soak

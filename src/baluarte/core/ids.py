@@ -9,6 +9,7 @@ Source: Crockford, Base 32, https://www.crockford.com/base32.html; ULID specific
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -46,13 +47,16 @@ def format_ids(at_ms: int, tag: str, first: int, count: int) -> list[str]:
     """
     if not (0 <= at_ms <= MAX_AT_MS and first >= 0 and first + count - 1 <= MAX_INDEX):
         raise ValueError(f"no id for time {at_ms} ms and records {first} + {count}")
-    if not is_tag(tag):
-        raise ValueError(f"a shard's tag is six hex digits, found {tag!r}")
-    shard = int(tag, 16)
+    of_shard, low = _of_shard(tag)
     pairs = _PAIRS
-    head = "".join(pairs[at_ms >> bits & 1023] for bits in (40, 30, 20, 10, 0))
-    head += pairs[shard >> 14] + pairs[shard >> 4 & 1023]
-    low = (shard & 15) << 56
+    head = (
+        pairs[at_ms >> 40]
+        + pairs[at_ms >> 30 & 1023]
+        + pairs[at_ms >> 20 & 1023]
+        + pairs[at_ms >> 10 & 1023]
+        + pairs[at_ms & 1023]
+        + of_shard
+    )
     if NATIVE is not None:
         ids: list[str] = NATIVE.ids(head, low + first, count)
         return ids
@@ -66,6 +70,19 @@ def format_ids(at_ms: int, tag: str, first: int, count: int) -> list[str]:
         + pairs[v & 1023]
         for v in range(low + first, low + first + count)
     ]
+
+
+@lru_cache(maxsize=64)
+def _of_shard(tag: str) -> tuple[str, int]:
+    """The letters that a shard gives to ids, and what of it stands above an index.
+
+    Raises:
+        ValueError: it is no tag.
+    """
+    if not is_tag(tag):
+        raise ValueError(f"a shard's tag is six hex digits, found {tag!r}")
+    shard = int(tag, 16)
+    return _PAIRS[shard >> 14] + _PAIRS[shard >> 4 & 1023], (shard & 15) << 56
 
 
 def format_id(at_ms: int, tag: str, index: int) -> str:

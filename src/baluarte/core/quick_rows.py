@@ -9,7 +9,7 @@ same records, and what that refuses, this leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -116,8 +116,23 @@ class QuickReader:
         except _NOT_DECODED:
             return None
         many = type(found) is list
-        rows = self._records(found if many else [found], text, max_depth)
+        rows = self._records(found if many else [found], [text], max_depth)
         return None if rows is None else (rows, many)
+
+    def read_each(
+        self, texts: Sequence[bytes], *, max_depth: int
+    ) -> list[tuple[list[Values], bool] | None]:
+        """What :meth:`read` says of each text, sooner where each is one plain object."""
+        decode = self._one.decode
+        try:
+            rows = [decode(text) for text in texts]
+        except _NOT_DECODED:
+            rows = []
+        # No text has fewer keys than are kept of it: where all together have as many, each has.
+        records = self._records(rows, texts, max_depth) if rows else None
+        if records is None:
+            return [self.read(text, max_depth=max_depth) for text in texts]
+        return [([values], False) for values in records]
 
     def read_lines(self, lines: list[bytes], *, max_depth: int) -> list[Values] | None:
         """The records of lines, each one object; None as :meth:`read`."""
@@ -126,14 +141,17 @@ class QuickReader:
             found = [decode(line) for line in lines]
         except _NOT_DECODED:
             return None
-        return self._records(found, b"\n".join(lines), max_depth)
+        return self._records(found, [b"\n".join(lines)], max_depth)
 
     def _records(
-        self, found: list[msgspec.Struct], text: bytes, max_depth: int
+        self, found: list[msgspec.Struct], texts: Sequence[bytes], max_depth: int
     ) -> list[Values] | None:
-        n_keys, depth = self._native.scan(text)
-        if depth >= max_depth:
-            return None
+        scan, n_keys = self._native.scan, 0
+        for text in texts:
+            mine, depth = scan(text)
+            if depth >= max_depth:
+                return None
+            n_keys += mine
         node, reorder = self._root, self._reorder
         if node.children:
             rows = []

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from baluarte.adapters.disk import LOCAL, sync_folder
+from baluarte.core.native import native
 
 _HEADER = struct.Struct("<8sI4x16s36s")
 _MAGIC = b"BALUCLM1"
@@ -41,6 +42,8 @@ _CHOICES = struct.Struct("<8xII")
 _INDEX_BITS = 48
 NO_INDEX = (1 << _INDEX_BITS) - 1  #: claimed, and not placed yet
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+NATIVE = native("_claims", "baluarte.adapters.ledger")  #: None where it was not built
 
 
 class Entry(NamedTuple):
@@ -74,6 +77,7 @@ class ClaimTable:
         self._descriptor = descriptor
         self._map = mmap.mmap(descriptor, 0)
         self.early = 0  #: entries that :meth:`claim` replaced while they were still needed
+        self._hashers: dict[bytes, hashlib.blake2b] = {}
         _, self._n, self._salt, self._boot = _HEADER.unpack_from(self._map)
 
     @classmethod
@@ -165,12 +169,17 @@ class ClaimTable:
 
     def key(self, whose: bytes, event_id: str) -> bytes:
         """16 bytes that stand for an event; nobody can choose ids that fill one bucket."""
-        return hashlib.blake2b(
-            event_id.encode("utf-8", "surrogatepass"),
-            digest_size=16,
-            key=self._salt,
-            person=whose,
-        ).digest()
+        hasher = self._hasher(whose).copy()
+        hasher.update(event_id.encode("utf-8", "surrogatepass"))
+        return hasher.digest()
+
+    def _hasher(self, whose: bytes) -> hashlib.blake2b:
+        """What hashes ids of a tenant and detector, its key and all read already."""
+        known = self._hashers.get(whose)
+        if known is None:
+            known = hashlib.blake2b(digest_size=16, key=self._salt, person=whose)
+            self._hashers[whose] = known
+        return known
 
     def claim(self, key: bytes, second: int, epoch: int, place: int, floor: int) -> bool:
         """Enter an event unless there is an entry of it that is no older than ``floor``."""
@@ -198,6 +207,39 @@ class ClaimTable:
         map_[start : start + _PRINT] = print_
         _ENTRY.pack_into(map_, at, second, epoch, place)
         return True
+
+    def claim_requests(
+        self,
+        requests: list[tuple[list[bytes], list[int]]],
+        *,
+        second: int,
+        epoch: int,
+        place: int,
+        floor: int,
+    ) -> list[bool]:
+        """Claim the events of requests that have at most one each, in order.
+
+        Args:
+            requests: of each the key of its event, if that has one, and which of its rows it is,
+                with the number of all its rows as the last.
+            place: of the first row of the first request that gets its claim.
+
+        Returns:
+            Which requests got it; the rows of those stand one after another.
+        """
+        if NATIVE is not None:
+            taken, early = NATIVE.claim(
+                self._map, _BUCKETS_AT, self._n, requests, place, second, epoch, floor
+            )
+            self.early += early
+            return list(taken)
+        found = []
+        for keys, rows in requests:
+            free = not keys or self.claim(keys[0], second, epoch, place + rows[0], floor)
+            found.append(free)
+            if free:
+                place += rows[-1]
+        return found
 
     def find(self, key: bytes) -> int:
         """Where the entry of an event stands; 0 where there is none."""

@@ -144,7 +144,7 @@ class Claims:
         return [key(whose, event_id) for event_id in event_ids]
 
     def take(
-        self, requests: Sequence[tuple[Sequence[bytes], Sequence[int]]], *, first: int, now_s: int
+        self, requests: list[tuple[list[bytes], list[int]]], *, first: int, now_s: int
     ) -> list[bool]:
         """Claim the events of requests, each whole or not at all.
 
@@ -161,6 +161,10 @@ class Claims:
         taken: list[bool] = []
         self._wait_for_lock()
         try:
+            if all(len(keys) < 2 for keys, _ in requests):
+                return table.claim_requests(
+                    requests, second=now_s, epoch=epoch, place=start + first, floor=floor
+                )
             for keys, rows in requests:
                 free = len(keys) == 1 or self._are_free(keys, now_s)
                 if free:

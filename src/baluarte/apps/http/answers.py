@@ -8,20 +8,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
+from typing import ClassVar
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BODILESS = frozenset({204, 304})
+_MOST_STARTS = 64
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _CLOSE = b"connection: close\r\n"
 
 
-class _Date:
-    """The header of this second."""
+class _Now:
+    """What is the same for all answers of one second."""
 
     second = -1
-    line = b""
+    date = b""
+    #: of answers with a type and no other header
+    starts: ClassVar[dict[tuple[int, str], bytes]] = {}
 
 
 def answer_bytes(
@@ -36,14 +39,27 @@ def answer_bytes(
     Raises:
         ValueError: a header is none.
     """
-    head = _plain_start(status, *headers[0]) if len(headers) == 1 else _start(status, headers)
+    date = date_line()
+    if (
+        len(headers) == 1
+        and headers[0][0] == "content-type"
+        and not (ends or bodiless)
+        and status not in _BODILESS
+    ):
+        start = _Now.starts.get((status, headers[0][1]))
+        if start is None:
+            start = b"".join((_start(status, headers), date, b"content-length: "))
+            if len(_Now.starts) < _MOST_STARTS:
+                _Now.starts[status, headers[0][1]] = start
+        return b"%b%d\r\n\r\n%b" % (start, len(body), body)
     if status in _BODILESS:
         length, body = b"", b""
     else:
         length = b"content-length: %d\r\n" % len(body)
     if bodiless:
         body = b""
-    return b"".join((head, length, date_line(), _CLOSE if ends else b"", b"\r\n", body))
+    end = _CLOSE if ends else b""
+    return b"".join((_start(status, headers), date, length, end, b"\r\n", body))
 
 
 def bare(status: int) -> bytes:
@@ -54,16 +70,11 @@ def bare(status: int) -> bytes:
 def date_line() -> bytes:
     """The header that says when."""
     second = int(time.time())
-    if second != _Date.second:
-        _Date.second = second
-        _Date.line = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
-    return _Date.line
-
-
-@lru_cache(maxsize=256)
-def _plain_start(status: int, name: str, value: str) -> bytes:
-    """What comes before the length where there is one header; that is nobody's secret."""
-    return _start(status, [(name, value)])
+    if second != _Now.second:
+        _Now.second = second
+        _Now.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+        _Now.starts.clear()
+    return _Now.date
 
 
 def _start(status: int, headers: Sequence[tuple[str, str]]) -> bytes:

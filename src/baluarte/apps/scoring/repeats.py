@@ -124,9 +124,7 @@ class Repeats:
         self._hold(shard)
         return self.claims.reserve(keys, now_s=self._now_s())
 
-    def take(
-        self, shard: LedgerShard, requests: Sequence[EventKeys], *, reserved: bool
-    ) -> list[bool]:
+    def take(self, shard: LedgerShard, requests: list[EventKeys], *, reserved: bool) -> list[bool]:
         """Claim the events of requests for the next places of the shard.
 
         Args:

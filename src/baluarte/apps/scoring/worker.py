@@ -54,6 +54,7 @@ from baluarte.ports import LedgerShard, WindowState
 from baluarte.stages.unseal import Unsealer
 
 LOG = logging.getLogger("baluarte.scoring")
+_COLLECT = (20_000, 20, 20)  #: requests leave no cycles: to look for some seldom is enough
 
 if TYPE_CHECKING:  # of an extra
     from baluarte.apps.scoring.telemetry import Telemetry
@@ -415,6 +416,7 @@ def _settle_in(durability: Durability) -> None:
     """Let the collector leave out what was loaded, and threads wait less for one another."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECT)
     sys.setswitchinterval(SWITCH_S[durability])
 
 

@@ -1,0 +1,53 @@
+"""What the sanitized table of claims is put through; run by test_kernel_sanitized.py.
+
+Arguments: the folder of the tests, the sanitized extension module, the number of rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import os
+import random
+import sys
+
+NAME = "baluarte.adapters.ledger._claims"
+BUCKET = 8 + 16 * 8 + 16 * 16
+VALUES = (0, 5, -1, 2**32, 2**64, 2**48, None, "", b"", b"x" * 15, b"x" * 17, [], (), object())
+
+
+def load(path):
+    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
+    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def main(_, path, rounds):
+    module = load(path)
+    draw = random.Random(17)
+
+    def value(fitting):
+        return fitting if draw.random() < 0.95 else draw.choice(VALUES)
+
+    def request():
+        if draw.random() < 0.2:
+            return value(([], [value(3)]))
+        key = bytes(draw.randrange(256) for _ in range(16))
+        return value((value([value(key)]), value([value(0), value(2)])))
+
+    for _ in range(rounds * 4_000):
+        n = draw.randrange(1, 4)
+        table = bytearray(os.urandom(100 + n * BUCKET - (draw.random() < 0.05)))
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            module.claim(
+                value(table), value(100), value(n), value([request() for _ in range(5)]),
+                value(2**50), value(1_800_000_000), value(7), value(1_700_000_000),
+            )  # fmt: skip
+    print("sanitized: clean", flush=True)
+    os._exit(0)
+
+
+main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
