@@ -45,6 +45,10 @@ def by_rule(body: bytes, form: Form, rule: RowReader = RULE) -> tuple[list[Value
         return None
 
 
+def _text(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode()
+
+
 @settings(max_examples=300)
 @given(texts())
 def test_what_is_read_quickly_the_rule_reads_alike(quick: QuickReader, body: bytes) -> None:
@@ -61,6 +65,17 @@ def test_lines_too(quick: QuickReader, lines: list[bytes], between: bytes) -> No
     found = read_quickly(body, "ndjson", quick, LIMITS)
     if found is not None:
         assert found == by_rule(body, "ndjson")
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(texts(), plain_events().map(_text)), max_size=4))
+def test_texts_that_are_read_together_are_read_as_each_alone(
+    quick: QuickReader, bodies: list[bytes]
+) -> None:
+    depth = LIMITS.max_depth
+    assert quick.read_each(bodies, max_depth=depth) == [
+        quick.read(body, max_depth=depth) for body in bodies
+    ]
 
 
 @settings(max_examples=150)

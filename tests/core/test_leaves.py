@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baluarte.core import leaves, merkle
-from baluarte.core.leaves import ENTRY, FRAME, seal, seal_in_python
+from baluarte.core.leaves import ENTRY, FRAME, seal, seal_in_python, text_digests
 from baluarte.core.merkle import NATIVE, Frontier, leaf_hash, leaf_hashes, node_hash
 
 compiled = pytest.mark.skipif(NATIVE is None, reason="the compiled code was not built here")
@@ -48,6 +48,15 @@ def test_leaf_hashes_are_those_of_hashlib_at_every_length_around_a_block(native)
         leaf_hash(record) for record in records
     ]
     assert leaf_hashes(records) == [leaf_hash(record) for record in records]
+
+
+def test_digests_of_texts_are_those_of_hashlib_at_every_length_around_a_block(native) -> None:
+    rng = random.Random(2)
+    texts = [rng.randbytes(n) for n in [*range(300), 4095, 4096, 4097, 70_001]]
+    assert text_digests(texts) == ["sha256:" + hashlib.sha256(text).hexdigest() for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaves, "NATIVE", None)
+        assert text_digests(texts[:70]) == native.digests(texts[:70])
 
 
 @settings(max_examples=60, deadline=None)

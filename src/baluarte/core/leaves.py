@@ -8,6 +8,7 @@ where it was not built.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,18 @@ class Sealed:
 
     frames: bytes
     entries: bytes
+
+
+def text_digests(texts: Sequence[bytes]) -> list[str]:
+    """Of each text ``sha256:`` and the 64 hex digits of its SHA-256.
+
+    >>> text_digests([b""])[0][:20]
+    'sha256:e3b0c44298fc1'
+    """
+    if NATIVE is None:
+        return ["sha256:" + hashlib.sha256(text).hexdigest() for text in texts]
+    digests: list[str] = NATIVE.digests(texts)
+    return digests
 
 
 def seal(records: Sequence[bytes], *, offset: int, frontier: Frontier) -> Sealed:

@@ -26,6 +26,7 @@ from baluarte.core.envelope import (
     plan_personal,
 )
 from baluarte.core.event import Events, Values
+from baluarte.core.leaves import text_digests
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.errors import OutsideError
 from baluarte.ports import DataKey
@@ -282,9 +283,9 @@ class Scorer:
         """The identities of events without anything personal."""
         id_field, time_field = self.id_field, self._time_field
         found = []
-        events = _SORTED.encode_lines(rows).split(b"\n")  # a text's own line ends are escaped
-        for values, event, ordinal in zip(rows, events[:-1], ordinals, strict=True):
-            digest = "sha256:" + hashlib.sha256(event).hexdigest()  # as core.event.event_digest
+        events = _SORTED.encode_lines(rows).split(b"\n")[:-1]  # a text's line ends are escaped
+        digests = text_digests(events)  # as core.event.event_digest
+        for values, event, digest, ordinal in zip(rows, events, digests, ordinals, strict=True):
             own_id = values.get(id_field) if id_field else None
             own_at = values.get(time_field) if time_field else None
             found.append(

@@ -108,6 +108,8 @@ class Repeats:
         if name is None:
             return [([], [len(rows)]) for rows in requests]
         own = [[values.get(name) for values in rows] for rows in requests]
+        if all(len(ids) == 1 and ids[0] is not None for ids in own):
+            return [([key], [0, 1]) for key in self.claims.keys(detector, [str(i) for (i,) in own])]
         keys = iter(
             self.claims.keys(detector, [str(one) for ids in own for one in ids if one is not None])
         )
