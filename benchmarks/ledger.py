@@ -118,8 +118,9 @@ class Decided:
             explained=all_of.explained[:0],
             phi=all_of.phi[:0],
         )
-        answers = self.scorer.answers(some, self.identities, ids)
-        return self.scorer.records(some, answers, self.identities[:n], decided_at=0)
+        who = self.identities[:n]
+        answers = self.scorer.answers(some, who, ids)
+        return self.scorer.records(some, answers, who, decided_at=0)
 
 
 def sample_scorer(folder: Path, parts: BundleParts | None = None) -> Scorer:

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
-from people_ground import Place
+from sealed_ground import Place
 
 from baluarte.adapters import sealing
 from baluarte.adapters.sealing import NATIVE, NONCE_BYTES, SEALS_AT_ONCE, SealingKey

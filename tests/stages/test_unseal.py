@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from people_ground import Place
+from sealed_ground import Place
 
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.envelope import Envelope

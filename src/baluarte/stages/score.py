@@ -302,30 +302,32 @@ class Scorer:
         self, decisions: Decisions, identities: Sequence[Identity], ids: Sequence[str]
     ) -> list[Decision]:
         """The decisions as rows, in order."""
-        reasons = decisions.reasons()
+        detector, version, base = self.detector, self.version, decisions.base
+        columns = zip(
+            ids,
+            identities,
+            decisions.scores.tolist(),
+            decisions.points.tolist(),
+            decisions.probability.tolist(),
+            decisions.bands.tolist(),
+            map(decisions.reasons().get, range(decisions.n)),
+            strict=True,
+        )
         return [
             Decision(
-                id=ids[i],
-                event_id=identities[i].event_id,
-                detector=self.detector,
-                version=self.version,
+                id=own_id,
+                event_id=identity.event_id,
+                detector=detector,
+                version=version,
                 score=score,
                 points=points,
                 probability=probability,
                 band=band,
                 outcome=self.outcomes[band],
-                base=decisions.base if i in reasons else None,
-                reasons=reasons.get(i),
+                base=None if reasons is None else base,
+                reasons=reasons,
             )
-            for i, (score, points, probability, band) in enumerate(
-                zip(
-                    decisions.scores.tolist(),
-                    decisions.points.tolist(),
-                    decisions.probability.tolist(),
-                    decisions.bands.tolist(),
-                    strict=True,
-                )
-            )
+            for own_id, identity, score, points, probability, band, reasons in columns
         ]
 
     def records(
