@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 import pytest
@@ -138,11 +136,13 @@ def test_parts_that_don_t_fit_one_another_are_refused() -> None:
     fits = decided_of(2, [[1.0], [2.0]])
     for wrong in (
         {"scores": fits.scores[:1]}, {"points": fits.points[:0]}, {"bands": np.zeros(3, np.int64)},
+        {"scores": np.zeros(2)}, {"points": np.zeros(2, np.int32)},
+        {"bands": np.zeros((2, 1), "q")},
         {"features": np.zeros((1, 1))}, {"features": np.zeros((3, 1))},
         {"reasons": [None]}, {"deferred": [False] * 3}, {"ids": ["x"]},
     ):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
-            writer.write_all(replace(fits, **wrong), who, decided_at=9)  # type: ignore[arg-type]
+            writer.write_all(msgspec.structs.replace(fits, **wrong), who, decided_at=9)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected"):
         writer.write_all(fits, who[:1], decided_at=9)
     assert len(writer.write_all(fits, who, decided_at=9)) == 2

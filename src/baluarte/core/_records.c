@@ -26,26 +26,30 @@ static PyObject *name_id, *name_event_id, *name_event_at, *name_digest, *name_ev
 typedef struct {
     PyObject *head, *bands; /* from when it was decided up to the event's digest; a part a band */
     PyObject *ids, *identities, *reasons, *deferred, *base;
+    Py_buffer views[3]; /* of the columns */
     const int64_t *score, *points, *band;
     Cells features;
     Py_ssize_t n;
 } Batch;
 
 /* A column of n int64; NULL with an error where it is none. */
-static const int64_t *int64s(PyObject *bytes, Py_ssize_t n) {
-    char *from;
-    Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(bytes, &from, &length) < 0) return NULL;
-    if (length % (Py_ssize_t)sizeof(int64_t) == 0 && length / (Py_ssize_t)sizeof(int64_t) == n)
-        return (const int64_t *)(const void *)from; /* the data of bytes is aligned */
-    PyErr_SetString(PyExc_ValueError, "expected a whole number for each record");
+static const int64_t *int64s(Py_buffer *view, PyObject *column, Py_ssize_t n) {
+    if (PyObject_GetBuffer(column, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0) return NULL;
+    if (view->ndim == 1 && view->shape[0] == n && view->itemsize == (Py_ssize_t)sizeof(int64_t) &&
+        view->format != NULL && strspn(view->format, "lq") == 1 && view->format[1] == 0)
+        return view->buf;
+    PyErr_SetString(PyExc_ValueError, "expected an int64 for each record");
     return NULL;
 }
 
-static int open_batch(Batch *batch, PyObject *parts) {
+static void close_batch(Batch *batch) {
+    for (int k = 0; k < 3; k++) PyBuffer_Release(&batch->views[k]);
+}
+
+static int read_batch(Batch *batch, PyObject *parts) {
     PyObject *scores, *points, *bands, *features;
     Py_ssize_t width;
-    if (!PyArg_ParseTuple(parts, "SO!O!O!SSSO!SnO!O!;the parts of a batch", &batch->head,
+    if (!PyArg_ParseTuple(parts, "SO!O!O!OOOO!SnO!O!;the parts of a batch", &batch->head,
                           &PyTuple_Type, &batch->bands, &PyList_Type, &batch->ids, &PyList_Type,
                           &batch->identities, &scores, &points, &bands, &PyLong_Type, &batch->base,
                           &features, &width, &PyList_Type, &batch->reasons, &PyList_Type,
@@ -57,10 +61,18 @@ static int open_batch(Batch *batch, PyObject *parts) {
         PyErr_SetString(PyExc_ValueError, "expected lists of one length");
         return -1;
     }
-    batch->score = int64s(scores, n);
-    batch->points = batch->score == NULL ? NULL : int64s(points, n);
-    batch->band = batch->points == NULL ? NULL : int64s(bands, n);
+    batch->score = int64s(&batch->views[0], scores, n);
+    batch->points = batch->score == NULL ? NULL : int64s(&batch->views[1], points, n);
+    batch->band = batch->points == NULL ? NULL : int64s(&batch->views[2], bands, n);
     return batch->band == NULL ? -1 : open_cells(&batch->features, features, width);
+}
+
+/* -1 with an error, and nothing to close. */
+static int open_batch(Batch *batch, PyObject *parts) {
+    memset(batch, 0, sizeof *batch);
+    if (read_batch(batch, parts) == 0) return 0;
+    close_batch(batch);
+    return -1;
 }
 
 /* What a record is made of beside its columns. All of its own: an attribute's Python might change a
@@ -195,6 +207,7 @@ static PyObject *compose(PyObject *module, PyObject *args) {
     if (!failed && !close_cells(&batch.features))
         data = PyBytes_FromStringAndSize(text.bytes, (Py_ssize_t)text.length);
     PyMem_Free(text.bytes);
+    close_batch(&batch);
     return pair_of(data, lengths);
 }
 
@@ -353,19 +366,25 @@ static PyObject *compose_sealed(PyObject *module, PyObject *args) {
     (void)module;
     if (!PyArg_ParseTuple(args, "O!O!:compose_sealed", &PyTuple_Type, &batch_parts, &PyTuple_Type,
                           &personal_parts) ||
-        open_batch(&batch, batch_parts) || open_personal(&personal, personal_parts, batch.n))
+        open_batch(&batch, batch_parts))
         return NULL;
-    Part *parts = PyMem_Calloc((size_t)batch.n + 1, sizeof *parts);
-    if (parts == NULL) return PyErr_NoMemory();
     Text text = {NULL, 0, 0};
-    PyObject *lengths = new_bytes((size_t)batch.n * sizeof(uint32_t));
-    int failed = lengths == NULL ? -1
-                                 : gather(&text, &batch, &personal, parts,
-                                          (uint32_t *)(void *)PyBytes_AsString(lengths));
-    if (!failed) data = sealed(&text, parts, batch.n, personal.nonces);
-    for (Py_ssize_t i = 0; i < batch.n; i++) Py_XDECREF(parts[i].compiled);
+    PyObject *lengths = NULL;
+    int failed = open_personal(&personal, personal_parts, batch.n);
+    Part *parts = failed ? NULL : PyMem_Calloc((size_t)batch.n + 1, sizeof *parts);
+    if (parts != NULL)
+        lengths = new_bytes((size_t)batch.n * sizeof(uint32_t));
+    else if (!failed)
+        PyErr_NoMemory();
+    if (lengths != NULL) {
+        uint32_t *each = (uint32_t *)(void *)PyBytes_AsString(lengths);
+        failed = gather(&text, &batch, &personal, parts, each);
+        if (!failed) data = sealed(&text, parts, batch.n, personal.nonces);
+    }
+    for (Py_ssize_t i = 0; parts != NULL && i < batch.n; i++) Py_XDECREF(parts[i].compiled);
     PyMem_Free(parts);
     PyMem_Free(text.bytes);
+    close_batch(&batch);
     PyObject *pair = pair_of(data, lengths);
     return failed > 0 ? Py_NewRef(Py_None) : pair;
 }

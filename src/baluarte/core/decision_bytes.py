@@ -8,7 +8,6 @@ one for every event, and most of it is the same for all decisions of a version o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -63,8 +62,7 @@ class Personal(Identified, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided about ``n`` events, as their records tell it."""
 
     ids: list[str]  #: of the decisions
@@ -174,9 +172,9 @@ class RecordWriter:
             self._encoded[1],
             decided.ids,
             list(identities),
-            decided.scores.astype(np.int64, copy=False).tobytes(),
-            decided.points.astype(np.int64, copy=False).tobytes(),
-            decided.bands.astype(np.int64, copy=False).tobytes(),
+            decided.scores,
+            decided.points,
+            decided.bands,
             decided.base,
             *_cells(decided.features),
             decided.reasons,

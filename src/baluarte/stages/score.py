@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import msgspec
@@ -359,7 +359,9 @@ class Scorer:
         if plan is None:
             return writer.write_all(decided, identities, decided_at=decided_at)
         columns = decisions.features[:, list(plan.columns)]
-        clear = replace(decided, features=_without(decisions.features, plan.columns))
+        clear = msgspec.structs.replace(
+            decided, features=_without(decisions.features, plan.columns)
+        )
         nonces = _nonces(identities)
         if nonces is not None:
             records = writer.seal_all(
