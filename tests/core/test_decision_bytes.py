@@ -111,7 +111,12 @@ def one_record(event_id: object = "e", **one: object) -> list[bytes]:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bands": 2}, {"base": 2**63, "reasons": ()}, {"event_id": 5}, {"event_id": "\ud800"}],
+    [
+        {"bands": 2},
+        {"event_id": "\ud800"},
+        pytest.param({"base": 2**63, "reasons": ()}, marks=compiled),  # Python has no such bound
+        pytest.param({"event_id": 5}, marks=compiled),
+    ],
 )
 def test_what_no_record_can_say_is_an_error(changes: dict[str, object]) -> None:
     with pytest.raises((IndexError, OverflowError, TypeError, UnicodeEncodeError)):
