@@ -38,6 +38,7 @@ from baluarte.adapters.stores.segments import open_shard  # noqa: E402
 from baluarte.apps.scoring.recorder import SWITCH_S, Recorder  # noqa: E402
 from baluarte.core.bundle import BundleParts, open_bundle  # noqa: E402
 from baluarte.core.ids import format_ids  # noqa: E402
+from baluarte.core.leaves import Records  # noqa: E402
 from baluarte.core.merkle import NATIVE  # noqa: E402
 from baluarte.ports import LedgerShard, Room, SubjectKeys  # noqa: E402
 from baluarte.stages.score import Scorer  # noqa: E402
@@ -102,7 +103,7 @@ class Decided:
             rows, ordinals=range(len(rows)), arrival_us=0, subjects=subjects, keys=keys
         )
 
-    def records(self, shard: LedgerShard, n: int) -> list[bytes]:
+    def records(self, shard: LedgerShard, n: int) -> Records:
         """The records of ``n`` decisions that follow one another in the shard."""
         ids = format_ids(1_700_000_000_000, shard.tag, shard.size, n)
         all_of = self.decisions
@@ -117,8 +118,9 @@ class Decided:
             explained=all_of.explained[:0],
             phi=all_of.phi[:0],
         )
-        answers = self.scorer.answers(some, self.identities, ids)
-        return self.scorer.records(some, answers, self.identities[:n], decided_at=0)
+        who = self.identities[:n]
+        answers = self.scorer.answers(some, who, ids)
+        return self.scorer.records(some, answers, who, decided_at=0)
 
 
 def sample_scorer(folder: Path, parts: BundleParts | None = None) -> Scorer:
@@ -162,7 +164,7 @@ class Desk:
 
         records = self._decided.records(shard, len(group) * self._n_rows)
         self._recorder.append(records, done)
-        self.commits.append(sum(map(len, records)))
+        self.commits.append(len(records.data))
 
 
 def run(

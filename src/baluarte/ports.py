@@ -865,6 +865,15 @@ class DataKey(Protocol):
         """32 random hex digits, as records name it."""
         ...
 
+    @property
+    def compiled(self) -> object | None:
+        """The key as compiled code seals many texts with it; None: each by :meth:`seal`."""
+        ...
+
+    def nonces(self, n: int) -> bytes:
+        """Fresh random bytes for ``n`` texts that compiled code seals, 12 each."""
+        ...
+
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt and authenticate, bound to the context."""
         ...

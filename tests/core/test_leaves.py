@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baluarte.core import leaves, merkle
-from baluarte.core.leaves import ENTRY, FRAME, seal, seal_in_python, text_digests
+from baluarte.core.leaves import ENTRY, FRAME, Records, seal, seal_in_python, text_digests
 from baluarte.core.merkle import NATIVE, Frontier, leaf_hash, leaf_hashes, node_hash
 
 compiled = pytest.mark.skipif(NATIVE is None, reason="the compiled code was not built here")
@@ -63,15 +63,17 @@ def test_digests_of_texts_are_those_of_hashlib_at_every_length_around_a_block(na
 @given(
     before=st.lists(st.binary(min_size=1, max_size=70), max_size=40),
     records=st.lists(st.binary(min_size=1, max_size=200), max_size=40),
+    cut=st.integers(0, 40),
     offset=st.integers(0, 2**40),
 )
 def test_both_ways_make_the_same_bytes(
-    before: list[bytes], records: list[bytes], offset: int
+    before: list[bytes], records: list[bytes], cut: int, offset: int
 ) -> None:
     one, two = Frontier(), Frontier()
-    seal(before, offset=0, frontier=one)
+    seal([Records.of(before)], offset=0, frontier=one)
     seal_in_python(before, offset=0, frontier=two)
-    first = seal(records, offset=offset, frontier=one)
+    groups = [Records.of(records[:cut]), Records.of(records[cut:])]
+    first = seal(groups, offset=offset, frontier=one)
     second = seal_in_python(records, offset=offset, frontier=two)
     assert first == second
     assert (one.size, one.peaks) == (two.size, two.peaks)
@@ -107,24 +109,50 @@ def test_what_is_no_frontier_and_no_list_of_bytes_is_refused() -> None:
     assert NATIVE is not None
     for size, peaks in ((1, b""), (0, b"x" * 32), (3, b"x" * 32), (2**63, b"x" * 32)):
         with pytest.raises(ValueError, match="peaks"):
-            NATIVE.seal([b"a"], 0, size, peaks)
+            NATIVE.seal([b"a"], [b"\1\0\0\0"], 0, size, peaks)
         with pytest.raises(ValueError, match="peaks"):
             NATIVE.grow(size, peaks, b"")
     with pytest.raises(ValueError, match="32 bytes"):
         NATIVE.grow(0, b"", b"x" * 33)
     for bad in (["text"], [None], 7, [b"fine", bytearray(b"x")]):
         with pytest.raises(TypeError):
-            NATIVE.seal(bad, 0, 0, b"")
+            NATIVE.seal(bad, [b"\4\0\0\0"] * len(bad) if isinstance(bad, list) else 7, 0, 0, b"")
         with pytest.raises(TypeError):
             NATIVE.leaf_hashes(bad)
+
+
+@compiled
+@pytest.mark.parametrize(
+    "lengths", [[b"\1\0\0\0" * 2], [b"\3\0\0\0\0"], [b"\xff" * 8], [b""], [], [b"\3\0\0\0"] * 2]
+)
+def test_lengths_that_are_not_those_of_the_records_are_refused(lengths: list[bytes]) -> None:
+    assert NATIVE is not None
+    with pytest.raises(ValueError, match="lengths"):
+        NATIVE.seal([b"abc"], lengths, 0, 0, b"")
+
+
+def test_records_on_their_way_are_a_sequence_of_their_bytes() -> None:
+    apart = [b"one", b"", b"four" * 70]
+    records = Records.of(apart)
+    assert (len(records), list(records), records[2], records[-3:2]) == (
+        3,
+        apart,
+        apart[2],
+        apart[:2],
+    )
+    assert records == Records.of(iter(apart))
+    assert list(Records.of([])) == []
+    assert [records.fit(280), Records.of(apart[::2]).fit(280), Records.of(apart[::2]).fit(279)] == [
+        False, True, False
+    ]  # fmt: skip
 
 
 def test_without_the_compiled_code_python_does_the_same(monkeypatch) -> None:
     records = [b"%d" % i for i in range(50)]
     one, two = Frontier(), Frontier()
-    expected = seal(records, offset=7, frontier=one)
+    expected = seal([Records.of(records)], offset=7, frontier=one)
     monkeypatch.setattr(leaves, "NATIVE", None)
     monkeypatch.setattr(merkle, "NATIVE", None)
-    assert seal(records, offset=7, frontier=two) == expected
+    assert seal([Records.of(records)], offset=7, frontier=two) == expected
     assert one.peaks == two.peaks
     assert leaf_hashes(records) == [leaf_hash(record) for record in records]

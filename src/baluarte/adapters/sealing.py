@@ -16,10 +16,12 @@ import contextlib
 import hashlib
 import hmac
 import os
+import sys
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
 
+from baluarte.core.decision_bytes import NATIVE
 from baluarte.core.envelope import KEYED_DIGEST
 from baluarte.errors import ContractError, TrustError
 
@@ -29,6 +31,10 @@ _NAME_BYTES = 4
 _BLOCK_BYTES = 64  #: of SHA-256; RFC 2104 section 2
 _IPAD, _OPAD = (bytes(i ^ pad for i in range(256)) for pad in (0x36, 0x5C))
 
+#: whether compiled code can seal many texts at once: by the libcrypto that hashlib is linked with
+SEALS_AT_ONCE: bool = NATIVE is not None and NATIVE.load(
+    getattr(sys.modules.get("_hashlib"), "__file__", None) or ""
+)
 
 #: random nonces drawn ahead, each used once: asking the system for each one costs more than to seal
 _NONCES: list[bytes] = []
@@ -48,15 +54,21 @@ os.register_at_fork(after_in_child=_NONCES.clear)  # never those of its parent
 class SealingKey:
     """A subject's data key, unwrapped: one subkey encrypts, another makes digests."""
 
-    __slots__ = ("_aead", "_inner", "_outer", "id")
+    __slots__ = ("_aead", "_inner", "_outer", "compiled", "id")
 
     def __init__(self, key_id: str, secret: bytes) -> None:
         self.id = key_id
-        self._aead = AESGCM(hmac.digest(secret, b"baluarte seal", "sha256"))
+        encrypts = hmac.digest(secret, b"baluarte seal", "sha256")
+        self._aead = AESGCM(encrypts)
+        self.compiled: object | None = NATIVE.key(encrypts) if SEALS_AT_ONCE else None
         # HMAC with both of its blocks hashed once: the module's own one starts anew each time.
         block = hmac.digest(secret, b"baluarte digest", "sha256").ljust(_BLOCK_BYTES, b"\0")
         self._inner = hashlib.sha256(block.translate(_IPAD))
         self._outer = hashlib.sha256(block.translate(_OPAD))
+
+    def nonces(self, n: int) -> bytes:
+        """Fresh random bytes for ``n`` texts that compiled code seals, 12 each."""
+        return os.urandom(NONCE_BYTES * n)
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt and authenticate, bound to the context."""

@@ -226,7 +226,6 @@ typedef struct {
     Py_ssize_t count;
     const uint8_t **data;
     size_t *lengths;
-    size_t total;
 } Records;
 
 static void let_go(Records *records) {
@@ -257,55 +256,123 @@ static int hold(Records *records, PyObject *list) {
         }
         records->data[i] = (const uint8_t *)data;
         records->lengths[i] = (size_t)length;
-        records->total += (size_t)length;
-        if ((uint64_t)length > UINT32_MAX) {
-            let_go(records);
-            PyErr_SetString(PyExc_ValueError, "a record is too large for a frame");
-            return -1;
-        }
     }
     return 0;
 }
 
+/* Records one after the other, with their lengths: what waits as one object for many records. */
+typedef struct {
+    const uint8_t *data;
+    const uint32_t *lengths;
+    size_t count;
+} Group;
+
+typedef struct {
+    PyObject *data, *lengths; /* tuples that keep them while the lock is given up */
+    Group *groups;
+    Py_ssize_t n_groups;
+    size_t count, total; /* records, and their bytes */
+} Groups;
+
+static void let_go_of_groups(Groups *groups) {
+    PyMem_Free(groups->groups);
+    Py_XDECREF(groups->data);
+    Py_XDECREF(groups->lengths);
+}
+
+/* -1 with an exception where the lengths are not those of what stands in the data. */
+static int read_group(Group *group, size_t *n_bytes, PyObject *data, PyObject *lengths) {
+    char *bytes, *numbers;
+    Py_ssize_t length, n_numbers;
+    if (PyBytes_AsStringAndSize(data, &bytes, &length) ||
+        PyBytes_AsStringAndSize(lengths, &numbers, &n_numbers))
+        return -1;
+    group->data = (const uint8_t *)bytes;
+    group->lengths = (const uint32_t *)(const void *)numbers; /* the data of bytes is aligned */
+    group->count = (size_t)n_numbers / sizeof *group->lengths;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < group->count; i++) sum += group->lengths[i];
+    if ((size_t)n_numbers % sizeof *group->lengths || sum != (uint64_t)length) {
+        PyErr_SetString(PyExc_ValueError, "the lengths are not those of the records");
+        return -1;
+    }
+    *n_bytes = (size_t)length;
+    return 0;
+}
+
+static int hold_groups(Groups *groups, PyObject *data, PyObject *lengths) {
+    memset(groups, 0, sizeof *groups);
+    groups->data = PySequence_Tuple(data);
+    groups->lengths = groups->data ? PySequence_Tuple(lengths) : NULL;
+    int failed = groups->lengths == NULL;
+    Py_ssize_t n = failed ? 0 : PyTuple_Size(groups->data);
+    if (!failed && PyTuple_Size(groups->lengths) != n) {
+        PyErr_SetString(PyExc_ValueError, "expected lengths for each group of records");
+        failed = 1;
+    }
+    groups->n_groups = n;
+    groups->groups = failed ? NULL : PyMem_Malloc((size_t)(n ? n : 1) * sizeof *groups->groups);
+    if (!failed && !groups->groups) {
+        PyErr_NoMemory();
+        failed = 1;
+    }
+    for (Py_ssize_t i = 0; !failed && i < n; i++) {
+        size_t n_bytes = 0;
+        failed = read_group(&groups->groups[i], &n_bytes, PyTuple_GetItem(groups->data, i),
+                            PyTuple_GetItem(groups->lengths, i));
+        groups->count += groups->groups[i].count;
+        groups->total += n_bytes;
+    }
+    if (failed) let_go_of_groups(groups);
+    return failed ? -1 : 0;
+}
+
 PyDoc_STRVAR(seal_doc,
-             "seal(records, offset, size, peaks) -> (frames, entries, peaks)\n\n"
-             "What a segment, its index and its head get for records that are appended.");
+             "seal(data, lengths, offset, size, peaks) -> (frames, entries, peaks)\n\n"
+             "What a segment, its index and its head get for records that are appended: groups of\n"
+             "them, one after the other in each one's data, their lengths native u32.");
 
 static PyObject *seal(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *list;
+    PyObject *data, *lengths;
     const char *peaks;
     Py_ssize_t n_peaks;
     unsigned long long offset, size;
-    Records records;
+    Groups groups;
     Frontier frontier;
-    if (!PyArg_ParseTuple(args, "OKKy#", &list, &offset, &size, &peaks, &n_peaks)) return NULL;
-    if (read_frontier(&frontier, size, peaks, n_peaks) || hold(&records, list)) return NULL;
-    Py_ssize_t length = (Py_ssize_t)records.total + HEADER * records.count;
-    PyObject *frames = PyBytes_FromStringAndSize(NULL, length);
-    PyObject *entries = PyBytes_FromStringAndSize(NULL, ENTRY * records.count);
+    if (!PyArg_ParseTuple(args, "OOKKy#", &data, &lengths, &offset, &size, &peaks, &n_peaks))
+        return NULL;
+    if (read_frontier(&frontier, size, peaks, n_peaks) || hold_groups(&groups, data, lengths))
+        return NULL;
+    PyObject *frames =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(groups.total + HEADER * groups.count));
+    PyObject *entries = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(ENTRY * groups.count));
     if (!frames || !entries) {
         Py_XDECREF(frames);
         Py_XDECREF(entries);
-        let_go(&records);
+        let_go_of_groups(&groups);
         return NULL;
     }
-    uint8_t *frame = (uint8_t *)PyBytes_AsString(frames), *begin = frame;
+    uint8_t *begin = (uint8_t *)PyBytes_AsString(frames);
     uint8_t *entry = (uint8_t *)PyBytes_AsString(entries);
     Py_BEGIN_ALLOW_THREADS
-    for (Py_ssize_t i = 0; i < records.count; i++, entry += ENTRY) {
-        const uint8_t *data = records.data[i];
-        size_t n = records.lengths[i];
-        put_little(entry, offset + (uint64_t)(frame - begin), 8);
-        hash_marked(0, data, n, entry + 8);
-        grow_by(&frontier, entry + 8);
-        put_little(frame, n, 4);
-        put_little(frame + 4, crc32(data, n), 4);
-        memcpy(frame + HEADER, data, n);
-        frame += HEADER + n;
+    uint8_t *frame = begin;
+    for (Py_ssize_t k = 0; k < groups.n_groups; k++) {
+        const uint8_t *at = groups.groups[k].data;
+        for (size_t i = 0; i < groups.groups[k].count; i++, entry += ENTRY) {
+            size_t n = groups.groups[k].lengths[i];
+            put_little(entry, offset + (uint64_t)(frame - begin), 8);
+            hash_marked(0, at, n, entry + 8);
+            grow_by(&frontier, entry + 8);
+            put_little(frame, n, 4);
+            put_little(frame + 4, crc32(at, n), 4);
+            memcpy(frame + HEADER, at, n);
+            frame += HEADER + n;
+            at += n;
+        }
     }
     Py_END_ALLOW_THREADS
-    let_go(&records);
+    let_go_of_groups(&groups);
     PyObject *after = peaks_of(&frontier);
     PyObject *result = after ? PyTuple_Pack(3, frames, entries, after) : NULL;
     Py_DECREF(frames);

@@ -1,5 +1,6 @@
 /* Records of decisions, put together of parts that are encoded already, and the last letters of their
- * ids. core/decision_bytes.py and core/ids.py have the same in Python, which is the rule.
+ * ids. core/decision_bytes.py and core/ids.py have the same in Python, which is the rule. What is
+ * personal is sealed on the way, without the interpreter's lock (_sealing.c).
  *
  * Source: RFC 8259 section 7 (what a text escapes); RFC 4648 section 4 (base64); Crockford, Base 32.
  */
@@ -13,140 +14,99 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- bytes that grow -------------------------------------------------------------------------------- */
+#include "_record_text.h"
+#include "_sealing.h"
 
+/* --- a batch ---------------------------------------------------------------------------------------- */
+
+static PyObject *name_id, *name_event_id, *name_event_at, *name_digest, *name_event, *name_key,
+    *name_personal, *name_compiled;
+
+/* What was decided, in columns; an item of each list and column a record. */
 typedef struct {
-    char *bytes;
-    size_t length, room;
-} Text;
-
-/* Where n more bytes can be written; NULL with an error where there is no memory. */
-static char *room_for(Text *text, size_t n) {
-    if (text->room - text->length < n) {
-        size_t room = 2 * text->room + n;
-        char *bytes = PyMem_Realloc(text->bytes, room);
-        if (bytes == NULL) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-        text->bytes = bytes;
-        text->room = room;
-    }
-    return text->bytes + text->length;
-}
-
-static int add(Text *text, const char *bytes, size_t n) {
-    char *at = room_for(text, n);
-    if (at == NULL) return -1;
-    memcpy(at, bytes, n);
-    text->length += n;
-    return 0;
-}
-
-#define ADD(text, literal) add(text, literal, sizeof(literal) - 1)
-
-static int add_bytes(Text *text, PyObject *bytes) {
-    char *from;
+    PyObject *head, *bands; /* from when it was decided up to the event's digest; a part a band */
+    PyObject *ids, *identities, *reasons, *deferred, *base;
+    Py_buffer views[3]; /* of the columns */
+    const int64_t *score, *points, *band;
+    Cells features;
     Py_ssize_t n;
-    if (bytes == NULL || PyBytes_AsStringAndSize(bytes, &from, &n) < 0) return -1;
-    return add(text, from, (size_t)n);
+} Batch;
+
+/* A column of n int64; NULL with an error where it is none. */
+static const int64_t *int64s(Py_buffer *view, PyObject *column, Py_ssize_t n) {
+    if (PyObject_GetBuffer(column, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0) return NULL;
+    if (view->ndim == 1 && view->shape[0] == n && view->itemsize == (Py_ssize_t)sizeof(int64_t) &&
+        view->format != NULL && strspn(view->format, "lq") == 1 && view->format[1] == 0)
+        return view->buf;
+    PyErr_SetString(PyExc_ValueError, "expected an int64 for each record");
+    return NULL;
 }
 
-/* The text's own UTF-8, borrowed; NULL with an error where it has none. */
-static const char *utf8(PyObject *value, Py_ssize_t *n) {
-    if (value == NULL) return NULL;
-    if (!PyUnicode_Check(value)) {
-        PyErr_SetString(PyExc_TypeError, "expected a text");
-        return NULL;
+static void close_batch(Batch *batch) {
+    for (int k = 0; k < 3; k++) PyBuffer_Release(&batch->views[k]);
+}
+
+static int read_batch(Batch *batch, PyObject *parts) {
+    PyObject *scores, *points, *bands, *features;
+    Py_ssize_t width;
+    if (!PyArg_ParseTuple(parts, "SO!O!O!OOOO!SnO!O!;the parts of a batch", &batch->head,
+                          &PyTuple_Type, &batch->bands, &PyList_Type, &batch->ids, &PyList_Type,
+                          &batch->identities, &scores, &points, &bands, &PyLong_Type, &batch->base,
+                          &features, &width, &PyList_Type, &batch->reasons, &PyList_Type,
+                          &batch->deferred))
+        return -1;
+    Py_ssize_t n = batch->n = PyList_Size(batch->ids);
+    if (PyList_Size(batch->identities) != n || PyList_Size(batch->reasons) != n ||
+        PyList_Size(batch->deferred) != n) {
+        PyErr_SetString(PyExc_ValueError, "expected lists of one length");
+        return -1;
     }
-    return PyUnicode_AsUTF8AndSize(value, n);
+    batch->score = int64s(&batch->views[0], scores, n);
+    batch->points = batch->score == NULL ? NULL : int64s(&batch->views[1], points, n);
+    batch->band = batch->points == NULL ? NULL : int64s(&batch->views[2], bands, n);
+    return batch->band == NULL ? -1 : open_cells(&batch->features, features, width);
 }
 
-/* A text whose letters need no escape: an id or a digest. */
-static int add_plain(Text *text, PyObject *value) {
-    Py_ssize_t n;
-    const char *from = utf8(value, &n);
-    return from == NULL ? -1 : add(text, from, (size_t)n);
+/* -1 with an error, and nothing to close. */
+static int open_batch(Batch *batch, PyObject *parts) {
+    memset(batch, 0, sizeof *batch);
+    if (read_batch(batch, parts) == 0) return 0;
+    close_batch(batch);
+    return -1;
 }
 
-/* A text between quotes; only what RFC 8259 has to have escaped is, as short as it can be. */
-static int add_quoted(Text *text, PyObject *value) {
-    static const char hex[] = "0123456789abcdef";
-    Py_ssize_t n;
-    const char *from = utf8(value, &n);
-    char *at = from == NULL ? NULL : room_for(text, 6 * (size_t)n + 2);
-    if (at == NULL) return -1;
-    char *start = at;
-    *at++ = '"';
-    for (Py_ssize_t i = 0; i < n; i++) {
-        unsigned char letter = (unsigned char)from[i];
-        if (letter >= 0x20 && letter != '"' && letter != '\\') {
-            *at++ = (char)letter;
-            continue;
-        }
-        *at++ = '\\';
-        switch (letter) {
-        case '"': *at++ = '"'; break;
-        case '\\': *at++ = '\\'; break;
-        case '\b': *at++ = 'b'; break;
-        case '\f': *at++ = 'f'; break;
-        case '\n': *at++ = 'n'; break;
-        case '\r': *at++ = 'r'; break;
-        case '\t': *at++ = 't'; break;
-        default:
-            memcpy(at, "u00", 3);
-            at[3] = hex[letter >> 4];
-            at[4] = hex[letter & 15];
-            at += 5;
-        }
-    }
-    *at++ = '"';
-    text->length += (size_t)(at - start);
-    return 0;
+/* What a record is made of beside its columns. All of its own: an attribute's Python might change a
+ * list. */
+typedef struct {
+    PyObject *id, *identity, *reasons;
+    int late;
+} Row;
+
+static PyObject *item(PyObject *list, Py_ssize_t i) {
+    PyObject *of = PyList_GetItem(list, i);
+    Py_XINCREF(of);
+    return of;
 }
 
-static int add_integer(Text *text, PyObject *value) {
-    char digits[20], *at = digits + sizeof digits;
-    long long whole = value == NULL ? -1 : PyLong_AsLongLong(value);
-    if (whole == -1 && PyErr_Occurred()) return -1;
-    uint64_t rest = whole < 0 ? 0 - (uint64_t)whole : (uint64_t)whole;
-    do *--at = (char)('0' + rest % 10);
-    while ((rest /= 10) != 0);
-    if (whole < 0) *--at = '-';
-    return add(text, at, (size_t)(digits + sizeof digits - at));
+static void close_row(Row *row) {
+    Py_XDECREF(row->id);
+    Py_XDECREF(row->identity);
+    Py_XDECREF(row->reasons);
 }
 
-static int add_base64(Text *text, PyObject *bytes) {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *from;
-    Py_ssize_t n;
-    if (PyBytes_AsStringAndSize(bytes, &from, &n) < 0) return -1;
-    char *at = room_for(text, ((size_t)n + 2) / 3 * 4);
-    if (at == NULL) return -1;
-    text->length += ((size_t)n + 2) / 3 * 4;
-    const unsigned char *in = (const unsigned char *)from, *end = in + n;
-    for (; end - in >= 3; in += 3, at += 4) {
-        uint32_t three = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
-        at[0] = letters[three >> 18];
-        at[1] = letters[three >> 12 & 63];
-        at[2] = letters[three >> 6 & 63];
-        at[3] = letters[three & 63];
-    }
-    if (in < end) {
-        uint32_t three = (uint32_t)in[0] << 16 | (end - in > 1 ? (uint32_t)in[1] << 8 : 0);
-        at[0] = letters[three >> 18];
-        at[1] = letters[three >> 12 & 63];
-        at[2] = end - in > 1 ? letters[three >> 6 & 63] : '=';
-        at[3] = '=';
-    }
-    return 0;
+static int open_row(Row *row, const Batch *batch, Py_ssize_t i) {
+    PyObject *late = item(batch->deferred, i);
+    row->id = late == NULL ? NULL : item(batch->ids, i);
+    row->identity = row->id == NULL ? NULL : item(batch->identities, i);
+    row->reasons = row->identity == NULL ? NULL : item(batch->reasons, i);
+    row->late = row->reasons == NULL ? -1 : PyObject_IsTrue(late);
+    Py_XDECREF(late);
+    if (row->late >= 0) return 0;
+    close_row(row);
+    return -1;
 }
 
 /* --- a record --------------------------------------------------------------------------------------- */
-
-static PyObject *name_id, *name_event_id, *name_score, *name_points, *name_band, *name_base,
-    *name_event_at, *name_digest, *name_event;
 
 typedef int (*Add)(Text *, PyObject *);
 
@@ -159,17 +119,28 @@ static int add_of(Text *text, PyObject *object, PyObject *name, Add add_it) {
     return failed;
 }
 
-static int add_integer_or_null(Text *text, PyObject *value) {
-    return value == Py_None ? ADD(text, "null") : add_integer(text, value);
+static int add_band(Text *text, PyObject *bands, int64_t band) {
+    return add_bytes(text, PyTuple_GetItem(bands, (Py_ssize_t)band)); /* checks where they end */
 }
 
-/* The part of the decision's band. */
-static int add_band(Text *text, PyObject *answer, PyObject *band_parts) {
-    PyObject *value = PyObject_GetAttr(answer, name_band);
-    Py_ssize_t band = value == NULL ? -1 : PyLong_AsSsize_t(value);
-    Py_XDECREF(value);
-    if (band == -1 && PyErr_Occurred()) return -1;
-    return add_bytes(text, PyTuple_GetItem(band_parts, band)); /* checks where the band ends */
+/* All up to the envelope. */
+static int add_decision(Text *text, Batch *batch, Py_ssize_t i, const Row *row, int v, int tells) {
+    int told = row->reasons != Py_None;
+    if ((v == 1 ? ADD(text, "{\"kind\":\"decision\",\"v\":1,\"id\":\"")
+                : ADD(text, "{\"kind\":\"decision\",\"v\":2,\"id\":\"")) ||
+        add_plain(text, row->id) || ADD(text, "\",\"event_id\":") ||
+        add_of(text, row->identity, name_event_id, add_quoted) || ADD(text, ",\"event_at\":") ||
+        add_of(text, row->identity, name_event_at, add_integer) || add_bytes(text, batch->head) ||
+        add_of(text, row->identity, name_digest, add_plain) || ADD(text, "\",\"event\":") ||
+        add_of(text, row->identity, name_event, add_bytes) || ADD(text, ",\"features\":") ||
+        add_row(text, &batch->features) || ADD(text, ",\"score\":") ||
+        add_int64(text, batch->score[i]) || ADD(text, ",\"points\":") ||
+        add_int64(text, batch->points[i]) || add_band(text, batch->bands, batch->band[i]) ||
+        ADD(text, ",\"base\":") ||
+        (told ? add_integer(text, batch->base) : ADD(text, "null")) || ADD(text, ",\"reasons\":") ||
+        (told && tells ? add_integers(text, row->reasons) : ADD(text, "null")))
+        return -1;
+    return row->late ? ADD(text, ",\"reasons_deferred\":true") : 0;
 }
 
 /* (key, sealed bytes) as an envelope. */
@@ -185,70 +156,237 @@ static int add_envelope(Text *text, PyObject *envelope) {
     return ADD(text, "\"}");
 }
 
-typedef struct {
-    PyObject *version_part, *band_parts, *decided_at;
-} Common;
+static int add_record(Text *text, Batch *batch, Py_ssize_t i, PyObject *envelope, int tells) {
+    Row row;
+    if (envelope == NULL || open_row(&row, batch, i)) return -1;
+    int is_sealed = envelope != Py_None;
+    int failed = add_decision(text, batch, i, &row, is_sealed ? 2 : 1, tells) ||
+                 (is_sealed && add_envelope(text, envelope)) || ADD(text, "}");
+    close_row(&row);
+    return failed ? -1 : 0;
+}
 
-static int add_record(Text *text, const Common *common, PyObject *answer, PyObject *identity,
-                      PyObject *features, PyObject *reasons, int deferred, PyObject *envelope) {
-    int failed = envelope == Py_None ? ADD(text, "{\"kind\":\"decision\",\"v\":1,\"id\":\"")
-                                     : ADD(text, "{\"kind\":\"decision\",\"v\":2,\"id\":\"");
-    if (failed || add_of(text, answer, name_id, add_plain) || ADD(text, "\",\"event_id\":") ||
-        add_of(text, answer, name_event_id, add_quoted) || ADD(text, ",\"event_at\":") ||
-        add_of(text, identity, name_event_at, add_integer) || ADD(text, ",\"decided_at\":") ||
-        add_integer(text, common->decided_at) || add_bytes(text, common->version_part) ||
-        add_of(text, identity, name_digest, add_plain) || ADD(text, "\",\"event\":") ||
-        add_of(text, identity, name_event, add_bytes) || ADD(text, ",\"features\":") ||
-        add_bytes(text, features) || ADD(text, ",\"score\":") ||
-        add_of(text, answer, name_score, add_integer) || ADD(text, ",\"points\":") ||
-        add_of(text, answer, name_points, add_integer) ||
-        add_band(text, answer, common->band_parts) || ADD(text, ",\"base\":") ||
-        add_of(text, answer, name_base, add_integer_or_null) || ADD(text, ",\"reasons\":") ||
-        (reasons == Py_None ? ADD(text, "null") : add_bytes(text, reasons)) ||
-        (deferred && ADD(text, ",\"reasons_deferred\":true")) ||
-        (envelope != Py_None && add_envelope(text, envelope)))
+/* Where records end, as their lengths. */
+static int put_length(uint32_t *lengths, Py_ssize_t i, size_t length) {
+    lengths[i] = (uint32_t)length;
+    if (length <= UINT32_MAX) return 0;
+    PyErr_SetString(PyExc_ValueError, "a record is too large");
+    return -1;
+}
+
+static PyObject *new_bytes(size_t n) { return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n); }
+
+/* (data, lengths), which are then the pair's. */
+static PyObject *pair_of(PyObject *data, PyObject *lengths) {
+    PyObject *pair = data == NULL || lengths == NULL ? NULL : PyTuple_Pack(2, data, lengths);
+    Py_XDECREF(data);
+    Py_XDECREF(lengths);
+    return pair;
+}
+
+/* compose(parts, envelopes, tells_reasons) -> (data, lengths) of the records */
+static PyObject *compose(PyObject *module, PyObject *args) {
+    Batch batch;
+    PyObject *parts, *envelopes;
+    int tells;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!p:compose", &PyTuple_Type, &parts, &PyList_Type, &envelopes,
+                          &tells) ||
+        open_batch(&batch, parts))
+        return NULL;
+    Text text = {NULL, 0, 0};
+    PyObject *lengths = new_bytes((size_t)batch.n * sizeof(uint32_t)), *data = NULL;
+    int failed = lengths == NULL;
+    for (Py_ssize_t i = 0; !failed && i < batch.n; i++) {
+        size_t before = text.length;
+        PyObject *envelope = item(envelopes, i);
+        failed = add_record(&text, &batch, i, envelope, tells) ||
+                 put_length((uint32_t *)(void *)PyBytes_AsString(lengths), i, text.length - before);
+        Py_XDECREF(envelope);
+    }
+    if (!failed && !close_cells(&batch.features))
+        data = PyBytes_FromStringAndSize(text.bytes, (Py_ssize_t)text.length);
+    PyMem_Free(text.bytes);
+    close_batch(&batch);
+    return pair_of(data, lengths);
+}
+
+/* --- records with what is sealed -------------------------------------------------------------------- */
+
+/* What is personal in a batch. */
+typedef struct {
+    PyObject *before, *bound_head, *bound_tail; /* before the columns; around the id it is bound to */
+    Cells columns;
+    int has_columns, hides_reasons;
+    const uint8_t *nonces;
+} Personal;
+
+/* Where a record's parts are in the text, and its key. */
+typedef struct {
+    size_t clear, plain, bound, end;
+    PyObject *compiled;
+    const uint8_t *key;
+} Part;
+
+enum { FEW = 8 }; /* records that are sealed before another thread would have got the lock */
+static const char AFTER[] = "\"}}";
+
+static size_t record_length(const Part *part) {
+    return part->plain - part->clear + base64_length(part->bound - part->plain + SEALED_MORE) +
+           sizeof AFTER - 1;
+}
+
+/* What is to be sealed, as the JSON of core/envelope.py's PersonalValues. */
+static int add_personal(Text *text, Personal *personal, const Row *row) {
+    if (ADD(text, "{\"event\":") || add_of(text, row->identity, name_personal, add_bytes) ||
+        add_bytes(text, personal->before) ||
+        (personal->has_columns && add_row(text, &personal->columns)))
+        return -1;
+    if (personal->hides_reasons && row->reasons != Py_None &&
+        (ADD(text, ",\"reasons\":") || add_integers(text, row->reasons)))
         return -1;
     return ADD(text, "}");
 }
 
-static PyObject *compose(PyObject *module, PyObject *args) {
-    Common common;
-    PyObject *answers, *identities, *features, *reasons, *deferred, *envelopes;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "SO!O!O!O!O!O!O!O!:compose", &common.version_part, &PyTuple_Type,
-                          &common.band_parts, &PyLong_Type, &common.decided_at, &PyList_Type,
-                          &answers, &PyList_Type, &identities, &PyList_Type, &features,
-                          &PyList_Type, &reasons, &PyList_Type, &deferred, &PyList_Type,
-                          &envelopes))
-        return NULL;
-    PyObject *lists[] = {answers, identities, features, reasons, deferred, envelopes};
-    Py_ssize_t n = PyList_Size(answers);
-    for (int k = 0; k < 6; k++)
-        if (PyList_Size(lists[k]) != n) {
-            PyErr_SetString(PyExc_ValueError, "expected lists of one length");
-            return NULL;
-        }
-    PyObject *out = PyList_New(n);
-    Text text = {NULL, 0, 0};
-    for (Py_ssize_t i = 0; out != NULL && i < n; i++) {
-        PyObject *of[6];
-        text.length = 0;
-        for (int k = 0; k < 6; k++) { /* of its own: an attribute's Python might change a list */
-            of[k] = PyList_GetItem(lists[k], i);
-            Py_XINCREF(of[k]);
-        }
-        int failed = of[0] == NULL || of[1] == NULL || of[2] == NULL || of[3] == NULL ||
-                     of[4] == NULL || of[5] == NULL;
-        int is_deferred = failed ? -1 : PyObject_IsTrue(of[4]);
-        failed = is_deferred < 0 || add_record(&text, &common, of[0], of[1], of[2], of[3],
-                                               is_deferred, of[5]);
-        for (int k = 0; k < 6; k++) Py_XDECREF(of[k]);
-        PyObject *record =
-            failed ? NULL : PyBytes_FromStringAndSize(text.bytes, (Py_ssize_t)text.length);
-        if (record == NULL || PyList_SetItem(out, i, record) < 0) Py_CLEAR(out);
+/* Take hold of a key; 1 where it can't be used here, -1 with an error. */
+static int open_key(Part *part, PyObject *key) {
+    if (key == Py_None) {
+        PyErr_SetString(PyExc_ValueError, "a record with personal values needs its subject's key");
+        return -1;
     }
+    part->compiled = PyObject_GetAttr(key, name_compiled);
+    if (part->compiled == NULL) return -1;
+    if (part->compiled == Py_None) return 1;
+    part->key = key_within(part->compiled);
+    return part->key == NULL ? -1 : 0;
+}
+
+static int add_part(Text *text, Batch *batch, Personal *personal, Part *part, Py_ssize_t i,
+                    const Row *row) {
+    PyObject *key = PyObject_GetAttr(row->identity, name_key);
+    int failed = key == NULL ? -1 : open_key(part, key);
+    part->clear = text->length;
+    if (!failed && (add_decision(text, batch, i, row, 2, !personal->hides_reasons) ||
+                    ADD(text, ",\"personal\":{\"key\":") || add_of(text, key, name_id, add_quoted) ||
+                    ADD(text, ",\"sealed\":\"")))
+        failed = -1;
+    Py_XDECREF(key);
+    part->plain = text->length;
+    if (failed || add_personal(text, personal, row)) return failed ? failed : -1;
+    part->bound = text->length;
+    if (add_bytes(text, personal->bound_head) || add_plain(text, row->id) ||
+        add_bytes(text, personal->bound_tail))
+        return -1;
+    part->end = text->length;
+    return 0;
+}
+
+/* All texts of a batch one after the other, and the records' lengths; as add_part. */
+static int gather(Text *text, Batch *batch, Personal *personal, Part *parts, uint32_t *lengths) {
+    int failed = 0;
+    for (Py_ssize_t i = 0; !failed && i < batch->n; i++) {
+        Row row;
+        if (open_row(&row, batch, i)) return -1;
+        failed = add_part(text, batch, personal, &parts[i], i, &row);
+        close_row(&row);
+        if (!failed) failed = put_length(lengths, i, record_length(&parts[i]));
+    }
+    if (!failed && (close_cells(&batch->features) ||
+                    (personal->has_columns && close_cells(&personal->columns))))
+        failed = -1;
+    return failed;
+}
+
+/* Write the records, sealing each one's values under its key; scratch is as long as the longest is
+ * sealed. Needs no lock: the records are nobody else's yet, and keys and text are held. */
+static int seal_parts(const Text *text, const Part *parts, Py_ssize_t n, const uint8_t *nonces,
+                      char *at, uint8_t *scratch) {
+    const uint8_t *from = (const uint8_t *)text->bytes;
+    void *by = sealer();
+    int failed = by == NULL;
+    for (const Part *part = parts; !failed && part < parts + n; part++, nonces += NONCE) {
+        size_t n_clear = part->plain - part->clear, n_plain = part->bound - part->plain;
+        failed = seal_text(by, part->key, nonces, from + part->bound, part->end - part->bound,
+                           from + part->plain, n_plain, scratch);
+        if (failed) break;
+        memcpy(at, from + part->clear, n_clear);
+        at = put_base64(at + n_clear, scratch, n_plain + SEALED_MORE);
+        memcpy(at, AFTER, sizeof AFTER - 1);
+        at += sizeof AFTER - 1;
+    }
+    sealer_done(by);
+    return failed ? -1 : 0;
+}
+
+static PyObject *sealed(const Text *text, const Part *parts, Py_ssize_t n, const uint8_t *nonces) {
+    size_t total = 0, most = 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        size_t n_plain = parts[i].bound - parts[i].plain;
+        total += record_length(&parts[i]);
+        if (n_plain > most) most = n_plain;
+    }
+    uint8_t *scratch = PyMem_Malloc(most + SEALED_MORE);
+    if (scratch == NULL) return PyErr_NoMemory();
+    PyObject *data = new_bytes(total);
+    char *at = data == NULL ? NULL : PyBytes_AsString(data);
+    if (at != NULL) {
+        PyThreadState *state = n > FEW ? PyEval_SaveThread() : NULL;
+        int failed = seal_parts(text, parts, n, nonces, at, scratch);
+        if (state != NULL) PyEval_RestoreThread(state);
+        if (failed) {
+            PyErr_SetString(PyExc_RuntimeError, "libcrypto did not seal the values");
+            Py_CLEAR(data);
+        }
+    }
+    PyMem_Free(scratch);
+    return data;
+}
+
+static int open_personal(Personal *personal, PyObject *parts, Py_ssize_t n) {
+    PyObject *columns;
+    Py_ssize_t width, n_nonces;
+    const char *nonces;
+    if (!PyArg_ParseTuple(parts, "SSnpSSy#;what is personal", &personal->before, &columns, &width,
+                          &personal->hides_reasons, &personal->bound_head, &personal->bound_tail,
+                          &nonces, &n_nonces))
+        return -1;
+    personal->nonces = (const uint8_t *)nonces;
+    personal->has_columns = width != 0;
+    if (n_nonces % NONCE == 0 && n_nonces / NONCE == n)
+        return open_cells(&personal->columns, columns, width);
+    PyErr_SetString(PyExc_ValueError, "expected a nonce for each record");
+    return -1;
+}
+
+/* compose_sealed(parts, personal) -> (data, lengths); None where a key can't be used here */
+static PyObject *compose_sealed(PyObject *module, PyObject *args) {
+    Batch batch;
+    Personal personal;
+    PyObject *batch_parts, *personal_parts, *data = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!:compose_sealed", &PyTuple_Type, &batch_parts, &PyTuple_Type,
+                          &personal_parts) ||
+        open_batch(&batch, batch_parts))
+        return NULL;
+    Text text = {NULL, 0, 0};
+    PyObject *lengths = NULL;
+    int failed = open_personal(&personal, personal_parts, batch.n);
+    Part *parts = failed ? NULL : PyMem_Calloc((size_t)batch.n + 1, sizeof *parts);
+    if (parts != NULL)
+        lengths = new_bytes((size_t)batch.n * sizeof(uint32_t));
+    else if (!failed)
+        PyErr_NoMemory();
+    if (lengths != NULL) {
+        uint32_t *each = (uint32_t *)(void *)PyBytes_AsString(lengths);
+        failed = gather(&text, &batch, &personal, parts, each);
+        if (!failed) data = sealed(&text, parts, batch.n, personal.nonces);
+    }
+    for (Py_ssize_t i = 0; parts != NULL && i < batch.n; i++) Py_XDECREF(parts[i].compiled);
+    PyMem_Free(parts);
     PyMem_Free(text.bytes);
-    return out;
+    close_batch(&batch);
+    PyObject *pair = pair_of(data, lengths);
+    return failed > 0 ? Py_NewRef(Py_None) : pair;
 }
 
 /* --- ids -------------------------------------------------------------------------------------------- */
@@ -288,16 +426,19 @@ static int intern(PyObject **name, const char *text) {
 static int exec(PyObject *module) {
     (void)module;
     return intern(&name_id, "id") || intern(&name_event_id, "event_id") ||
-                   intern(&name_score, "score") || intern(&name_points, "points") ||
-                   intern(&name_band, "band") || intern(&name_base, "base") ||
                    intern(&name_event_at, "event_at") || intern(&name_digest, "digest") ||
-                   intern(&name_event, "event")
+                   intern(&name_event, "event") || intern(&name_key, "key") ||
+                   intern(&name_personal, "personal") || intern(&name_compiled, "compiled")
                ? -1
                : 0;
 }
 
 static PyMethodDef methods[] = {
     {"compose", compose, METH_VARARGS, "Records of decisions, as JSON."},
+    {"compose_sealed", compose_sealed, METH_VARARGS,
+     "Records of decisions, as JSON; what is personal sealed under each one's key."},
+    {"key", sealing_key, METH_O, "What compose_sealed seals with, of a key's bytes."},
+    {"load", sealing_load, METH_O, "Seal by the libcrypto of a loaded module; whether it can."},
     {"ids", ids, METH_VARARGS, "Ids of records that follow one another."},
     {NULL, NULL, 0, NULL},
 };

@@ -99,7 +99,7 @@ class PersonalPlan:
     fields: tuple[str, ...]  #: that are personal, sorted
     others: tuple[str, ...]  #: that are not, sorted
     columns: tuple[int, ...]  #: of the encoder, made of personal fields
-    columns_json: bytes  #: as they stand in an envelope
+    before_columns: bytes  #: what stands before their values in an envelope; nothing without any
     seals_reasons: bool
     subject: str | None  #: the field that names the person
     space: str  #: of the subjects
@@ -141,7 +141,9 @@ def plan_personal(
         fields=fields,
         others=tuple(sorted(field.name for field in schema.fields if not field.is_personal)),
         columns=columns,
-        columns_json=b',"columns":' + msgspec.json.encode(columns),
+        before_columns=b',"columns":%b,"features":' % msgspec.json.encode(columns)
+        if columns
+        else b"",
         seals_reasons=any(field.is_feature for field in schema.fields if field.is_personal),
         subject=subject.name if subject else None,
         space=person(subject.name, "").space if subject else "",
@@ -156,8 +158,13 @@ def context_of(decision_id: str, detector: str, version: int) -> bytes:
 
 def contexts_of(decision_ids: Sequence[str], detector: str, version: int) -> list[bytes]:
     """As :func:`context_of`, of several decisions of one version."""
-    head, tail = f"{_CONTEXT}\n".encode(), f"\n{detector}@{version}".encode()
+    head, tail = context_around(detector, version)
     return [head + decision_id.encode() + tail for decision_id in decision_ids]
+
+
+def context_around(detector: str, version: int) -> tuple[bytes, bytes]:
+    """What stands before and after the decision's id in :func:`context_of`."""
+    return f"{_CONTEXT}\n".encode(), f"\n{detector}@{version}".encode()
 
 
 def envelope_of(key_id: str, sealed: bytes) -> Envelope:

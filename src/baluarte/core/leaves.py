@@ -11,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self, overload
 
 from baluarte.core.merkle import NATIVE, Frontier, leaf_hash
 
 FRAME = struct.Struct("<II")  #: length and CRC-32 before a record's bytes
+_LENGTH_BYTES = 4  #: of the type "I", wherever Python runs
 ENTRY = struct.Struct("<Q32s")  #: where a record's frame starts, and its leaf hash
 
 
@@ -40,20 +43,69 @@ def text_digests(texts: Sequence[bytes]) -> list[str]:
     return digests
 
 
-def seal(records: Sequence[bytes], *, offset: int, frontier: Frontier) -> Sealed:
+@dataclass(frozen=True, slots=True)
+class Records(Sequence[bytes]):
+    """Records that are appended together, one after the other: a sequence of their bytes.
+
+    They are one object on their way: what one thread makes and another one frees costs both of them
+    the interpreter's lock, record by record.
+
+    >>> list(Records.of([b"one", b"four"]))
+    [b'one', b'four']
+    """
+
+    data: bytes
+    lengths: bytes  #: of the records, native u32 each
+
+    @classmethod
+    def of(cls, records: Iterable[bytes]) -> Self:
+        """Records that stand apart."""
+        apart = list(records)
+        return cls(b"".join(apart), array("I", map(len, apart)).tobytes())
+
+    def __len__(self) -> int:
+        return len(self.lengths) // _LENGTH_BYTES
+
+    def __iter__(self) -> Iterator[bytes]:
+        at = 0
+        for length in memoryview(self.lengths).cast("I"):
+            yield self.data[at : at + length]
+            at += length
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        return list(self)[index]
+
+    @property
+    def framed_bytes(self) -> int:
+        """The bytes of their frames."""
+        return len(self.data) + FRAME.size * len(self)
+
+    def fit(self, most: int) -> bool:
+        """Whether each has 1 to ``most`` bytes."""
+        lengths = memoryview(self.lengths).cast("I")
+        return 0 not in lengths and (len(self.data) <= most or max(lengths) <= most)
+
+
+def seal(groups: Sequence[Records], *, offset: int, frontier: Frontier) -> Sealed:
     """Frame records and append their leaves to the frontier.
 
     Args:
         offset: of the first frame in its segment.
 
-    >>> sealed = seal([b"one", b"two"], offset=0, frontier=(tree := Frontier()))
+    >>> sealed = seal([Records.of([b"one", b"two"])], offset=0, frontier=(tree := Frontier()))
     >>> len(sealed.frames), len(sealed.entries), tree.size
     (22, 80, 2)
     """
     if NATIVE is None:
+        records = [record for each in groups for record in each]
         return seal_in_python(records, offset=offset, frontier=frontier)
-    frames, entries, peaks = NATIVE.seal(records, offset, frontier.size, frontier.joined())
-    frontier.replace(len(records), peaks)
+    data, lengths = [each.data for each in groups], [each.lengths for each in groups]
+    frames, entries, peaks = NATIVE.seal(data, lengths, offset, frontier.size, frontier.joined())
+    frontier.replace(sum(map(len, groups)), peaks)
     return Sealed(frames, entries)
 
 

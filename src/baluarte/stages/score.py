@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import Decision
-from baluarte.core.decision_bytes import RecordWriter
+from baluarte.core.decision_bytes import Decided, RecordWriter
 from baluarte.core.envelope import (
     PersonalPlan,
     Subject,
@@ -26,7 +26,7 @@ from baluarte.core.envelope import (
     plan_personal,
 )
 from baluarte.core.event import Events, Values
-from baluarte.core.leaves import text_digests
+from baluarte.core.leaves import Records, text_digests
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.errors import OutsideError
 from baluarte.ports import DataKey
@@ -302,30 +302,32 @@ class Scorer:
         self, decisions: Decisions, identities: Sequence[Identity], ids: Sequence[str]
     ) -> list[Decision]:
         """The decisions as rows, in order."""
-        reasons = decisions.reasons()
+        detector, version, base = self.detector, self.version, decisions.base
+        columns = zip(
+            ids,
+            identities,
+            decisions.scores.tolist(),
+            decisions.points.tolist(),
+            decisions.probability.tolist(),
+            decisions.bands.tolist(),
+            map(decisions.reasons().get, range(decisions.n)),
+            strict=True,
+        )
         return [
             Decision(
-                id=ids[i],
-                event_id=identities[i].event_id,
-                detector=self.detector,
-                version=self.version,
+                id=own_id,
+                event_id=identity.event_id,
+                detector=detector,
+                version=version,
                 score=score,
                 points=points,
                 probability=probability,
                 band=band,
                 outcome=self.outcomes[band],
-                base=decisions.base if i in reasons else None,
-                reasons=reasons.get(i),
+                base=None if reasons is None else base,
+                reasons=reasons,
             )
-            for i, (score, points, probability, band) in enumerate(
-                zip(
-                    decisions.scores.tolist(),
-                    decisions.points.tolist(),
-                    decisions.probability.tolist(),
-                    decisions.bands.tolist(),
-                    strict=True,
-                )
-            )
+            for own_id, identity, score, points, probability, band, reasons in columns
         ]
 
     def records(
@@ -337,30 +339,40 @@ class Scorer:
         decided_at: int,
         role: Literal["champion", "challenger"] = "champion",
         deferred: Sequence[bool] | None = None,
-    ) -> list[bytes]:
+    ) -> Records:
         """The ledger's bytes of each decision: with them it can be computed again.
 
         Args:
             deferred: of which rows reasons were due and left to replay; None: of none.
         """
-        features, plan = decisions.features, self.personal
-        reasons: list[Sequence[int] | None] = [answer.reasons for answer in answers]
-        sealed: list[_Sealed] = [None] * len(answers)
-        if plan is not None:
-            columns = list(plan.columns)
-            sealed = self._seal(plan, answers, identities, features[:, columns])
-            features = features.copy()
-            features[:, columns] = np.nan
-            if plan.seals_reasons:
-                reasons = [None] * len(answers)
-        return self._writer(role).write_all(
-            list(answers),
-            list(identities),
-            decided_at=decided_at,
-            features=features.tolist(),
-            reasons=reasons,
+        plan, writer = self.personal, self._writer(role)
+        decided = Decided(
+            ids=[answer.id for answer in answers],
+            scores=decisions.scores,
+            points=decisions.points,
+            bands=decisions.bands,
+            base=decisions.base,
+            features=decisions.features,
+            reasons=[answer.reasons for answer in answers],
             deferred=[False] * len(answers) if deferred is None else list(deferred),
-            sealed=sealed,
+        )
+        if plan is None:
+            return writer.write_all(decided, identities, decided_at=decided_at)
+        columns = decisions.features[:, list(plan.columns)]
+        clear = msgspec.structs.replace(
+            decided, features=_without(decisions.features, plan.columns)
+        )
+        nonces = _nonces(identities)
+        if nonces is not None:
+            records = writer.seal_all(
+                clear, identities, decided_at=decided_at, plan=plan, columns=columns, nonces=nonces
+            )
+            if records is not None:
+                return records
+        sealed = self._seal(plan, decided, identities, columns)
+        shows = not plan.seals_reasons
+        return writer.write_all(
+            clear, identities, decided_at=decided_at, sealed=sealed, tells_reasons=shows
         )
 
     def _writer(self, role: Literal["champion", "challenger"]) -> RecordWriter:
@@ -379,38 +391,47 @@ class Scorer:
     def _seal(
         self,
         plan: PersonalPlan,
-        answers: Sequence[Decision],
+        decided: Decided,
         identities: Sequence[Identity],
         columns: NDArray[np.float64],
-    ) -> list[_Sealed]:
+    ) -> list[tuple[str, bytes] | None]:
         """Seal what is personal: the event's values, (n, k) columns made of them, and reasons."""
-        before, values = b"", [b""] * len(answers)
+        values = [b""] * len(decided.ids)
         if plan.columns:
-            before = plan.columns_json + b',"features":'
             values = _ENCODE.encode_lines(columns.tolist()).split(b"\n")[:-1]
-        keys = [identity.key for identity in identities]
-        reasons = [b""] * len(answers)
+        reasons = [b""] * len(decided.ids)
         if plan.seals_reasons:
             reasons = [
-                b"" if answer.reasons is None else b',"reasons":' + _ENCODE.encode(answer.reasons)
-                for answer in answers
+                b"" if told is None else b',"reasons":' + _ENCODE.encode(told)
+                for told in decided.reasons
             ]
         plain = [  # the JSON of PersonalValues, of parts that are encoded already
-            b"".join((b'{"event":', identity.personal, before, value, why, b"}"))
+            b"".join((b'{"event":', identity.personal, plan.before_columns, value, why, b"}"))
             for identity, value, why in zip(identities, values, reasons, strict=True)
         ]
-        contexts = contexts_of([answer.id for answer in answers], self.detector, self.version)
+        contexts = contexts_of(decided.ids, self.detector, self.version)
+        keys = [identity.key for identity in identities]
         return [
             (key.id, key.seal(text, context)) if key is not None else _no_key()
             for key, text, context in zip(keys, plain, contexts, strict=True)
         ]
 
 
+def _without(features: NDArray[np.float64], columns: Sequence[int]) -> NDArray[np.float64]:
+    """The same with NaN in these columns."""
+    clear = features.copy()
+    clear[:, list(columns)] = np.nan
+    return clear
+
+
+def _nonces(identities: Sequence[Identity]) -> bytes | None:
+    """Fresh ones for all, where compiled code can seal under their keys."""
+    key = identities[0].key if identities else None
+    return None if key is None or key.compiled is None else key.nonces(len(identities))
+
+
 def _no_key() -> NoReturn:
     raise ValueError("a record with personal values needs its subject's key")
-
-
-_Sealed = tuple[str, bytes] | None  #: the key's id and what was sealed under it
 
 
 def _rows_to_explain(

@@ -16,7 +16,7 @@ from baluarte.adapters.ledger.frames import HEADER, MAX_RECORD_BYTES
 from baluarte.adapters.ledger.head import Head
 from baluarte.adapters.ledger.layout import segments
 from baluarte.adapters.ledger.recover import Recovery, recover
-from baluarte.core.leaves import seal
+from baluarte.core.leaves import Records, seal
 from baluarte.core.merkle import leaf_hashes
 from baluarte.errors import OutsideError
 from baluarte.ports import Disk, Room
@@ -52,7 +52,7 @@ class SegmentShard:
     ) -> None:
         self._folder, self._segment_bytes = folder, segment_bytes
         self._segment_age_s, self._began_s = segment_age_s, time.monotonic()
-        self._queue: list[bytes] = []
+        self._queue: list[Records] = []
         self._queueing = threading.Lock()
         self._writing = threading.Lock()
         self._failed: OutsideError | None = None
@@ -89,14 +89,14 @@ class SegmentShard:
             OutsideError: an earlier commit failed; nothing was queued.
             ValueError: a record is empty or too large; nothing was queued.
         """
-        lengths = [*map(len, records)]
-        if lengths and not 0 < min(lengths) <= max(lengths) <= MAX_RECORD_BYTES:
+        together = records if isinstance(records, Records) else Records.of(records)
+        if not together.fit(MAX_RECORD_BYTES):
             raise ValueError(f"a record has 1 to {MAX_RECORD_BYTES} bytes")
         with self._queueing:
             self._refuse_if_failed()
             first = self._queued
-            self._queue.extend(records)
-            self._queued += len(records)
+            self._queue.append(together)
+            self._queued += len(together)
         return first
 
     def commit(self) -> None:
@@ -145,7 +145,7 @@ class SegmentShard:
         """32 bytes: the RFC 9162 tree head over all records, durable or not."""
         with self._writing, self._queueing:
             frontier = self._frontier.copy()
-            frontier.extend(leaf_hashes(self._queue))
+            frontier.extend(leaf_hashes(_apart(self._queue)))
         return frontier.root()
 
     def close(self) -> None:
@@ -194,29 +194,29 @@ class SegmentShard:
             self._files.rotate(self._head)
         self._began_s = time.monotonic()
 
-    def _write(self, batch: Sequence[bytes]) -> None:
+    def _write(self, batch: Sequence[Records]) -> None:
         if time.monotonic() - self._began_s > self._segment_age_s:
             self._end_segment()
         room = self._segment_bytes - self._head.offset
-        if sum(map(len, batch)) + HEADER.size * len(batch) <= room:
+        if sum(each.framed_bytes for each in batch) <= room:
             self._flush(batch)
             return
-        start = 0
-        for number, record in enumerate(batch):
+        records, start = _apart(batch), 0
+        for number, record in enumerate(records):
             room -= HEADER.size + len(record)
             if room < 0 and self._head.offset + number - start > 0:
-                self._flush(batch[start:number])
+                self._flush([Records.of(records[start:number])])
                 self._end_segment()
                 start = number
                 room = self._segment_bytes - HEADER.size - len(record)
-        self._flush(batch[start:])
+        self._flush([Records.of(records[start:])])
 
-    def _flush(self, records: Sequence[bytes]) -> None:
+    def _flush(self, batch: Sequence[Records]) -> None:
         """Write, fdatasync, then the index and the head: the order that recovery relies on."""
-        if not records:
+        if not any(map(len, batch)):
             return
         begin = self._head.offset
-        sealed = seal(records, offset=begin, frontier=self._frontier)
+        sealed = seal(batch, offset=begin, frontier=self._frontier)
         self._files.write(sealed.frames, begin)
         self._files.write_index(sealed.entries, self._head.size - self._head.segment)
         self._advance(segment=self._head.segment, offset=begin + len(sealed.frames))
@@ -230,3 +230,7 @@ class SegmentShard:
             offset=offset,
             peaks=self._frontier.peaks,
         )
+
+
+def _apart(batch: Sequence[Records]) -> list[bytes]:
+    return [record for each in batch for record in each]

@@ -36,6 +36,7 @@ from baluarte.apps.windowed import Windowed
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
+from baluarte.core.leaves import Records
 from baluarte.errors import BaluarteError, DataError, OutsideError
 from baluarte.ports import Clock, LedgerShard
 from baluarte.stages.score import Decisions, Identity, Reasons, Scorer
@@ -406,7 +407,7 @@ class _Undone:
     identities: list[Identity]
     due: list[bool]
 
-    def with_ids(self, ids: list[str], now: int) -> tuple[list[Decision], list[bytes]]:
+    def with_ids(self, ids: list[str], now: int) -> tuple[list[Decision], Records]:
         """The decisions and their records."""
         decided = self.scorer.answers(self.decisions, self.identities, ids)
         return decided, self.scorer.records(
