@@ -296,6 +296,8 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "drift": (drift, (1.0, 2.0, 4.0), "drift.feature", "amount", CONTRACT),
     "a source that flips labels": (source_flips, (0.4, 0.7, 1.0), "sources_disagree", "analyst",
                                    ANALYST),
+    "a source that is not named so": (source_flips, (0.4, 0.7, 1.0), "sources_disagree", "shop",
+                                      CONTRACT),
     "near copies": (near_copies, (0.02, 0.1, 0.5), "near_duplicates", None, WIDE),
     "near copies in fit rows": (near_copies, (0.02, 0.1, 0.5), "near_duplicates.within", None,
                                 WIDE),
@@ -316,8 +318,10 @@ def test_a_planted_trap_is_named_at_every_strength(trap: str, level: int) -> Non
     if contract is ANALYST:
         shop = events.columns["shop"]
         events = put(events, analyst=shop, shop=clean(rng)[0].columns["shop"])
+    findings = found(events, contract)
+    assert all(f.evidence for f in findings)
     named = [
-        f for f in found(events, contract)
+        f for f in findings
         if (f.check == check or f.check.startswith(f"{check}.")) and f.field == field
     ]  # fmt: skip
     assert named

@@ -32,7 +32,7 @@ from baluarte.core.candidate import (
 from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
-from baluarte.core.evidence import DataSource, Evidence
+from baluarte.core.evidence import DataSource, Evidence, Finding
 from baluarte.core.forecast import Forecast, NoForecast
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
@@ -108,12 +108,14 @@ def plan_detector(
     *,
     progress: Progress | None,
     forecast: Forecast | NoForecast | None = None,
+    labelled: Events | None = None,
 ) -> PlanResult:
     """Run every check, and ask every gate what it needs at the next look.
 
     Args:
         events: all of them, or the survey of them.
         forecast: what the detector will take, where a dry run told it, or why it couldn't.
+        labelled: decided events with the labels that were delivered for them.
     """
     seen = survey_of(contract, events)
     looks = 0  # where no split is possible, plan says why
@@ -128,8 +130,18 @@ def plan_detector(
         gates=gates_of(contract),
         looks_spent=looks,
         forecast=forecast,
+        of_labels=_of_labels(contract, labelled),
         progress=progress,
     )
+
+
+def _of_labels(contract: Contract, labelled: Events | None) -> list[Finding]:
+    """What those who gave the labels of decided events make of like ones."""
+    if labelled is None or not labelled.n:
+        return []
+    check = wiring.plugin("checks", "sources_disagree", where="checks")
+    found: list[Finding] = check.of_labels(contract, labelled)
+    return found
 
 
 def plan_material(

@@ -91,10 +91,10 @@ def survey(
 
 
 def _cleaned(contract: Contract, events: Events) -> dict[str, Column]:
-    """The columns with their texts as the encoder's own steps write them."""
+    """The columns as the encoder's first steps write them: texts, and what is missing."""
     columns = dict(events.columns)
     for f in contract.events.fields:
-        steps = [step for step in f.steps if step.op in ("trim", "lower", "upper")]
+        steps = [step for step in f.steps if step.op in ("trim", "lower", "upper", "missing")]
         if steps and f.name in columns:
             columns[f.name] = clean_column(steps, columns[f.name])
     return columns
@@ -186,6 +186,7 @@ def _joined(parts: list[NDArray[T]], kind: type[T]) -> NDArray[T]:
 def _joined_facts(parts: list[RowFacts]) -> RowFacts:
     times = [part.times for part in parts if part.times is not None]
     entities = [part.entities for part in parts if part.entities is not None]
+    copies = [part.copies for part in parts if part.copies is not None]
     return RowFacts(
         # A field that some batches lack is known of no row.
         times=_joined(times, np.float64) if parts and len(times) == len(parts) else None,
@@ -193,6 +194,7 @@ def _joined_facts(parts: list[RowFacts]) -> RowFacts:
         nobody=_joined([part.nobody for part in parts], np.bool_),
         alike=_joined([part.alike for part in parts], np.uint64),
         contents=_joined([part.contents for part in parts], np.uint64),
+        copies=_joined(copies, np.uint64) if parts and len(copies) == len(parts) else None,
     )
 
 

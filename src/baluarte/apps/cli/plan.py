@@ -18,11 +18,13 @@ from baluarte.apps.dry_run import foretell
 from baluarte.apps.finding_text import cure_text, finding_text
 from baluarte.apps.forecast_text import forecast_lines, no_forecast_line
 from baluarte.apps.intake import intake_of
-from baluarte.apps.making import plan_detector, survey_events
+from baluarte.apps.making import new_labelled_events, plan_detector, survey_events
 from baluarte.apps.place import Detector, find_workspace
 from baluarte.apps.plan_page import plan_page
-from baluarte.apps.session import session_of, texts_of
+from baluarte.apps.session import Session, session_of, texts_of
+from baluarte.core.contract import Contract
 from baluarte.core.contract_fix import accept_finding, apply_fix
+from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import finding_name
 from baluarte.core.nearest import did_you_mean
@@ -67,7 +69,14 @@ def run(args: argparse.Namespace) -> int:
     intake.tell(screen, texts)
     with session_of(args, place) as session, screen.progress(texts.get("build.plan")) as bar:
         told = foretell(contract, events, place.workspace.prices)
-        result = plan_detector(session, contract, events, progress=bar, forecast=told)
+        result = plan_detector(
+            session,
+            contract,
+            events,
+            progress=bar,
+            forecast=told,
+            labelled=_labelled(session, detector.name, contract),
+        )
     edited = _accepted(args, cured, {finding_name(finding) for finding in result.findings})
     result = accepting(result, edited.contract())
     _write(args, screen, texts, edited)
@@ -80,6 +89,13 @@ def run(args: argparse.Namespace) -> int:
         return screen.end()
     tell_cures(screen, result)
     return screen.end(1)
+
+
+def _labelled(session: Session, name: str, contract: Contract) -> Events | None:
+    """The decided events with the labels that were delivered; None where none were."""
+    if contract.label is None or not session.registry.labels(name):
+        return None
+    return new_labelled_events(session, name, contract)
 
 
 def _cured(args: argparse.Namespace, detector: Detector) -> Detector:
@@ -159,7 +175,7 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
         screen.item(texts.get(f"level.{finding.level}"), said, tone)
         if accepted is not None:
             screen.item("", texts.get("cure.accepted", reason=accepted), "dim")
-        elif finding.level == "block" or finding.fix:
+        elif finding.level != "note" or finding.fix:
             screen.item("", cure_text(texts, finding))
     if len(notes) > MOST_NOTES:
         screen.item("", texts.get("plan.more_notes", n=len(notes) - MOST_NOTES), "dim")

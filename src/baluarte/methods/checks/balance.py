@@ -35,7 +35,10 @@ class Balance:
         share, figure = positives / n, share_figure("attacks", positives, n)
         if positives == 0 or negatives == 0:
             what = "negatives" if positives == 0 else "positives"
-            return [Finding(check="balance.one_class", level="block", values={"what": what})]
+            said: dict[str, str | int | float] = {"what": what}
+            return [
+                Finding(check="balance.one_class", level="block", values=said, evidence=(figure,))
+            ]
         if share < RARE:
             values: dict[str, str | int | float] = {
                 "positives": positives, "n": n, "share": share,

@@ -10,7 +10,7 @@ from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.split import Part
+from baluarte.core.split import Part, repeats_rule
 from baluarte.core.survey import Whole, survey_of
 
 MANY = 0.1
@@ -39,6 +39,8 @@ class Duplicates:
                 check="duplicates.all",
                 level="warn" if share > MANY else "note",
                 values=values,
+                fix=None if repeats_rule(contract) == "once" else "repeats:once",
+                evidence=(share_figure("copies", n, whole.n),),
             )
         ]
         return sorted([*found, *_across(whole)], key=lambda finding: finding.level == "note")
@@ -57,6 +59,7 @@ def _across(whole: Whole) -> list[Finding]:
             check="duplicates.across",
             level="warn" if share > MANY_ACROSS else "note",
             values={"n": n, "share": share},
+            fix="repeats:apart",
             evidence=(share_figure("copies", n, len(proof)),),
         )
     ]

@@ -133,6 +133,7 @@ def _mixed(
             field=name,
             values=values,
             fix=f"{cure}:{name}" if alike else None,
+            evidence=(share_figure("otherwise", odd, n),),
         )
     ]
 

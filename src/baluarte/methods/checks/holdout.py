@@ -65,8 +65,16 @@ def _labels(contract: Contract, seen: Survey, held: Survey) -> list[Finding]:
     values: dict[str, str | int | float] = {
         "field": label.field, "found": _shown(new), "known": _shown(list(ours)),
     }  # fmt: skip
-    level = "warn" if listed & set(theirs) else "block"
-    return [Finding(check="holdout.labels", level=level, field=label.field, values=values)]  # type: ignore[arg-type]
+    n = sum(theirs[text] for text in new)
+    return [
+        Finding(
+            check="holdout.labels",
+            level="warn" if listed & set(theirs) else "block",
+            field=label.field,
+            values=values,
+            evidence=(share_figure("unlike", n, theirs.total()),),
+        )
+    ]
 
 
 def _families(contract: Contract, seen: Survey, held: Survey) -> list[Finding]:
@@ -176,6 +184,7 @@ def _categories(contract: Contract, seen: Survey, held: Survey) -> list[Finding]
                 level="warn" if rows > MANY * held.n else "note",
                 field=field.name,
                 values=values,
+                evidence=(share_figure("of_unseen", rows, held.n),),
             )
         )
     return found

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from baluarte.core.binomial import binomial_tail
-from baluarte.core.chance import ALPHA, share_figure
+from baluarte.core.chance import ALPHA, count_figure, share_figure
 from baluarte.core.column_names import plain, tokens
 from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events
@@ -15,6 +15,7 @@ from baluarte.core.evidence import Finding
 from baluarte.core.labels import as_text
 from baluarte.core.personal import CHANCE, KINDS, personal_in
 from baluarte.core.schema import Field
+from baluarte.core.telling import missing_in
 
 MAX_VALUES = 2_000  #: different values of a field looked at, evenly spaced
 FEWEST = 3  #: values with an identifier
@@ -88,7 +89,10 @@ def _by_values(field: Field, column: Column) -> Finding | None:
 def _by_name(field: Field, column: Column) -> Finding | None:
     words, whole = tokens(field.name), plain(field.name)
     kind = next((k for k, names in NAMES.items() if _says(names, words, whole)), None)
-    if kind is None or field.type == "boolean" or len(_different(field, column)) < FEWEST_TEXTS:
+    if kind is None or field.type == "boolean":
+        return None
+    different = _different(field, column)
+    if len(different) < FEWEST_TEXTS:
         return None
     return Finding(
         check="personal_data.name",
@@ -96,6 +100,7 @@ def _by_name(field: Field, column: Column) -> Finding | None:
         field=field.name,
         values={"field": field.name, "what": kind},
         fix=_cure(field),
+        evidence=(count_figure("different", len(different), int((~missing_in(column)).sum())),),
     )
 
 
