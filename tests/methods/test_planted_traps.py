@@ -17,6 +17,7 @@ from baluarte.core.evidence import Finding
 from baluarte.core.schema import Field, Schema
 from baluarte.core.survey import survey
 from baluarte.methods.checks.format_tells import FormatTells
+from baluarte.methods.checks.label_copy import LabelCopy
 from baluarte.methods.checks.missing_tells import MissingTells
 from baluarte.methods.checks.near_duplicates import NearDuplicates
 from baluarte.testing.checks import check_contract
@@ -141,6 +142,31 @@ def noisy_copy(
 ) -> Events:
     flipped = attack ^ (rng.random(N) < strength)
     return put(events, shop=texts(["yes" if f else "no" for f in flipped]))
+
+
+def copy_in(form: str) -> Plant:
+    """The label with errors, written in many values."""
+
+    def plant(
+        events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+    ) -> Events:
+        said = attack ^ (rng.random(N) < strength)
+        one, other = rng.integers(0, 30, N), rng.integers(30, 80, N)
+        code = np.where(said, one, other)
+        match form:
+            case "numbers of no order":
+                return put(events, count=rng.permutation(80)[code].astype(np.float64))
+            case "ranges of numbers":
+                far = np.where(said, rng.uniform(5, 6, N), rng.uniform(1, 4, N))
+                return put(events, amount=far)
+            case "categories":
+                names = rng.permutation(80)
+                return put(events, shop=texts([f"k{names[x]}" for x in code]))
+        free = rng.integers(0, 10**6, N)
+        told = [f"case {x}: {'fraud' if s else 'ok'}" for x, s in zip(free, said, strict=True)]
+        return put(events, shop=texts(told))
+
+    return plant
 
 
 def dates_after(
@@ -285,6 +311,14 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "a word for missing": (missing_word, (0.15, 0.6, 0.97), "missing_tells.written", "shop",
                            CONTRACT),
     "label copied with noise": (noisy_copy, (0.05, 0.02, 0.0), "label_copy", "shop", CONTRACT),
+    "copied in numbers of no order": (copy_in("numbers of no order"), (0.05, 0.02, 0.01),
+                                      "label_copy", "count", CONTRACT),
+    "copied in ranges of numbers": (copy_in("ranges of numbers"), (0.03, 0.02, 0.01), "label_copy",
+                                    "amount", CONTRACT),
+    "copied in many categories": (copy_in("categories"), (0.05, 0.02, 0.01), "label_copy", "shop",
+                                  CONTRACT),
+    "copied in free texts": (copy_in("free texts"), (0.05, 0.02, 0.01), "label_copy", "shop",
+                             CONTRACT),
     "dates after the event": (dates_after, (0.02, 0.3, 1.0), "after_the_fact.dates", "count",
                               CONTRACT),
     "dates as text": (dates_as_text, (0.02, 0.3, 1.0), "after_the_fact.dates", "shop", CONTRACT),
@@ -325,6 +359,17 @@ def test_a_planted_trap_is_named_at_every_strength(trap: str, level: int) -> Non
         if (f.check == check or f.check.startswith(f"{check}.")) and f.field == field
     ]  # fmt: skip
     assert named
+
+
+@pytest.mark.parametrize("apart", [2.0, 2.5, 3.0, 4.0])
+def test_a_measurement_that_tells_much_is_no_copy_with_errors(apart: float) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        events, attack = clean(rng)
+        sizes = np.exp(rng.normal(3, 0.8, N) + 0.8 * apart * attack)
+        told = put(events, amount=rng.normal(0, 1, N) + apart * attack, count=np.floor(sizes))
+        said = [f.check for f in LabelCopy().findings(CONTRACT, told)]
+        assert "label_copy.scattered" not in said
 
 
 def precision_told(amount: Column, attack: NDArray[np.bool_]) -> list[str]:
