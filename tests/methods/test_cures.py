@@ -12,6 +12,7 @@ from test_planted_traps import (
     drift,
     missing_word,
     near_copies,
+    other_unit,
     put,
     row_order,
     source_flips,
@@ -95,6 +96,7 @@ CASES: list[tuple[str, str, Plant, float, str]] = [
     ("drift.feature", TEXT, drift, 4.0, "amount"),
     ("placeholders", TEXT, coded, 1.0, "missing:count=-1"),
     ("placeholders", TEXT, missing_word, 1.0, ""),
+    ("outliers.unit", TEXT, other_unit(100, 0.9), 0.03, ""),
     ("labels.absent", FRAUD, mistyped, 0, "label:Fraud=fraud."),
 ]  # fmt: skip
 

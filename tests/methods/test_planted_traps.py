@@ -16,6 +16,7 @@ from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding
 from baluarte.core.schema import Field, Schema
 from baluarte.core.survey import survey
+from baluarte.core.unit_errors import unit_error
 from baluarte.methods.checks.format_tells import FormatTells
 from baluarte.methods.checks.label_copy import LabelCopy
 from baluarte.methods.checks.missing_tells import MissingTells
@@ -194,6 +195,18 @@ def row_order(
     return events.take(np.argsort(place))
 
 
+def other_unit(factor: float, spread: float) -> Plant:
+    """Amounts of which a share is in another unit."""
+
+    def plant(
+        events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+    ) -> Events:
+        amount = np.round(np.exp(rng.normal(3, spread, N)), 2)
+        return put(events, amount=np.where(rng.random(N) < strength, amount * factor, amount))
+
+    return plant
+
+
 def telling_id(
     events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
 ) -> Events:
@@ -322,6 +335,10 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "dates after the event": (dates_after, (0.02, 0.3, 1.0), "after_the_fact.dates", "count",
                               CONTRACT),
     "dates as text": (dates_as_text, (0.02, 0.3, 1.0), "after_the_fact.dates", "shop", CONTRACT),
+    "cents among euros": (other_unit(100, 0.9), (0.01, 0.03, 0.05), "outliers.unit", "amount",
+                          CONTRACT),
+    "thousands": (other_unit(0.001, 0.9), (0.01, 0.03, 0.05), "outliers.unit", "amount", CONTRACT),
+    "tens": (other_unit(10, 0.3), (0.01, 0.03, 0.05), "outliers.unit", "amount", CONTRACT),
     "row order": (row_order, (0.4, 0.7, 1.0), "row_order", None, UNTIMED),
     "an identifier that tells": (telling_id, (0.4, 0.7, 1.0), "identifier.tells", "count",
                                  UNTIMED),
@@ -370,6 +387,37 @@ def test_a_measurement_that_tells_much_is_no_copy_with_errors(apart: float) -> N
         told = put(events, amount=rng.normal(0, 1, N) + apart * attack, count=np.floor(sizes))
         said = [f.check for f in LabelCopy().findings(CONTRACT, told)]
         assert "label_copy.scattered" not in said
+
+
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize(("factor", "spread"), [(10.0, 0.3), (100.0, 0.9), (1000.0, 1.0)])
+def test_numbers_in_another_unit_are_found_from_one_in_five_hundred(
+    share: float, factor: float, spread: float
+) -> None:
+    rng = np.random.default_rng(int(1_000 * share))
+    values = np.round(np.exp(rng.normal(3, spread, 20_000)), 2)
+    wrong = rng.random(20_000) < share
+    found = unit_error(np.where(wrong, np.round(values * factor, 2), values))
+    assert found is not None
+    assert found.factor == factor
+    assert found.n == pytest.approx(wrong.sum(), rel=0.35)
+
+
+HEAVY = {
+    "lognormal": lambda rng, n: np.exp(rng.normal(3, 2, n)),
+    "pareto": lambda rng, n: 10 * (rng.pareto(0.8, n) + 1),
+    "exponential": lambda rng, n: rng.exponential(50, n),
+    "student": lambda rng, n: np.abs(rng.standard_t(2, n)),
+    "counts": lambda rng, n: rng.geometric(0.01, n).astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("form", HEAVY)
+def test_heavy_tails_are_no_other_unit(form: str) -> None:
+    draws = [HEAVY[form](np.random.default_rng(seed), 6_000) for seed in range(20)]
+    assert [unit_error(np.round(values, 2)) for values in draws] == [None] * 20
+    rounded = [np.where(values > 100, np.round(values), np.round(values, 2)) for values in draws]
+    assert [unit_error(values) for values in rounded] == [None] * 20
 
 
 def precision_told(amount: Column, attack: NDArray[np.bool_]) -> list[str]:

@@ -10,6 +10,7 @@ A cure is named by the field that is left out, or by what is done, and to what:
 ``entity:FIELD``         who or what the event is about: ``events.entity``
 ``trim:FIELD``           a cleaning step more: without spaces at its ends; ``lower:FIELD`` likewise
 ``missing:FIELD=A,B``    cleaning steps more: these values are missing ones
+``clip:FIELD=LOW,HIGH``  a cleaning step more: the nearest value within
 ``pseudonym:FIELD``      a keyed pseudonym stands for the value: ``pseudonym = true``; a whole
                          number becomes a category, as a pseudonym is none
 ``split:BY``             the split goes by ``time``, ``entity`` or ``stratum``; ``split`` is
@@ -39,12 +40,13 @@ from baluarte.core.toml_lines import KeyPath, places
 from baluarte.errors import ContractError
 
 Cure = Literal[
-    "ignore", "after", "sensitive", "entity", "trim", "lower", "missing", "pseudonym", "split",
-    "repeats", "distrust", "label",
+    "ignore", "after", "sensitive", "entity", "trim", "lower", "missing", "clip", "pseudonym",
+    "split", "repeats", "distrust", "label",
 ]  # fmt: skip
 CURES: tuple[Cure, ...] = get_args(Cure)
-_OF_VALUES = ("missing", "distrust", "label")  #: whose argument has a value behind ``=``
+_OF_VALUES = ("missing", "clip", "distrust", "label")  #: whose argument has a value behind ``=``
 _OF_NO_FIELD = ("split", "repeats", "label")
+_FIRST = ("missing", "unit")  #: steps that come before numbers are clipped
 _TEXTUAL = ("trim", "lower", "upper")  #: steps that come before what is missing
 
 
@@ -222,8 +224,11 @@ def _setting(named: Fix, table: dict[str, Any], field: Field) -> tuple[str, Any]
     if named.cure == "pseudonym":
         return "pseudonym", True
     steps: list[str] = list(table.get("clean", []))
-    if named.cure != "missing":
+    if named.cure not in ("missing", "clip"):
         return "clean", [*steps, named.cure]
+    if named.cure == "clip":
+        at = next((i for i, step in enumerate(steps) if step.split()[0] not in _FIRST), len(steps))
+        return "clean", [*steps[:at], f"clip {named.value.replace(',', ' ')}", *steps[at:]]
     at = next((i for i, step in enumerate(steps) if step.split()[0] not in _TEXTUAL), len(steps))
     known = {step.value for step in field.steps if step.op == "missing"}
     codes = [f"missing {_told(v)}" for v in _values(named.value, field) if v not in known]
@@ -266,6 +271,7 @@ def _is_done(contract: Contract, named: Fix, name: str) -> bool:
         "trim": "trim" in steps,
         "lower": "lower" in steps,
         "missing": bool(codes) and set(_values(named.value, field)) <= codes,
+        "clip": "clip" in steps,
         "pseudonym": field.is_pseudonym,
     }[named.cure]
 

@@ -25,6 +25,9 @@ from baluarte.errors import DataError
 
 MAX_ROWS = 250_000  #: of the sample
 
+#: cleaning steps that learn nothing and leave a value what it was or what it stood for
+_SAID = ("trim", "lower", "upper", "missing", "clip")
+
 T = TypeVar("T", bound=np.generic)
 
 
@@ -94,7 +97,7 @@ def _cleaned(contract: Contract, events: Events) -> dict[str, Column]:
     """The columns as the encoder's first steps write them: texts, and what is missing."""
     columns = dict(events.columns)
     for f in contract.events.fields:
-        steps = [step for step in f.steps if step.op in ("trim", "lower", "upper", "missing")]
+        steps = [step for step in f.steps if step.op in _SAID]
         if steps and f.name in columns:
             columns[f.name] = clean_column(steps, columns[f.name])
     return columns
