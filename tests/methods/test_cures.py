@@ -15,6 +15,7 @@ from test_planted_traps import (
     other_unit,
     put,
     row_order,
+    shouted,
     source_flips,
     texts,
 )
@@ -97,6 +98,7 @@ CASES: list[tuple[str, str, Plant, float, str]] = [
     ("placeholders", TEXT, coded, 1.0, "missing:count=-1"),
     ("placeholders", TEXT, missing_word, 1.0, ""),
     ("outliers.unit", TEXT, other_unit(100, 0.9), 0.03, ""),
+    ("format_tells.upper", TEXT, shouted, 1.0, "lower:shop"),
     ("labels.absent", FRAUD, mistyped, 0, "label:Fraud=fraud."),
 ]  # fmt: skip
 

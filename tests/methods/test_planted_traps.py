@@ -91,6 +91,28 @@ def capitals(
     )
 
 
+def shouted(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """Free texts, each said once; those of attacks in capitals."""
+    written = attack & (rng.random(N) < strength)
+    said = [f"Paid for {x} things" for x in rng.permutation(N)]
+    return put(
+        events, shop=texts([s.upper() if w else s for s, w in zip(said, written, strict=True)])
+    )
+
+
+def initials(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """Free texts without a capital, and with one where they are of attacks."""
+    written = attack & (rng.random(N) < strength)
+    said = [f"paid for {x} things" for x in rng.permutation(N)]
+    return put(
+        events, shop=texts([s.capitalize() if w else s for s, w in zip(said, written, strict=True)])
+    )
+
+
 def number_form(
     events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
 ) -> Events:
@@ -316,6 +338,9 @@ FOUR = msgspec.structs.replace(
 PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Contract]] = {
     "trailing spaces": (spaces, (0.05, 0.3, 1.0), "format_tells.spaces", "shop", CONTRACT),
     "capitals": (capitals, (0.05, 0.3, 1.0), "format_tells.capitals", "shop", CONTRACT),
+    "free texts in capitals": (shouted, (0.15, 0.4, 1.0), "format_tells.upper", "shop", CONTRACT),
+    "free texts with a capital": (initials, (0.15, 0.4, 1.0), "format_tells.capitals", "shop",
+                                  CONTRACT),
     "form of numbers": (number_form, (0.05, 0.3, 1.0), "format_tells.type", "shop", CONTRACT),
     "precision": (precision, (0.4, 0.7, 1.0), "format_tells.precision", "amount", CONTRACT),
     "missingness": (missing, (0.15, 0.6, 0.95), "missing_tells", "count", CONTRACT),
