@@ -59,10 +59,10 @@ class FormatTells:
     """Blocks, warns and notes by how far the share of rows so written differs: .9, .1, any.
 
     Beyond chance only. In free texts, most of which are said once, spaces and capitals are compared
-    over all of them, from a difference of .1. Numbers are compared by their decimals within bins of like size, values of
-    their own such as 0 and 1 left out, from a difference of .3, and only where the finer ones are
-    measured: seldom the same twice. Values that are written in several ways without telling
-    anything are noted.
+    over all of them, from a difference of .1. Numbers are compared by their decimals within bins of
+    like size, values of their own such as 0 and 1 left out, from a difference of .3, and only where
+    the finer ones are measured: seldom the same twice. Values that are written in several ways
+    without telling anything are noted.
     """
 
     name: ClassVar[str] = "format_tells"
