@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         )
         intake.tell(screen, texts)
         counts = take_labels(session, detector.name, rows, source=source, reason=args.reason)
-        screen.item("Label", texts.get("label.taken", **counts))
+        screen.item(texts.get("screen.label"), texts.get("label.taken", **counts))
         _tell_delays(screen, texts, session, detector.name, rows)
     if counts["conflicts"]:
         said = texts.get("label.conflicts_kept", command="baluarte label --conflicts")
@@ -88,7 +88,9 @@ def _tell_delays(
     delays = delays_days(rows, happened)
     if delays:
         typical, late = delays[len(delays) // 2], delays[(9 * len(delays)) // 10]
-        screen.item("", texts.get("label.delay", typical=round(typical, 1), late=round(late, 1)))
+        told = {"typical": round(typical, 1), "late": round(late, 1)}
+        key = "label.delay" if told["typical"] < told["late"] else "label.delay_one"
+        screen.item("", texts.get(key, **told))
         screen.data(delay_days={"median": typical, "nine_in_ten": late})
     if unknown:
         screen.item("", texts.get("label.unknown", n=unknown), "unsure")

@@ -138,9 +138,11 @@ def _write(args: argparse.Namespace, screen: Screen, texts: Texts, edited: Detec
         return
     write_aside(path, text.encode())
     for fix in args.fix:
-        screen.item(texts.get("plan.fixed"), f"{fix}, in {path.name}", "kept")
+        said = texts.get("screen.fixed_in", fix=fix, file=path.name)
+        screen.item(texts.get("plan.fixed"), said, "kept")
     for name in args.accept:
-        screen.item(texts.get("plan.accepted"), f"{name}, in {path.name}", "kept")
+        said = texts.get("screen.fixed_in", fix=name, file=path.name)
+        screen.item(texts.get("plan.accepted"), said, "kept")
 
 
 def blocked(result: PlanResult) -> list[Finding]:
@@ -192,13 +194,11 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
             ("negatives", need.negatives, need.negatives_there),
         ):
             if needed:
-                screen.item(
-                    "",
-                    f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} ≤ {there:,}"
-                    if needed <= there
-                    else f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} > {there:,}",
-                    "kept" if needed <= there else "unsure",
-                )
+                enough = needed <= there
+                said = f"{texts.written(needed)} {texts.get(f'what.{what}')}"
+                sign, found = "≤" if enough else ">", texts.written(there)
+                line = f"{need.gate}: {said} {sign} {found}"
+                screen.item("", line, "kept" if enough else "unsure")
     _tell_forecast(screen, texts, result)
     screen.data(plan=msgspec.to_builtins(result))
 
