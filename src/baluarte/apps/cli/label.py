@@ -77,6 +77,12 @@ def _show_conflicts(screen: Screen, session: Session, detector: str) -> int:
     return screen.end()
 
 
+def delay_line(texts: Texts, typical: float, late: float) -> str:
+    """How many days half of the labels took, and nine in ten; once where that is the same."""
+    told = {"typical": round(typical, 1), "late": round(late, 1)}
+    return texts.get("label.delay" if told["typical"] < told["late"] else "label.delay_one", **told)
+
+
 def _tell_delays(
     screen: Screen, texts: Texts, session: Session, detector: str, rows: list[LabelRow]
 ) -> None:
@@ -88,9 +94,7 @@ def _tell_delays(
     delays = delays_days(rows, happened)
     if delays:
         typical, late = delays[len(delays) // 2], delays[(9 * len(delays)) // 10]
-        told = {"typical": round(typical, 1), "late": round(late, 1)}
-        key = "label.delay" if told["typical"] < told["late"] else "label.delay_one"
-        screen.item("", texts.get(key, **told))
+        screen.item("", delay_line(texts, typical, late))
         screen.data(delay_days={"median": typical, "nine_in_ten": late})
     if unknown:
         screen.item("", texts.get("label.unknown", n=unknown), "unsure")

@@ -37,6 +37,7 @@ BREAKS = 0.2  #: share of a source's labels that go against a look that decides
 FEWEST_SURE = 20  #: of its events that look so
 STRATA = 10
 MAX_SHOWN = 10
+_Counts = tuple[list[str], NDArray[np.int64], NDArray[np.int64]]
 _ROLES = ("feature", "entity", "key", "sensitive")
 
 
@@ -112,6 +113,7 @@ class _Look:
         self.is_enough = min(hits, len(self._hit) - hits) >= FEWEST
         self._features = {f.name for f in contract.events.features if f.name in events.columns}
         self._score: NDArray[np.float64] | None = None
+        self._asked: dict[str, _Counts] = {}
 
     def sources(
         self, name: str, most: int, *, without: frozenset[str] = frozenset()
@@ -121,24 +123,31 @@ class _Look:
         Args:
             without: values whose events are left out.
         """
+        names, n, k = self._counts(name, most)
+        kept = np.array([text not in without for text in names], dtype=bool)
+        rows, hits = n[kept].sum(axis=0), k[kept].sum(axis=0)
+        return {
+            text: _against(n[at], k[at], rows, hits)
+            for at, text in enumerate(names)
+            if kept[at] and FEWEST <= n[at].sum() < rows.sum()
+        }
+
+    def _counts(self, name: str, most: int) -> _Counts:
+        """The values of a column, and the events and attacks of each in each stratum."""
+        if name in self._asked:
+            return self._asked[name]
         texts = np.array([str(v) for v in self._events.columns[name][self._rows].tolist()])
         names, source = np.unique(texts, return_inverse=True)
-        if not 2 <= len(names) <= most:
-            return {}
-        stratum = self._strata(name)
-        n_strata = int(stratum.max()) + 1
-        kept = ~np.isin(source, [at for at, text in enumerate(names.tolist()) if text in without])
-        source = np.where(kept, source, -1)
-        rows = np.bincount(stratum[kept], minlength=n_strata)
-        hits = np.bincount(stratum[kept & self._hit], minlength=n_strata)
-        told = {}
-        for at, text in enumerate(names.tolist()):
-            own = source == at
-            n = np.bincount(stratum[own], minlength=n_strata)
-            k = np.bincount(stratum[own & self._hit], minlength=n_strata)
-            if FEWEST <= n.sum() < rows.sum():
-                told[text] = _against(n, k, rows, hits)
-        return told
+        counted: _Counts = ([], np.zeros((0, 1), np.int64), np.zeros((0, 1), np.int64))
+        if 2 <= len(names) <= most:
+            stratum = self._strata(name)
+            n_strata = int(stratum.max()) + 1
+            cell, shape = source * n_strata + stratum, (len(names), n_strata)
+            n = np.bincount(cell, minlength=shape[0] * shape[1])
+            k = np.bincount(cell[self._hit], minlength=shape[0] * shape[1])
+            counted = (names.tolist(), n.reshape(shape), k.reshape(shape))
+        self._asked[name] = counted
+        return counted
 
     def _strata(self, left_out: str) -> NDArray[np.int64]:
         """(rows,) what each row is like by its other fields: a tenth, the top one in tenths."""
@@ -190,11 +199,26 @@ def _against(
 
 
 def _honest_apart(look: _Look, name: str, told: dict[str, _Source]) -> dict[str, _Source]:
-    """The sources, those that stay near the others judged without the few that don't."""
-    odd = frozenset(text for text, source in told.items() if source.difference >= WARNS)
-    if not odd or 2 * len(odd) > len(told) - len(odd):
-        return told
-    return told | look.sources(name, MOST_SOURCES, without=odd)
+    """The sources, each judged by those that agree with each other.
+
+    The one that is farthest from the others is set apart, and the others are judged without it, as
+    long as one is far; if half or more would have to go, nobody can say who is right.
+    """
+    odd: list[str] = []
+    kept = told
+    while kept:
+        worst = max(kept, key=lambda text: kept[text].difference)
+        if kept[worst].difference < WARNS:
+            break
+        odd.append(worst)
+        if 2 * len(odd) >= len(told):
+            return told
+        kept = look.sources(name, MOST_SOURCES, without=frozenset(odd))
+    judged = dict(kept)
+    for text in odd:
+        others = frozenset(other for other in odd if other != text)
+        judged[text] = look.sources(name, MOST_SOURCES, without=others)[text]
+    return judged
 
 
 def _few(look: _Look, name: str, told: dict[str, _Source]) -> dict[str, _Source]:
