@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
+from baluarte.adapters.spill_file import SpillFile
 from baluarte.apps.intake import Intake, Material, intake_of, material_from, material_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.pseudonyms import PSEUDONYM_KEY, pseudonyms_of
@@ -87,8 +88,10 @@ def survey_events(
             n = whole.events.n - whole.n_apart
             held = survey(contract, [whole.events.slice(n, whole.events.n)])
             return survey(contract, [whole.events.slice(0, n)], holdout=held)
-        held = survey(contract, _batches(contract, apart))
-    seen = survey(contract, _batches(contract, intake), holdout=held)
+        with SpillFile() as spill:
+            held = survey(contract, _batches(contract, apart), spill=spill)
+    with SpillFile() as spill:
+        seen = survey(contract, _batches(contract, intake), holdout=held, spill=spill)
     if not seen.whole.n:
         raise DataError("expected events, found none", where=intake.address)
     return seen

@@ -224,22 +224,25 @@ def split_facts(
     n_old: int = 0,
     apart: Apart | None = None,
     fits: bool = True,
+    known: tuple[int, int] | None = None,
 ) -> Split:
     """As :func:`split_rows`, from the rows' facts alone.
 
     Args:
         apart: the proof events, where they are of their own; they are not among the rows, but the
             evidence counts them.
+        known: how many others and attacks there are of which these rows are a sample.
 
     Raises:
         DataError: no row can be used.
     """
     usable = labels >= 0 if contract.label is not None else np.ones(facts.n, dtype=bool)
     attack, new = labels == 1, np.arange(facts.n) >= n_old
+    negatives, positives = known or _classes(labels, usable & new)
     shares = solve_shares(
         contract,
-        n_negatives=int(np.count_nonzero(usable & ~attack & new)),
-        n_positives=int(np.count_nonzero(usable & attack & new)),
+        n_negatives=negatives,
+        n_positives=positives,
         others_fit=n_old > 0 or not fits,
         apart=None if apart is None else _classes(apart.labels, apart.usable(contract)),
     )

@@ -133,7 +133,6 @@ def plan(
         if progress is not None:
             progress.step(done, len(checks) + 1, check.name)
         findings += check.findings(contract, seen)
-    labels = seen.whole.labels
     split = seen.whole.split.evidence if seen.whole.split is not None else None
     parts = dict(split.counts) if split is not None else {}
     if holdout is not None:
@@ -153,9 +152,9 @@ def plan(
         counts=Counts(
             events=seen.whole.n,
             sampled=seen.n,
-            positives=int(np.count_nonzero(labels == ATTACK)),
-            negatives=int(np.count_nonzero(labels == NOT)),
-            unlabelled=int(np.count_nonzero(labels < 0)),
+            positives=seen.whole.counts[1],
+            negatives=seen.whole.counts[0],
+            unlabelled=seen.whole.counts[2],
             features=len(contract.events.features),
         ),
         findings=tuple(worst_first(findings)),
@@ -320,5 +319,5 @@ def _field_look(contract: Contract, seen: Survey, name: str) -> FieldLook:
         type=contract.events[name].type,
         missing=1 - len(known) / seen.n if seen.n else 0.0,
         distinct=distinct,
-        auc=auc_alone(column, seen.whole.labels[seen.rows]),
+        auc=auc_alone(column, seen.whole.labels[seen.kept]),
     )

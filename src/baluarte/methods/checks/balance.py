@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.labels import ATTACK, NOT
 from baluarte.core.survey import survey_of
 
 RARE = 0.002
@@ -26,9 +23,7 @@ class Balance:
         """At most one; none without labels in the contract."""
         if contract.label is None:
             return []
-        labels = survey_of(contract, events).whole.labels
-        positives = int(np.count_nonzero(labels == ATTACK))
-        negatives = int(np.count_nonzero(labels == NOT))
+        negatives, positives, _ = survey_of(contract, events).whole.counts
         n = positives + negatives
         if n == 0:
             return []

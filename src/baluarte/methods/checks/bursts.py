@@ -41,7 +41,7 @@ class Bursts:
         names = _entities(contract, events)
         order = time_order(contract, events)
         rows = np.arange(events.n) if order is None else order
-        labels = seen.whole.labels[seen.rows]
+        labels = seen.whole.labels[seen.kept]
         found = []
         for name in names:
             known = rows[~missing_in(events.columns[name])[rows]]

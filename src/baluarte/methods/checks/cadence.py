@@ -26,7 +26,7 @@ class Cadence:
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one of each; none without an entity and a time."""
-        facts = survey_of(contract, events).whole.facts
+        facts = survey_of(contract, events).whole.head
         entity = contract.events.by_role("entity")
         if facts.times is None or facts.entities is None or entity is None:
             return []

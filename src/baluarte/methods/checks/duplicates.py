@@ -21,7 +21,8 @@ class Duplicates:
     """Warns if more than a tenth of the events repeat another, notes any.
 
     Where the split is by time, equal events may stand on both sides of it: the copies among the
-    held-out rows are counted, and warned of from one in a hundred.
+    held-out rows are counted, and warned of from one in a hundred. Where not all rows are kept,
+    there are at least as many: a copy counts where its original is kept, too.
     """
 
     name: ClassVar[str] = "duplicates"
@@ -29,7 +30,7 @@ class Duplicates:
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one about all events, and one about copies across the split."""
         whole = survey_of(contract, events).whole
-        n = whole.n - len(np.unique(whole.repeats))
+        n = whole.groups.n_repeats()
         if n == 0:
             return []
         share = n / whole.n

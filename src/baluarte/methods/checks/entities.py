@@ -52,7 +52,7 @@ class Entities:
             finding = _note("entities.two_sides", entity.name, figure, n=n)
             found.append(msgspec.structs.replace(finding, fix="split"))
         keys, group = np.unique(seen.whole.facts.entities, return_inverse=True)
-        if 1 < len(keys) <= MOST and seen.whole.n >= LONG * len(keys):
+        if 1 < len(keys) <= MOST and len(group) >= LONG * len(keys):
             found += self._quiet(seen.whole, entity.name, group)
             found += self._short(seen, entity.name, keys, group)
         return found
@@ -79,16 +79,17 @@ class Entities:
         facts = seen.whole.facts
         assert facts.entities is not None  # noqa: S101 - asked for only where there are entities
         names = dict(
-            zip(facts.entities[seen.rows].tolist(), seen.columns[field].tolist(), strict=True)
+            zip(facts.entities[seen.kept].tolist(), seen.columns[field].tolist(), strict=True)
         )
+        times = seen.whole.n / len(group)  # of the rows kept
         least = np.argsort(rows, kind="stable")[:MAX_SHOWN]
         named = [str(names.get(int(keys[at]), "–")) for at in least]
         picture = Picture(
-            name="rows", labels=tuple(named), values=tuple(float(rows[at]) for at in least)
+            name="rows", labels=tuple(named), values=tuple(float(rows[at] * times) for at in least)
         )
         values: dict[str, str | int | float] = {
-            "field": field, "n": int(short.sum()), "of": len(rows), "usual": int(usual),
-            "example": named[0], "rows": int(rows[least[0]]),
+            "field": field, "n": int(short.sum()), "of": len(rows), "usual": round(usual * times),
+            "example": named[0], "rows": round(rows[least[0]] * times),
         }  # fmt: skip
         return [
             Finding(

@@ -35,7 +35,7 @@ class Levels:
         entity = contract.events.by_role("entity")
         if entity is None or seen.whole.facts.entities is None or not events.n:
             return []
-        keys, group = np.unique(seen.whole.facts.entities[seen.rows], return_inverse=True)
+        keys, group = np.unique(seen.whole.facts.entities[seen.kept], return_inverse=True)
         if not 1 < len(keys) <= MOST or events.n < FEWEST_ROWS * len(keys):
             return []
         numeric = [

@@ -49,8 +49,9 @@ class NearDuplicates:
         names = [f.name for f in contract.events.features if f.name in events.columns]
         if split is None or len(names) < FEWEST_FIELDS or events.n < FEWEST:
             return []
-        _, first = np.unique(seen.whole.features[seen.rows], return_index=True)
-        parts = split.parts[seen.rows[first]]
+        kept = seen.kept
+        _, first = np.unique(seen.whole.features[kept], return_index=True)
+        parts = split.parts[kept[first]]
         proof, fit = first[parts == Part.PROOF], first[parts == Part.FIT]
         if not len(fit):
             return []
@@ -65,7 +66,7 @@ class NearDuplicates:
         if rule in ("near", "once"):  # as training leaves them out
             of_fit &= ~left_out(codes, of_fit, of_proof)
         if rule == "once":
-            hits = seen.whole.labels[seen.rows[rows]] == 1
+            hits = seen.whole.labels[kept[rows]] == 1
             for of_class in (of_fit & hits, of_fit & ~hits):
                 of_fit &= ~surplus(codes, of_class)
         found = []
