@@ -19,7 +19,7 @@ from plan_sets import SETS, PlanSet, Trap
 
 from baluarte import wiring
 from baluarte.core.evidence import Finding
-from baluarte.core.survey import survey
+from baluarte.core.survey import MAX_ROWS, survey
 
 MOST_FLAGGED = 1 / 20
 
@@ -44,26 +44,46 @@ def main() -> int:
 def _judge(given: PlanSet) -> list[str]:
     """Print the set's row; what is short of the promise, in words."""
     started = time.perf_counter()
-    found = _findings(given)
+    found = findings(given)
     seconds = time.perf_counter() - started
-    trapped = {column for trap in given.traps for column in trap.columns}
-    clean = [f.name for f in given.contract.events.features if f.name not in trapped]
-    flagged = {f.field for f in found if f.level != "note"} & set(clean)
-    noted = {f.field for f in found if f.level == "note"} & set(clean)
-    named = [trap for trap in given.traps if _is_named(trap, found)]
+    clean = clean_columns(given)
+    noted = {f.field for f in found if f.level == "note"} & clean
+    unnamed = unnamed_traps(given, found)
+    flagged = flagged_columns(given, found)
+    n_named = len(given.traps) - len(unnamed)
     print(
-        f"{given.name:14} {given.events.n:>9,} {len(named):>3}/{len(given.traps):<3} "
+        f"{given.name:14} {given.events.n:>9,} {n_named:>3}/{len(given.traps):<3} "
         f"{len(clean):>6} {len(flagged):>8} {len(noted):>6} {seconds:>6.1f}"
     )
-    worse = [f"{given.name}: unnamed: {t.says}" for t in given.traps if not _is_named(t, found)]
+    worse = [f"{given.name}: unnamed: {says}" for says in unnamed]
     if len(flagged) > MOST_FLAGGED * len(clean):
-        worse.append(f"{given.name}: flagged: {', '.join(sorted(map(str, flagged)))}")
+        worse.append(f"{given.name}: flagged: {', '.join(flagged)}")
     return worse
 
 
-def _findings(given: PlanSet) -> list[Finding]:
-    held = survey(given.contract, [given.holdout]) if given.holdout is not None else None
-    seen = survey(given.contract, [given.events], holdout=held)
+def clean_columns(given: PlanSet) -> set[str]:
+    """The features that no trap is about."""
+    trapped = {column for trap in given.traps for column in trap.columns}
+    return {f.name for f in given.contract.events.features if f.name not in trapped}
+
+
+def flagged_columns(given: PlanSet, found: list[Finding]) -> list[str]:
+    """The clean features that a warning or a block names."""
+    clean = clean_columns(given)
+    return sorted({f.field for f in found if f.level != "note" and f.field in clean})
+
+
+def unnamed_traps(given: PlanSet, found: list[Finding]) -> list[str]:
+    """What the traps say that no finding names."""
+    return [trap.says for trap in given.traps if not _is_named(trap, found)]
+
+
+def findings(given: PlanSet, *, max_rows: int = MAX_ROWS) -> list[Finding]:
+    """All that the checks find in a set."""
+    held = None
+    if given.holdout is not None:
+        held = survey(given.contract, [given.holdout], max_rows=max_rows)
+    seen = survey(given.contract, [given.events], holdout=held, max_rows=max_rows)
     checks = [wiring.plugin("checks", name, where="") for name in wiring.plugin_names("checks")]
     return [finding for check in checks for finding in check.findings(given.contract, seen)]
 

@@ -669,6 +669,18 @@ class Disk(Protocol):
         ...
 
 
+class Spill(Protocol):
+    """Where whole numbers go that are too many to be held; it is empty when work begins."""
+
+    def append(self, values: NDArray[np.uint64]) -> int:
+        """Keep these; the number of those kept before."""
+        ...
+
+    def read(self, at: int, n: int) -> NDArray[np.uint64]:
+        """(n,) those from ``at`` on, as they were appended."""
+        ...
+
+
 class WitnessStore(Protocol):
     """What a witness knows of logs and saw of each."""
 

@@ -10,6 +10,7 @@ import pytest
 from scoring_ground import Server, Workplace, until
 
 from baluarte.apps.acknowledged import wait_for_workers
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.workers import tell_workers
 from baluarte.core.registry import WorkerState
@@ -28,7 +29,10 @@ def test_workers_that_decide_by_another_version_are_listed_and_silent_ones_are_n
     registry, clock = MemoryRegistry(), FixedClock()
     now = clock.now_us()
     screen = Screen(as_json=False)
-    assert tell_workers(screen, wait_for_workers(registry, clock, "flows", 2), "flows", 2) == 0
+    assert (
+        tell_workers(screen, Texts("en"), wait_for_workers(registry, clock, "flows", 2), "flows", 2)
+        == 0
+    )
     for said in (
         state("a", 2, at=now),
         state("bb", 1, at=now),
@@ -39,7 +43,7 @@ def test_workers_that_decide_by_another_version_are_listed_and_silent_ones_are_n
     found = wait_for_workers(registry, clock, "flows", 2, limit_s=0)
     assert [one.worker for one in found.by] == ["a"]
     assert [one.worker for one in found.not_yet] == ["bb", "ccc"]
-    assert tell_workers(screen, found, "flows", 2) == 1
+    assert tell_workers(screen, Texts("en"), found, "flows", 2) == 1
     said_so = capsys.readouterr().out
     assert "1 of 3 decide by flows@2" in said_so
     assert "h:2 decides by flows@1" in said_so

@@ -6,10 +6,14 @@ import json
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from workspace_ground import Ground, Shell
+
+from baluarte.apps.catalogue import Texts
+from baluarte.apps.cli.label import delay_line
 
 
 @pytest.fixture
@@ -70,6 +74,49 @@ def test_what_contradicts_is_kept_and_listed_with_its_time_and_source(
     assert "2026-01-05 00:00" in shell.text("label", "--conflicts")[1]
     with ground.session() as session:
         assert all(row.taken_at > row.at > 0 for row in session.registry.label_conflicts("flows"))
+
+
+def test_the_time_that_labels_took_is_said_once_where_half_took_as_long_as_nine_in_ten() -> None:
+    english, spanish = Texts("en"), Texts("es")
+    assert delay_line(english, 3, 31) == (
+        "half of them came within 3 days of the event, nine in ten within 31"
+    )
+    assert delay_line(english, 31.02, 31.04) == (
+        "nine in ten of them came within 31 days of the event"
+    )
+    assert "31" in delay_line(spanish, 31, 31)
+
+
+def test_plan_judges_those_who_gave_the_labels_by_the_others(ground: Ground, shell: Shell) -> None:
+    rng = np.random.default_rng(4)
+    version = ground.seal()
+    ground.promote(version)
+    attack = rng.random(1_200) < 0.3
+    events = [
+        {
+            "id": f"e{i}", "time": 1_750_000_000_000_000 + i * 1_000_000,
+            "bytes_out": float(rng.normal(1_000 + 9_000 * hit, 500)), "failures": int(4 * hit),
+            "service": str(rng.choice(["ssh", "web"])),
+        }
+        for i, hit in enumerate(attack)
+    ]  # fmt: skip
+    ground.decide(version, events, reasons="none")
+    who = rng.integers(0, 4, 1_200)
+    told = np.where(who == 3, attack & (rng.random(1_200) < 0.3), attack)
+    rows = [f"e{i},{int(t)},desk {w}" for i, (t, w) in enumerate(zip(told, who, strict=True))]
+    (ground.root / "l.csv").write_text("event_id,label,source\n" + "\n".join(rows), "utf-8")
+    assert shell.json("label", str(ground.root / "l.csv"))[1]["new"] == 1_200
+    past = [
+        json.dumps({**e, "time": e["time"] / 1e6, "attack": bool(h)})
+        for e, h in zip(events, attack, strict=True)
+    ]
+    (ground.root / "past.ndjson").write_text("\n".join(past), "utf-8")
+    status, said = shell.json("plan", "flows", "--events", str(ground.root / "past.ndjson"))
+    assert status < 2, said
+    found = [f for f in said["plan"]["findings"] if f["check"] == "sources_disagree.labels"]
+    assert [(f["values"]["source"], f["fix"]) for f in found] == [
+        ("desk 3", "distrust:@source=desk 3")
+    ]
 
 
 def test_the_workspaces_own_labels_are_taken_without_an_argument(

@@ -92,7 +92,7 @@ def test_a_finding_without_a_command_is_accepted_by_its_name() -> None:
     finding = Finding(
         check="balance.rare", level="warn", values={"positives": 3, "n": 9, "share": 0.3}
     )
-    assert 'balance_rare = "reason"' in cure_text(Texts("en"), finding)
+    assert "--accept balance_rare --because" in cure_text(Texts("en"), finding)
 
 
 def test_words_inside_a_finding_are_translated() -> None:

@@ -24,9 +24,10 @@ from baluarte.errors import ContractError, TrustError
 
 NUMBER_STEPS = [
     "unit 0.01", "unit 1e300", "clip 0 1e4", "clip -3 3", "log", "impute 7", "impute median",
-    "impute mean", "impute most_frequent", "scale standard", "scale robust", "scale range",
+    "impute mean", "impute most_frequent", "missing 0", "missing -3",
+    "scale standard", "scale robust", "scale range",
 ]  # fmt: skip
-TEXT_STEPS = ["trim", "lower", "upper"]
+TEXT_STEPS = ["trim", "lower", "upper", "missing fr", "missing es"]
 CATEGORY_STEPS = [*TEXT_STEPS, "impute none given", "impute most_frequent"]
 
 numbers = st.floats(allow_nan=False) | st.integers(-(10**38), 10**38) | st.none()
@@ -131,6 +132,9 @@ def test_what_has_no_spread_or_no_value_stays_finite() -> None:
         ("unit -1", "number", ("factor above 0",)),
         ("impute", "number", ("impute and a value",)),
         ("impute ES", "number", ("impute and 1 number",)),
+        ("missing", "number", ("missing and a value",)),
+        ("missing none", "integer", ("missing and 1 number",)),
+        ("missing 0", "boolean", ("no step for a field of type boolean",)),
         ("scale wild", "number", ("standard, robust, range",)),
         ("log 10", "number", ("log alone",)),
         ("trim", "time", ("no step for a field of type time",)),
@@ -141,6 +145,14 @@ def test_what_is_no_step_is_refused_in_words(said: str, kind: str, words: tuple[
         parse_step(said, kind)  # type: ignore[arg-type]
     for word in words:
         assert word in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_value_that_stands_for_a_missing_one_is_missing() -> None:
+    ages = clean_column([parse_step("missing -1", "integer")], np.array([-1.0, 4.0, np.nan]))
+    np.testing.assert_array_equal(ages, [np.nan, 4.0, np.nan])
+    told = [parse_step(step, "category") for step in ("trim", "missing not known", "impute x")]
+    column = np.array([" not known", "known", None], dtype=object)
+    assert clean_column(told, column).tolist() == ["x", "known", "x"]
 
 
 TOML = """

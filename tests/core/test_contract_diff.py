@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from baluarte.core.contract import Band, Budget, Gate
+from baluarte.core.contract import Band, Budget, Gate, SplitRules
 from baluarte.core.contract_diff import ContractChange, contract_changes
 from baluarte.core.reason_catalogue import FieldReason, ReasonCatalogue
 from baluarte.core.schema import Field, Schema
@@ -57,3 +57,8 @@ def test_what_is_new_as_a_whole_is_one_line() -> None:
     (change,) = changes(reasons=catalogue)
     assert (change.path, change.kind) == ("reasons", "added")
     assert change.after == "fields (bytes_out), most 4"
+
+
+def test_a_split_that_is_said_is_told() -> None:
+    (change,) = changes(split=SplitRules(by="entity"))
+    assert (change.path, change.kind, change.after) == ("split", "added", "by entity")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baluarte.core.contract import SplitRules
 from baluarte.core.contract_fix import apply_fix
 from baluarte.core.contract_toml import parse_contract
 from baluarte.errors import ContractError
@@ -151,3 +152,83 @@ def test_fields_of_any_name_can_be_ignored_one_after_another(names: list[str], l
         text = apply_fix(text, name, where="d")
     schema = parse_contract(text, where="d").events
     assert [field.name for field in schema.features] == [names[0]]
+
+
+OF_RULES = (
+    HEAD
+    + """\
+[events]
+label = "l"
+positive = ["fraud", "theft"]
+entity = "user"
+[types]
+number = ["x", "y"]
+category = ["user", "analyst"]
+integer = ["card", "n", "l"]
+[objective]
+max_fpr = 0.01
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("fix", "line"),
+    [
+        ("split", '[split]\nby = "entity"'),
+        ("split:stratum", '[split]\nby = "stratum"'),
+        ("repeats:near", '[split]\nrepeats = "near"'),
+        ("distrust:analyst=a=3", '[events]\ndistrusted = { "analyst" = ["a=3"] }'),
+        ("missing:n=-1,-9999999", 'clean = ["missing -1", "missing -9999999"]'),
+        ("missing:analyst=not known", 'clean = ["missing not known"]'),
+        ("ignore:x,y", 'ignored = ["x", "y"]'),
+        ("label:fraud=Fraud", 'positive = ["Fraud", "theft"]'),
+        ("pseudonym:card", '[fields."card"]\npseudonym = true\ntype = "category"'),
+    ],
+)
+def test_a_rule_is_written_once(fix: str, line: str) -> None:
+    text = OF_RULES.replace('"y"]', '"y", "z"]')  # so that a feature is left
+    fixed = apply_fix(text, fix, where="d")
+    assert line in fixed
+    assert apply_fix(fixed, fix, where="d") == fixed
+    parse_contract(fixed, where="d")
+
+
+def test_a_rule_beside_another_stays_with_it() -> None:
+    text = apply_fix(OF_RULES, "split", where="d")
+    both = parse_contract(apply_fix(text, "repeats:once", where="d"), where="d").split
+    assert both == SplitRules(by="entity", repeats="once")
+    text = apply_fix(OF_RULES, "distrust:analyst=a", where="d")
+    label = parse_contract(apply_fix(text, "distrust:analyst=b", where="d"), where="d").label
+    assert label is not None
+    assert label.distrusted == {"analyst": ("a", "b")}
+    inline = HEAD + 'events = { label = "l", positive = [1] }\n' + OF_CURES
+    assert "distrusted" in apply_fix(inline, "distrust:user=x", where="d")
+
+
+def test_a_missing_value_comes_after_the_steps_of_texts_and_before_those_of_numbers() -> None:
+    said = '[fields.analyst]\nclean = ["trim"]\n[fields.n]\nclean = ["scale robust"]\n'
+    text = apply_fix(OF_RULES + said, "missing:analyst=?", where="d")
+    events = parse_contract(apply_fix(text, "missing:n=-1", where="d"), where="d").events
+    assert [step.op for step in events["analyst"].steps] == ["trim", "missing"]
+    assert [step.op for step in events["n"].steps] == ["missing", "scale"]
+
+
+@pytest.mark.parametrize(
+    ("fix", "reason"),
+    [
+        ("split:clock", "expected one of split:time, split:entity, split:stratum"),
+        ("repeats:", "expected one of repeats:apart"),
+        ("label:murder=x", "'murder' is none of the listed label values"),
+        ("missing:n=", "the values that stand for a missing one"),
+        ("distrust:l=1", "l has the role label"),
+        ("split:time", "no field has the role time"),
+    ],
+)
+def test_a_rule_that_can_not_be_is_refused(fix: str, reason: str) -> None:
+    with pytest.raises(ContractError, match=reason):
+        apply_fix(OF_RULES, fix, where="d")
+
+
+def test_a_field_that_is_named_as_a_rule_is_left_out() -> None:
+    text = OF_RULES.replace('"x"', '"split"')
+    assert 'ignored = ["split"]' in apply_fix(text, "split", where="d")

@@ -16,6 +16,7 @@ from baluarte.core.contract import (
     Contract,
     Gate,
     Sampling,
+    SplitRules,
     canonical,
     decode_canonical,
 )
@@ -261,6 +262,47 @@ def test_what_is_not_said_of_learning_is_not_in_the_sealed_bytes() -> None:
         "blend", "class_weight", "families", "folds", "max_minutes", "seed", "threads", "trials",
     ]  # fmt: skip
     assert all("monotone" not in field for field in sealed["events"]["fields"])
+
+
+def test_what_is_not_said_of_the_split_and_of_sources_is_not_in_the_sealed_bytes() -> None:
+    sealed = json.loads(canonical(parsed(GOOD)))
+    assert "split" not in sealed
+    assert "distrusted" not in sealed["label"]
+    assert canonical(parsed(GOOD + '[split]\nrepeats = "keep"\n')) == canonical(parsed(GOOD))
+
+
+def test_the_split_and_the_distrusted_are_said_and_sealed() -> None:
+    rules = '[split]\nby = "entity"\nrepeats = "near"\n'
+    said = GOOD.replace("[events]", '[events]\ndistrusted = { service = ["x", 7] }') + rules
+    of = parsed(said)
+    assert of.split == SplitRules(by="entity", repeats="near")
+    assert of.label is not None
+    assert of.label.distrusted == {"service": ("x", "7")}
+    assert decode_canonical(canonical(of)) == of
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ('[split]\nby = "clock"\n', "split.by: expected one of time, entity, stratum"),
+        ('[split]\nrepeats = "never"\n', "split.repeats: expected one of keep, apart, near, once"),
+        ('[events.distrusted]\nservise = ["x"]\n', "events.distrusted.servise: no field servise"),
+        ('[events.distrusted]\nlabel = ["x"]\n', "events.distrusted.label: the label itself"),
+        ("[events.distrusted]\nbytes = [1]\n", "only fields of names"),
+        ('[events.distrusted]\nservice = ["x", "x"]\n', '"x" is listed twice'),
+    ],
+)
+def test_faults_of_the_split_and_of_sources_are_told_with_their_place(
+    said: str, message: str
+) -> None:
+    assert any(message in fault for fault in faults(GOOD + said))
+
+
+@pytest.mark.parametrize("by", ["time", "entity"])
+def test_a_split_by_what_no_field_is_is_a_fault(by: str) -> None:
+    text = "\n".join(line for line in GOOD.splitlines() if not line.startswith(by))
+    found = faults(text + f'\n[split]\nby = "{by}"\n')
+    assert any(f"split.by: no field has the role {by}" in fault for fault in found)
 
 
 def test_a_monotone_field_takes_families_that_promise_it_and_only_numbers_can_be() -> None:

@@ -81,7 +81,15 @@ def nif() -> str:
         return text if RNG.random() < 0.7 else f"{text[:8]}{mark}{text[8:]}"
     first = RNG.randrange(3)
     rest = RNG.randrange(10**7)
-    return f"{'XYZ'[first]}{rest:07}{letters[(first * 10**7 + rest) % 23]}"
+    text = f"{'XYZ'[first]}{rest:07}{letters[(first * 10**7 + rest) % 23]}"
+    return text if RNG.random() < 0.5 else f"{text[0]}-{text[1:8]}-{text[8]}"
+
+
+def nif_pt() -> str:
+    body = RNG.choice("125689") + digits(7)
+    text = body + str(modulo_11([int(d) for d in body], list(range(9, 1, -1))))
+    form = RNG.choice(["PT{}{}{}", "PT {} {} {}", "PT-{}.{}.{}"])
+    return form.format(text[:3], text[3:6], text[6:])
 
 
 def email() -> str:
@@ -112,9 +120,18 @@ def phone() -> str:
     return f"+{code} {RNG.randint(1, 9)}{digits(8)}"
 
 
+def nif_of_any_form() -> str:
+    if RNG.random() < 0.3:
+        return nif_pt()
+    text = nif()
+    if text[:8].isdigit() and RNG.random() < 0.3:
+        text = f"{text[:2]}.{text[2:5]}.{text[5:]}"
+    return f"ES{text}" if RNG.random() < 0.1 else text
+
+
 MAKERS: dict[Kind, Callable[[], str]] = {
-    "card": card, "iban": iban, "cpf": cpf, "cnpj": cnpj, "nif": nif, "email": email, "ip": ip,
-    "phone": phone,
+    "card": card, "iban": iban, "cpf": cpf, "cnpj": cnpj, "nif": nif_of_any_form,
+    "email": email, "ip": ip, "phone": phone,
 }  # fmt: skip
 
 
@@ -130,6 +147,7 @@ LOOKALIKES: tuple[Callable[[], str], ...] = (
     lambda: one_digit_off(iban()),
     lambda: one_digit_off(cpf()),
     lambda: one_digit_off(nif()),
+    lambda: one_digit_off(nif_pt()),
     lambda: f"ORD-{digits(12)}",
     lambda: digits(16),
     lambda: digits(11),

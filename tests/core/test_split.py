@@ -19,6 +19,7 @@ from baluarte.core.contract import (
     Learner,
     Objective,
     Points,
+    SplitRules,
 )
 from baluarte.core.event import Events
 from baluarte.core.schema import Field, Role, Schema
@@ -240,6 +241,108 @@ def test_enough_rows_get_what_the_contract_must_certify() -> None:
     proof = shares["proof"]
     assert proof.share * 1_000_000 >= 5_450  # the budget at the second look
     assert proof.share * 100_000 >= 1_059  # recall at the second look
+
+
+BOTH = (("at", "time"), ("who", "entity"))
+
+
+def timed(n: int, **columns: np.ndarray) -> Events:
+    who = np.array([f"c{x}" for x in np.random.default_rng(4).integers(0, 60, n)], dtype=object)
+    return rows(n, **({"at": np.arange(n) * 1e6, "who": who} | columns))
+
+
+def ruled(*roles: tuple[str, Role], **rules: str) -> Contract:
+    return msgspec.structs.replace(contract(*roles), split=SplitRules(**rules))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", ["time", "entity", "stratum"])
+def test_the_contract_says_by_what_the_split_goes(by: str) -> None:
+    split = split_rows(ruled(*BOTH, by=by), timed(3_000), labels(3_000))
+    assert split.evidence.how == by
+    assert split_rows(contract(*BOTH), timed(3_000), labels(3_000)).evidence.how == "time"
+
+
+def test_by_entity_none_stands_on_two_sides_though_there_is_a_time() -> None:
+    events = timed(3_000)
+    y = labels(3_000)
+    assert split_rows(contract(*BOTH), events, y).evidence.entities_on_two_sides > 0
+    split = split_rows(ruled(*BOTH, by="entity"), events, y)
+    assert split.evidence.entities_on_two_sides == 0
+    who = events.columns["who"]
+    for one, other in itertools.combinations((Part.FIT, *HELD), 2):
+        assert not set(who[split.rows(one)].tolist()) & set(who[split.rows(other)].tolist())
+
+
+def test_a_split_by_what_the_events_lack_is_refused() -> None:
+    events = timed(300)
+    nobody = Events(n=300, columns={k: v for k, v in events.columns.items() if k != "who"})
+    with pytest.raises(DataError, match="the entity that the contract splits by"):
+        split_rows(ruled(*BOTH, by="entity"), nobody, labels(300))
+
+
+def copied(split: Split, events: Events, of: Part, among: Part) -> int:
+    x = events.columns["x"]
+    return int(np.isin(x[split.rows(of)], x[split.rows(among)]).sum())
+
+
+def test_fit_rows_that_repeat_a_held_out_row_are_left_out_and_the_held_out_ones_stay() -> None:
+    events = timed(3_000, x=np.random.default_rng(5).integers(0, 2_000, 3_000).astype(np.float64))
+    nameless = Events(n=3_000, columns={k: v for k, v in events.columns.items() if k != "who"})
+    y = labels(3_000)
+    before = split_rows(contract(("at", "time")), nameless, y)
+    after = split_rows(ruled(("at", "time"), repeats="apart"), nameless, y)
+    assert copied(before, nameless, Part.PROOF, Part.FIT) > 0
+    for part in HELD:
+        assert before.rows(part).tolist() == after.rows(part).tolist()
+        assert copied(after, nameless, part, Part.FIT) == 0
+    gone = len(before.rows(Part.FIT)) - len(after.rows(Part.FIT))
+    assert after.evidence.left_out == gone > 0
+    assert before.evidence.left_out is UNSET
+    assert after.evidence.counts["fit"] == (
+        int((y[after.rows(Part.FIT)] == 0).sum()), int((y[after.rows(Part.FIT)] == 1).sum()),
+    )  # fmt: skip
+
+
+def test_once_keeps_one_fit_row_of_each_kind_and_label() -> None:
+    events = rows(3_000, values=900)
+    y = labels(3_000)
+    split = split_rows(ruled(repeats="once"), events, y)
+    fit = split.rows(Part.FIT)
+    pairs = list(zip(events.columns["x"][fit].tolist(), y[fit].tolist(), strict=True))
+    assert len(pairs) == len(set(pairs)) > 400
+
+
+def measures(n: int, near: int) -> tuple[Events, Contract]:
+    """Twelve measures, of which ``near`` rows are another one but for one measure."""
+    rng = np.random.default_rng(6)
+    X = rng.normal(size=(n, 12))
+    X[-near:] = X[rng.integers(0, n - near, near)]
+    X[-near:, 3] += rng.normal(size=near)
+    of = contract(("at", "time"))
+    fields = (*of.events.fields, *(Field(name=f"m{j}", type="number") for j in range(12)))
+    events = rows(n, at=rng.permutation(n) * 1e6, **{f"m{j}": X[:, j] for j in range(12)})
+    return events, msgspec.structs.replace(of, events=Schema(fields=fields[:1] + fields[2:]))
+
+
+@pytest.mark.parametrize("rule", ["near", "once"])
+def test_fit_rows_that_nearly_repeat_a_held_out_row_are_left_out_too(rule: str) -> None:
+    events, of = measures(3_000, 900)
+    y = labels(3_000)
+    said = msgspec.structs.replace(of, split=SplitRules(repeats=rule))  # type: ignore[arg-type]
+    split = split_rows(said, events, y)
+    base = events.columns["m0"]
+    before = split_rows(of, events, y)
+    held, fit = (np.isin(split.parts, HELD), split.parts == Part.FIT)
+    assert np.isin(base[before.parts == Part.FIT], base[held]).sum() > 50
+    assert np.isin(base[fit], base[held]).sum() == 0
+    assert np.array_equal(held, np.isin(before.parts, HELD))
+    pairs = list(zip(base[fit].tolist(), y[fit].tolist(), strict=True))
+    assert (len(pairs) == len(set(pairs))) == (rule == "once")
+    # The order of the rows changes nothing.
+    order = np.random.default_rng(7).permutation(3_000)
+    np.testing.assert_array_equal(
+        split_rows(said, events.take(order), y[order]).parts, split.parts[order]
+    )
 
 
 def test_no_rows_at_all_are_said_so() -> None:

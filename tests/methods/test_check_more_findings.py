@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -12,6 +13,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.encode import MAX_CATEGORIES
 from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding
+from baluarte.core.personal import is_nif_pt
 from baluarte.core.schema import Field
 from baluarte.methods.checks.cadence import Cadence
 from baluarte.methods.checks.cardinality import Cardinality
@@ -19,6 +21,7 @@ from baluarte.methods.checks.codes import Codes
 from baluarte.methods.checks.empty_rows import EmptyRows
 from baluarte.methods.checks.levels import Levels
 from baluarte.methods.checks.outliers import Outliers
+from baluarte.methods.checks.personal_data import PersonalData
 from baluarte.methods.checks.placeholders import Placeholders
 from baluarte.methods.checks.protected import Protected
 from baluarte.methods.checks.redundant import Redundant
@@ -32,6 +35,9 @@ ROWS = np.arange(N)
 SECOND_US = 1_000_000
 #: unrelated to labels and to the order of the rows
 SMOOTH = np.round(np.random.default_rng(5).lognormal(3, 0.5, N), 4)
+
+
+PT_NIFS = [str(n) for n in range(200_000_000, 200_003_000) if is_nif_pt(str(n))]
 
 
 def texts(values: object) -> Column:
@@ -173,6 +179,36 @@ def test_the_same_said_twice_is_noted() -> None:
     assert [(one.check, one.fix, one.values["other"]) for one in said] == [
         ("redundant.pair", "feet", "metres")
     ]
+
+
+def test_cards_in_whole_numbers_are_personal_and_get_a_pseudonym() -> None:
+    bodies = [f"4539{row:011}" for row in range(N)]
+    sums = [sum(int(d) * 2 // 10 + int(d) * 2 % 10 if i % 2 == 0 else int(d)
+                for i, d in enumerate(body)) for body in bodies]  # fmt: skip
+    cards = np.array([float(f"{b}{-s % 10}") for b, s in zip(bodies, sums, strict=True)])
+    (finding,) = found(PersonalData(), Field(name="pan", type="integer"), cards)
+    assert (finding.check, finding.values["what"]) == ("personal_data.values", "card")
+    assert finding.fix == "pseudonym:pan"
+    assert found(PersonalData(), Field(name="reference", type="integer"), cards + 1) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "what"),
+    [
+        ("phone", lambda row: f"6{row + 10_000_000}", "phone"),
+        ("contact", lambda row: f"06 {row % 90 + 10} 34 {row // 90 + 10} 78", "phone"),
+        ("tax_id", lambda row: PT_NIFS[row % len(PT_NIFS)], "nif"),
+    ],
+)
+def test_national_numbers_are_told_by_the_columns_name_or_by_how_all_are_written(
+    name: str, of: Callable[[int], str], what: str
+) -> None:
+    column = texts([of(row) for row in ROWS.tolist()])
+    (finding,) = found(PersonalData(), Field(name=name, type="category"), column)
+    assert (finding.check, finding.values["what"]) == ("personal_data.values", what)
+    assert finding.fix == f"pseudonym:{name}"
+    bare = texts([f"7{row:08}" for row in ROWS])
+    assert found(PersonalData(), Field(name="contact", type="category"), bare) == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding
 from baluarte.core.schema import Field, Schema
 from baluarte.core.survey import survey
+from baluarte.core.unit_errors import unit_error
 from baluarte.methods.checks.format_tells import FormatTells
+from baluarte.methods.checks.label_copy import LabelCopy
 from baluarte.methods.checks.missing_tells import MissingTells
 from baluarte.methods.checks.near_duplicates import NearDuplicates
 from baluarte.testing.checks import check_contract
@@ -89,6 +91,28 @@ def capitals(
     )
 
 
+def shouted(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """Free texts, each said once; those of attacks in capitals."""
+    written = attack & (rng.random(N) < strength)
+    said = [f"Paid for {x} things" for x in rng.permutation(N)]
+    return put(
+        events, shop=texts([s.upper() if w else s for s, w in zip(said, written, strict=True)])
+    )
+
+
+def initials(
+    events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+) -> Events:
+    """Free texts without a capital, and with one where they are of attacks."""
+    written = attack & (rng.random(N) < strength)
+    said = [f"paid for {x} things" for x in rng.permutation(N)]
+    return put(
+        events, shop=texts([s.capitalize() if w else s for s, w in zip(said, written, strict=True)])
+    )
+
+
 def number_form(
     events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
 ) -> Events:
@@ -143,6 +167,31 @@ def noisy_copy(
     return put(events, shop=texts(["yes" if f else "no" for f in flipped]))
 
 
+def copy_in(form: str) -> Plant:
+    """The label with errors, written in many values."""
+
+    def plant(
+        events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+    ) -> Events:
+        said = attack ^ (rng.random(N) < strength)
+        one, other = rng.integers(0, 30, N), rng.integers(30, 80, N)
+        code = np.where(said, one, other)
+        match form:
+            case "numbers of no order":
+                return put(events, count=rng.permutation(80)[code].astype(np.float64))
+            case "ranges of numbers":
+                far = np.where(said, rng.uniform(5, 6, N), rng.uniform(1, 4, N))
+                return put(events, amount=far)
+            case "categories":
+                names = rng.permutation(80)
+                return put(events, shop=texts([f"k{names[x]}" for x in code]))
+        free = rng.integers(0, 10**6, N)
+        told = [f"case {x}: {'fraud' if s else 'ok'}" for x, s in zip(free, said, strict=True)]
+        return put(events, shop=texts(told))
+
+    return plant
+
+
 def dates_after(
     events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
 ) -> Events:
@@ -166,6 +215,18 @@ def row_order(
     """The attacks move towards the start of the file."""
     place = rng.random(N) - strength * attack
     return events.take(np.argsort(place))
+
+
+def other_unit(factor: float, spread: float) -> Plant:
+    """Amounts of which a share is in another unit."""
+
+    def plant(
+        events: Events, attack: NDArray[np.bool_], strength: float, rng: np.random.Generator
+    ) -> Events:
+        amount = np.round(np.exp(rng.normal(3, spread, N)), 2)
+        return put(events, amount=np.where(rng.random(N) < strength, amount * factor, amount))
+
+    return plant
 
 
 def telling_id(
@@ -277,6 +338,9 @@ FOUR = msgspec.structs.replace(
 PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Contract]] = {
     "trailing spaces": (spaces, (0.05, 0.3, 1.0), "format_tells.spaces", "shop", CONTRACT),
     "capitals": (capitals, (0.05, 0.3, 1.0), "format_tells.capitals", "shop", CONTRACT),
+    "free texts in capitals": (shouted, (0.15, 0.4, 1.0), "format_tells.upper", "shop", CONTRACT),
+    "free texts with a capital": (initials, (0.15, 0.4, 1.0), "format_tells.capitals", "shop",
+                                  CONTRACT),
     "form of numbers": (number_form, (0.05, 0.3, 1.0), "format_tells.type", "shop", CONTRACT),
     "precision": (precision, (0.4, 0.7, 1.0), "format_tells.precision", "amount", CONTRACT),
     "missingness": (missing, (0.15, 0.6, 0.95), "missing_tells", "count", CONTRACT),
@@ -285,9 +349,21 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "a word for missing": (missing_word, (0.15, 0.6, 0.97), "missing_tells.written", "shop",
                            CONTRACT),
     "label copied with noise": (noisy_copy, (0.05, 0.02, 0.0), "label_copy", "shop", CONTRACT),
+    "copied in numbers of no order": (copy_in("numbers of no order"), (0.05, 0.02, 0.01),
+                                      "label_copy", "count", CONTRACT),
+    "copied in ranges of numbers": (copy_in("ranges of numbers"), (0.03, 0.02, 0.01), "label_copy",
+                                    "amount", CONTRACT),
+    "copied in many categories": (copy_in("categories"), (0.05, 0.02, 0.01), "label_copy", "shop",
+                                  CONTRACT),
+    "copied in free texts": (copy_in("free texts"), (0.05, 0.02, 0.01), "label_copy", "shop",
+                             CONTRACT),
     "dates after the event": (dates_after, (0.02, 0.3, 1.0), "after_the_fact.dates", "count",
                               CONTRACT),
     "dates as text": (dates_as_text, (0.02, 0.3, 1.0), "after_the_fact.dates", "shop", CONTRACT),
+    "cents among euros": (other_unit(100, 0.9), (0.01, 0.03, 0.05), "outliers.unit", "amount",
+                          CONTRACT),
+    "thousands": (other_unit(0.001, 0.9), (0.01, 0.03, 0.05), "outliers.unit", "amount", CONTRACT),
+    "tens": (other_unit(10, 0.3), (0.01, 0.03, 0.05), "outliers.unit", "amount", CONTRACT),
     "row order": (row_order, (0.4, 0.7, 1.0), "row_order", None, UNTIMED),
     "an identifier that tells": (telling_id, (0.4, 0.7, 1.0), "identifier.tells", "count",
                                  UNTIMED),
@@ -296,6 +372,8 @@ PLANTED: dict[str, tuple[Plant, tuple[float, float, float], str, str | None, Con
     "drift": (drift, (1.0, 2.0, 4.0), "drift.feature", "amount", CONTRACT),
     "a source that flips labels": (source_flips, (0.4, 0.7, 1.0), "sources_disagree", "analyst",
                                    ANALYST),
+    "a source that is not named so": (source_flips, (0.4, 0.7, 1.0), "sources_disagree", "shop",
+                                      CONTRACT),
     "near copies": (near_copies, (0.02, 0.1, 0.5), "near_duplicates", None, WIDE),
     "near copies in fit rows": (near_copies, (0.02, 0.1, 0.5), "near_duplicates.within", None,
                                 WIDE),
@@ -316,11 +394,55 @@ def test_a_planted_trap_is_named_at_every_strength(trap: str, level: int) -> Non
     if contract is ANALYST:
         shop = events.columns["shop"]
         events = put(events, analyst=shop, shop=clean(rng)[0].columns["shop"])
+    findings = found(events, contract)
+    assert all(f.evidence for f in findings)
     named = [
-        f for f in found(events, contract)
+        f for f in findings
         if (f.check == check or f.check.startswith(f"{check}.")) and f.field == field
     ]  # fmt: skip
     assert named
+
+
+@pytest.mark.parametrize("apart", [2.0, 2.5, 3.0, 4.0])
+def test_a_measurement_that_tells_much_is_no_copy_with_errors(apart: float) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        events, attack = clean(rng)
+        sizes = np.exp(rng.normal(3, 0.8, N) + 0.8 * apart * attack)
+        told = put(events, amount=rng.normal(0, 1, N) + apart * attack, count=np.floor(sizes))
+        said = [f.check for f in LabelCopy().findings(CONTRACT, told)]
+        assert "label_copy.scattered" not in said
+
+
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize(("factor", "spread"), [(10.0, 0.3), (100.0, 0.9), (1000.0, 1.0)])
+def test_numbers_in_another_unit_are_found_from_one_in_five_hundred(
+    share: float, factor: float, spread: float
+) -> None:
+    rng = np.random.default_rng(int(1_000 * share))
+    values = np.round(np.exp(rng.normal(3, spread, 20_000)), 2)
+    wrong = rng.random(20_000) < share
+    found = unit_error(np.where(wrong, np.round(values * factor, 2), values))
+    assert found is not None
+    assert found.factor == factor
+    assert found.n == pytest.approx(wrong.sum(), rel=0.35)
+
+
+HEAVY = {
+    "lognormal": lambda rng, n: np.exp(rng.normal(3, 2, n)),
+    "pareto": lambda rng, n: 10 * (rng.pareto(0.8, n) + 1),
+    "exponential": lambda rng, n: rng.exponential(50, n),
+    "student": lambda rng, n: np.abs(rng.standard_t(2, n)),
+    "counts": lambda rng, n: rng.geometric(0.01, n).astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("form", HEAVY)
+def test_heavy_tails_are_no_other_unit(form: str) -> None:
+    draws = [HEAVY[form](np.random.default_rng(seed), 6_000) for seed in range(20)]
+    assert [unit_error(np.round(values, 2)) for values in draws] == [None] * 20
+    rounded = [np.where(values > 100, np.round(values), np.round(values, 2)) for values in draws]
+    assert [unit_error(values) for values in rounded] == [None] * 20
 
 
 def precision_told(amount: Column, attack: NDArray[np.bool_]) -> list[str]:

@@ -10,7 +10,7 @@ from training_ground import SCHEMA, contract, events, tools
 from baluarte.core.contract import Label
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Events, records
-from baluarte.core.labels import attacks
+from baluarte.core.labels import LABEL_SOURCE, attacks
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import LabelRow
 from baluarte.core.schema import FieldType
@@ -82,7 +82,8 @@ def test_events_of_the_ledger_get_their_labels_in_the_contracts_own_field() -> N
     assert labelled.n == 30
     np.testing.assert_array_equal(attacks(of, labelled), truth[:30])
     np.testing.assert_array_equal(labelled.columns["bytes"], decided.columns["bytes"][:30])
-    assert set(labelled.columns) <= {f.name for f in SCHEMA.fields}
+    assert set(labelled.columns) <= {f.name for f in SCHEMA.fields} | {LABEL_SOURCE}
+    assert labelled.columns[LABEL_SOURCE].tolist() == ["desk"] * 30
 
 
 def record(event_id: str, values: dict[str, object]) -> DecisionRecord:

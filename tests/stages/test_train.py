@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from msgspec import UNSET
 from training_ground import SCHEMA, contract, events, tools
 
 from baluarte.core.candidate import (
@@ -15,10 +16,11 @@ from baluarte.core.candidate import (
     candidate_files,
     candidate_from_files,
 )
-from baluarte.core.contract import Contract
+from baluarte.core.contract import Contract, SplitRules
 from baluarte.core.event import Events
 from baluarte.core.program import format as program_format
 from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.schema import Field, Schema
 from baluarte.core.split import Part
 from baluarte.errors import ContractError, DataError, TrustError
 from baluarte.methods.models.isolation_forest import IsolationForest
@@ -158,6 +160,32 @@ def test_unlabelled_rows_are_left_out() -> None:
     made = trained(contract(), Events(n=3_000, columns=dict(rows.columns) | {"kind": kind}))
     assert made.training.split.counts["unused"][0] == 1_000
     assert (made.parts[::3] == Part.UNUSED).all()
+
+
+def test_training_and_its_proof_rows_keep_to_the_split_that_the_contract_says() -> None:
+    rows, of = events(3_000), contract(timed=True)
+    who = np.array([f"c{x}" for x in np.random.default_rng(2).integers(0, 300, 3_000)], object)
+    rows = Events(n=3_000, columns=dict(rows.columns) | {"who": who})
+    fields = (*of.events.fields, Field(name="who", type="category", role="entity"))
+    of = msgspec.structs.replace(
+        of, events=Schema(fields=fields), split=SplitRules(by="entity", repeats="apart")
+    )
+    made = trained(of, rows)
+    assert made.training.split.how == "entity"
+    proof = made.rows(Part.PROOF, rows)
+    assert len(proof) > 0
+    assert not set(who[made.parts == Part.FIT].tolist()) & set(who[proof].tolist())
+    assert made.training.split.left_out is not UNSET
+
+
+def test_the_labels_of_a_distrusted_source_are_no_labels_in_training() -> None:
+    rows, of = events(3_000), contract()
+    assert of.label is not None
+    label = msgspec.structs.replace(of.label, distrusted={"service": ("ssh",)})
+    made = trained(msgspec.structs.replace(of, label=label), rows)
+    theirs = rows.columns["service"] == "ssh"
+    assert (made.parts[theirs] == Part.UNUSED).all()
+    assert (made.parts[~theirs] != Part.UNUSED).all()
 
 
 def test_the_wall_clock_only_stops_the_search_and_says_so() -> None:

@@ -54,7 +54,7 @@ _DIGEST = "sha256:" + "0" * 64
 def foretell(contract: Contract, seen: Survey, prices: Prices) -> Forecast | NoForecast:
     """What the detector will take, or why that can't be told."""
     split = seen.whole.split
-    labels = seen.whole.labels[seen.rows]
+    labels = seen.whole.labels[seen.kept]
     rows = np.flatnonzero(labels >= 0) if contract.label is not None else np.arange(seen.n)
     if split is None:
         return NoForecast(why="split")
@@ -258,4 +258,4 @@ def _per_day(seen: Survey) -> float | None:
     if times is None or np.isnan(times).all():
         return None
     days = float(np.nanmax(times) - np.nanmin(times)) / MICROSECONDS_PER_DAY
-    return len(times) / days if days >= 1 else None
+    return seen.whole.n / days if days >= 1 else None

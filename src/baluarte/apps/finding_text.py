@@ -25,7 +25,14 @@ def cure_text(texts: Texts, finding: Finding) -> str:
     """What to do: a command where one cures it, else how to accept it by name."""
     if finding.fix is not None:
         return texts.get("cure.fix", command=fix_command(finding))
-    return texts.get("cure.accept", name=finding_name(finding))
+    return texts.get("cure.accept", command=accept_command(finding))
+
+
+def accept_command(finding: Finding) -> str:
+    """The command that accepts a finding by name; the reason is the author's to write."""
+    from shlex import quote  # noqa: PLC0415 - only where a finding is shown
+
+    return f'baluarte plan --accept {quote(finding_name(finding))} --because "…"'
 
 
 def fix_command(finding: Finding) -> str:

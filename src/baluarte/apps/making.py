@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
+from baluarte.adapters.spill_file import SpillFile
 from baluarte.apps.intake import Intake, Material, intake_of, material_from, material_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.pseudonyms import PSEUDONYM_KEY, pseudonyms_of
@@ -32,7 +33,7 @@ from baluarte.core.candidate import (
 from baluarte.core.contract import Contract
 from baluarte.core.encode import ColumnInfo
 from baluarte.core.event import Events, concat
-from baluarte.core.evidence import DataSource, Evidence
+from baluarte.core.evidence import DataSource, Evidence, Finding
 from baluarte.core.forecast import Forecast, NoForecast
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
@@ -87,8 +88,10 @@ def survey_events(
             n = whole.events.n - whole.n_apart
             held = survey(contract, [whole.events.slice(n, whole.events.n)])
             return survey(contract, [whole.events.slice(0, n)], holdout=held)
-        held = survey(contract, _batches(contract, apart))
-    seen = survey(contract, _batches(contract, intake), holdout=held)
+        with SpillFile() as spill:
+            held = survey(contract, _batches(contract, apart), spill=spill)
+    with SpillFile() as spill:
+        seen = survey(contract, _batches(contract, intake), holdout=held, spill=spill)
     if not seen.whole.n:
         raise DataError("expected events, found none", where=intake.address)
     return seen
@@ -108,12 +111,14 @@ def plan_detector(
     *,
     progress: Progress | None,
     forecast: Forecast | NoForecast | None = None,
+    labelled: Events | None = None,
 ) -> PlanResult:
     """Run every check, and ask every gate what it needs at the next look.
 
     Args:
         events: all of them, or the survey of them.
         forecast: what the detector will take, where a dry run told it, or why it couldn't.
+        labelled: decided events with the labels that were delivered for them.
     """
     seen = survey_of(contract, events)
     looks = 0  # where no split is possible, plan says why
@@ -128,8 +133,18 @@ def plan_detector(
         gates=gates_of(contract),
         looks_spent=looks,
         forecast=forecast,
+        of_labels=_of_labels(contract, labelled),
         progress=progress,
     )
+
+
+def _of_labels(contract: Contract, labelled: Events | None) -> list[Finding]:
+    """What those who gave the labels of decided events make of like ones."""
+    if labelled is None or not labelled.n:
+        return []
+    check = wiring.plugin("checks", "sources_disagree", where="checks")
+    found: list[Finding] = check.of_labels(contract, labelled)
+    return found
 
 
 def plan_material(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.rows import bars
 from baluarte.apps.charts.values import Axis, Bar, Tone
-from baluarte.apps.finding_text import cure_text, finding_text, fix_command
+from baluarte.apps.finding_text import accept_command, finding_text, fix_command
 from baluarte.apps.html import Html, tag
 from baluarte.apps.page import command, notice, paragraph, section
 from baluarte.core.evidence import Figure, Finding, Picture
@@ -38,8 +38,8 @@ def _finding(finding: Finding, result: PlanResult, texts: Texts) -> Html:
     cure = None
     if finding.fix is not None:
         cure = command(fix_command(finding))
-    elif finding.level == "block":
-        cure = paragraph(cure_text(texts, finding))
+    elif finding.level != "note":
+        cure = command(accept_command(finding))
     return notice(TONES[finding.level], title, said, more, cure)
 
 

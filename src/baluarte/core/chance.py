@@ -38,6 +38,11 @@ def share_figure(name: str, k: int, n: int) -> Figure:
     )
 
 
+def count_figure(name: str, n: float, of: int) -> Figure:
+    """A count over ``of`` rows or values: exact, so it has no interval."""
+    return Figure(name=name, value=float(n), method="count", n=of)
+
+
 def auc_figure(auc: float, n_attacks: int, n_rest: int) -> Figure:
     """A ROC-AUC with an interval that holds for any distribution.
 

@@ -5,6 +5,7 @@ A step is written as a word and its arguments; they are taken in the order given
 ========================  ========================================================================
 ``trim``                  without ASCII white space at its ends; what is then empty is missing
 ``lower``, ``upper``      ASCII letters in one case; other letters stay, as Unicode's tables change
+``missing VALUE``         a value that stands for a missing one is missing: ``missing -1``
 ``unit FACTOR``           in another unit: the value times the factor, above 0
 ``clip LOW HIGH``         the nearest value within
 ``log``                   sign(x) ln(1 + abs(x)), from exact operations
@@ -16,8 +17,9 @@ A step is written as a word and its arguments; they are taken in the order given
                           the fit rows; a spread of 0 counts as 1
 ========================  ========================================================================
 
-The first three are for categories and texts (``trim``, ``lower``, ``upper``); ``impute`` is for
-categories and numbers; the others are for numbers. What a record keeps is the value before them.
+``trim``, ``lower`` and ``upper`` are for categories and texts; ``missing`` is for these and for
+numbers; ``impute`` is for categories and numbers; the others are for numbers. What a record keeps
+is the value before them.
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ _TEXT_STEPS: dict[Operation, Callable[[str], str]] = {
     "upper": lambda text: text.translate(_UPPER),
 }
 _OF_TYPE: dict[FieldType, frozenset[str]] = {
-    "number": frozenset({"unit", "clip", "log", "impute", "scale"}),
-    "integer": frozenset({"unit", "clip", "log", "impute", "scale"}),
-    "category": frozenset({"trim", "lower", "upper", "impute"}),
-    "text": frozenset({"trim", "lower", "upper"}),
+    "number": frozenset({"missing", "unit", "clip", "log", "impute", "scale"}),
+    "integer": frozenset({"missing", "unit", "clip", "log", "impute", "scale"}),
+    "category": frozenset({"trim", "lower", "upper", "missing", "impute"}),
+    "text": frozenset({"trim", "lower", "upper", "missing"}),
 }
 
 CleanNumber = Callable[[float], float]
@@ -93,6 +95,8 @@ def parse_step(said: str, kind: FieldType) -> Cleaning:
             if low >= high:
                 raise ValueRefusedError(f"expected a low bound below the high one; found {said!r}")
             return Cleaning(op="clip", low=low, high=high)
+        case "missing":
+            return _stand_in(said, argument, kind)
         case "impute":
             return _imputation(said, argument, kind)
         case "scale":
@@ -166,6 +170,8 @@ def text_cleaner(steps: Sequence[Cleaning]) -> CleanText:
         for step in steps:
             if step.op == "impute":
                 text = str(step.value) if text is None else text
+            elif step.op == "missing":
+                text = None if text == step.value else text
             elif text is not None:
                 text = _TEXT_STEPS[step.op](text) or None
         return text
@@ -181,6 +187,7 @@ def step_faults(steps: Sequence[Cleaning], kind: FieldType) -> list[str]:
             "unit": (step.factor,),
             "clip": (step.low, step.high),
             "impute": (step.value,),
+            "missing": (step.value,),
             "scale": (step.centre, step.spread),
         }
         values = needed.get(step.op, ())
@@ -208,6 +215,13 @@ def _numbers(said: str, argument: str, n: int) -> list[float]:
             f"found {said!r}"
         )
     return found
+
+
+def _stand_in(said: str, argument: str, kind: FieldType) -> Cleaning:
+    if not argument:
+        raise ValueRefusedError(f"expected missing and a value; found {said!r}")
+    textual = kind in ("category", "text")
+    return Cleaning(op="missing", value=argument if textual else _numbers(said, argument, 1)[0])
 
 
 def _imputation(said: str, argument: str, kind: FieldType) -> Cleaning:
@@ -294,6 +308,8 @@ def _step_column(step: Cleaning, x: NDArray[np.float64]) -> NDArray[np.float64]:
             logs = log_array(np.where(infinite, 1.0, size))
             found = np.where(infinite, size, logs)
             return _plus_zero(np.where(x < 0, -found, found))
+        case "missing":
+            return np.where(x == _known(step.value), np.nan, x)
         case "impute":
             return np.where(np.isnan(x), _known(step.value), x)
         case _:
@@ -325,6 +341,9 @@ def _number_step(step: Cleaning) -> CleanNumber:
             return clip
         case "log":
             return log_of
+        case "missing":
+            code = _known(step.value)
+            return lambda x: math.nan if x == code else x
         case "impute":
             value = _known(step.value)
             return lambda x: value if x != x else x  # noqa: PLR0124 - NaN

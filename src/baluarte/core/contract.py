@@ -16,6 +16,8 @@ WindowOp = Literal[
 ]
 Combine = Literal["sum", "vote", "stack"]
 Calibration = Literal["isotonic", "platt", "beta"]
+SplitBy = Literal["time", "entity", "stratum"]
+Repeats = Literal["apart", "near", "once"]
 Param = bool | int | float | str  #: of a learner
 BUDGETS: tuple[BudgetKind, ...] = ("max_fpr", "max_alerts_per_day", "min_precision", "max_cost")
 
@@ -30,6 +32,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     family: str | None = None  #: a field that names the attack family, for per-family figures
+    #: by field: values of those whose labels count for nothing; not written where there are none
+    distrusted: dict[str, tuple[str, ...]] | UnsetType = UNSET
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +59,20 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_event_cost: float | None = None
     max_latency_ms: float | None = None  #: p99 of the processor's time to score one event
     label_delay_days: float = 0.0
+
+
+class SplitRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the rows are shared out, where it is said; see :mod:`baluarte.core.split`.
+
+    Attributes:
+        by: what decides a row's part; time where there is one, if not said.
+        repeats: what becomes of fit rows that repeat others; they stay where nothing is said.
+            ``apart`` leaves out those that repeat a held-out row but for id, time and label,
+            ``near`` also those that nearly do, ``once`` keeps one of such copies in fit, too.
+    """
+
+    by: SplitBy | UnsetType = UNSET
+    repeats: Repeats | UnsetType = UNSET
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,6 +212,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     windows: tuple[WindowFeature, ...] = ()
     #: of the window features; not written where there are none
     history: History | UnsetType = UNSET
+    split: SplitRules | UnsetType = UNSET  #: not written where nothing is said of it
     attack: tuple[str, ...] = ()  #: ATT&CK technique ids, such as T1059.001
     reasons: ReasonCatalogue | msgspec.UnsetType = msgspec.UNSET  #: sealed where there is one
     format: Literal["baluarte-contract/1"] = "baluarte-contract/1"

@@ -14,6 +14,7 @@ from baluarte.core.contract import Label
 from baluarte.core.contract_personal import with_personal
 from baluarte.core.contract_surface import DetectorFile, FieldTable
 from baluarte.core.event_value import ValueRefusedError
+from baluarte.core.labels import LABEL_SOURCE
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.schema import MAX_PATH_DEPTH, Cleaning, Field, FieldType, Role, Schema
 from baluarte.core.toml_lines import KeyPath
@@ -73,7 +74,7 @@ def build_label(surface: DetectorFile, schema: Schema, report: Report) -> Label 
     events = surface.events
     field = schema.by_role("label")
     if field is None:
-        for key in ("positive", "negative", "family"):
+        for key in ("positive", "negative", "family", "distrusted"):
             if getattr(events, key) and not report.touches("events"):
                 report.fault(("events", key), "given without events.label")
         return None
@@ -92,7 +93,35 @@ def build_label(surface: DetectorFile, schema: Schema, report: Report) -> Label 
         positive=tuple(_label_text(value, field.type) for value in events.positive),
         negative=tuple(_label_text(value, field.type) for value in events.negative),
         family=None if isinstance(events.family, UnsetType) else events.family,
+        distrusted=_distrusted(events.distrusted, schema, field.name, report) or UNSET,
     )
+
+
+def _distrusted(
+    told: dict[str, tuple[str | int | bool, ...]], schema: Schema, label: str, report: Report
+) -> dict[str, tuple[str, ...]]:
+    """The values of each field whose labels count for nothing; faults go to the report."""
+    named = {f.name: f for f in schema.fields if f.role not in ("ignored", "time", "derived")}
+    out = {}
+    for name, values in told.items():
+        path: KeyPath = ("events", "distrusted", name)
+        if name == LABEL_SOURCE and name not in named:
+            out[name] = tuple(canonical_text(value) for value in values)
+            _refuse_twice(f"distrusted.{name}", values, report)
+            continue
+        if name not in named or name == label:
+            known = [other for other in named if other != label]
+            said = "the label itself" if name == label else f"no field {name} is read."
+            report.fault(path, said, did_you_mean(name, known))
+            continue
+        if named[name].type in ("number", "time"):
+            message = f"only fields of names are asked for them; {name} is {named[name].type}"
+            report.fault(path, message)
+            continue
+        texts = [_label_text(value, named[name].type) for value in values]
+        _refuse_twice(f"distrusted.{name}", tuple(texts), report)
+        out[name] = tuple(texts)
+    return out
 
 
 def canonical_text(value: str | int | bool) -> str:
@@ -113,10 +142,11 @@ def _label_text(value: str | int | bool, kind: FieldType) -> str:
 
 def _refuse_twice(key: str, values: tuple[str | int | bool, ...], report: Report) -> None:
     seen: set[str] = set()
+    path: KeyPath = ("events", *key.split(".", 1))
     for position, value in enumerate(values):
         text = canonical_text(value)
         if text in seen:
-            report.fault(("events", key, position), f'"{text}" is listed twice')
+            report.fault((*path, position), f'"{text}" is listed twice')
         seen.add(text)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from baluarte.core.contract import Calibration, Combine, Param, WindowOp
+from baluarte.core.contract import Calibration, Combine, Param, SplitBy, WindowOp
 from baluarte.core.schema import FieldType, GivenRole, Monotone, Mutable, TimeUnit
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,62}$"  #: detectors, bands, windows: safe in addresses and files
@@ -66,9 +66,16 @@ class EventsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
         | UnsetType
     ) = UNSET
+    distrusted: Annotated[
+        dict[FieldName, Annotated[tuple[Value, ...], Meta(min_length=1)]],
+        Meta(
+            description="by field: values of those whose labels count for nothing; "
+            "of @source: who gave them to baluarte label"
+        ),
+    ] = {}
     id: Annotated[FieldName, Meta(description="the event's id")] | UnsetType = UNSET
     time: (
-        Annotated[FieldName, Meta(description="the event's time; splits go by it")] | UnsetType
+        Annotated[FieldName, Meta(description="the event's time; the split goes by it")] | UnsetType
     ) = UNSET
     entity: (
         Annotated[
@@ -312,6 +319,29 @@ class GateTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ) = UNSET
 
 
+class SplitTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the rows are shared out to fit, thresholds and proof."""
+
+    by: (
+        Annotated[
+            SplitBy,
+            Meta(
+                description="time: the newest prove; entity: none on both sides; stratum: by class",
+                extra={"expected": "one of " + ", ".join(get_args(SplitBy))},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    repeats: Annotated[
+        Literal["keep", "apart", "near", "once"],
+        Meta(
+            description="fit rows that repeat a held-out row: keep them, or leave them out (apart),"
+            " with near copies (near), and keep one of each in fit (once)",
+            extra={"expected": "one of keep, apart, near, once"},
+        ),
+    ] = "keep"
+
+
 class PlanTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the author decides about the findings of ``baluarte plan``."""
 
@@ -344,4 +374,5 @@ class DetectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     points: PointsTable = PointsTable()
     learner: LearnerTable = LearnerTable()
     gates: dict[Name, GateTable] = {}
+    split: SplitTable = SplitTable()
     plan: PlanTable = PlanTable()

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from baluarte.core.contract import Accept, Contract, Learner, Param, Points, Sampling
+from baluarte.core.contract import Accept, Contract, Learner, Param, Points, Sampling, SplitRules
 from baluarte.core.contract_fields import build_label, build_schema, hide_family
 from baluarte.core.contract_promises import build_bands, build_gates, build_objective
 from baluarte.core.contract_surface import DetectorFile
 from baluarte.core.contract_windows import build_history, build_windows, with_derived
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.reason_catalogue import ReasonCatalogue, parse_reasons
-from baluarte.core.schema import Schema
+from baluarte.core.schema import Role, Schema
 from baluarte.core.toml_lines import line_of
 from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
 from baluarte.errors import ContractError, Fault
@@ -74,6 +74,7 @@ def parse_contract(
         accept=tuple(Accept(finding=f, reason=r) for f, r in surface.plan.accept.items()),
         windows=windows,
         history=build_history(surface, windows, report),
+        split=_split(surface, schema, report),
         attack=surface.attack,
     )
     catalogue = _reasons(surface, schema, beside, report)
@@ -115,6 +116,17 @@ def _learner(surface: DetectorFile, schema: Schema, *, labelled: bool) -> Learne
         else Sampling(how=sampling.how, share=sampling.share),
         params=table.params or UNSET,
     )
+
+
+def _split(surface: DetectorFile, schema: Schema, report: Report) -> SplitRules | UnsetType:
+    """What is said of the split; nothing where that is what goes without saying."""
+    table = surface.split
+    by = table.by
+    roles: dict[str | UnsetType, Role] = {"time": "time", "entity": "entity"}
+    if by in roles and schema.by_role(roles[by]) is None:
+        report.fault(("split", "by"), f"no field has the role {by}", f"Name events.{by}.")
+    repeats = UNSET if table.repeats == "keep" else table.repeats
+    return UNSET if by is UNSET and repeats is UNSET else SplitRules(by=by, repeats=repeats)
 
 
 def _reasons(

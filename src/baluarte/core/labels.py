@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from baluarte.core.contract import Contract
@@ -12,13 +13,15 @@ from baluarte.core.event import Events
 from baluarte.core.schema import FieldType
 
 ATTACK, NOT, UNKNOWN = 1, 0, -1
+LABEL_SOURCE = "@source"  #: the column of who gave a label, where labels were delivered apart
 
 
 def attacks(contract: Contract, events: Events) -> NDArray[np.int8]:
     """(n,) 1 where the label means attack, 0 where not, -1 where there is none.
 
     A value counts as an attack if it is among the contract's positive values, or, where the
-    contract names the negative ones, if it is not among those.
+    contract names the negative ones, if it is not among those. The label of one whom the contract
+    distrusts is not known.
     """
     label = contract.label
     if label is None or label.field not in events.columns:
@@ -28,7 +31,24 @@ def attacks(contract: Contract, events: Events) -> NDArray[np.int8]:
     inside, outside = (ATTACK, NOT) if label.positive else (NOT, ATTACK)
     codes = {text: inside if text in listed else outside for text in set(texts)}
     codes[None] = UNKNOWN
-    return np.fromiter((codes[text] for text in texts), dtype=np.int8, count=events.n)
+    found = np.fromiter((codes[text] for text in texts), dtype=np.int8, count=events.n)
+    if not isinstance(label.distrusted, UnsetType):
+        found[_distrusted(contract, events, label.distrusted)] = UNKNOWN
+    return found
+
+
+def _distrusted(
+    contract: Contract, events: Events, told: dict[str, tuple[str, ...]]
+) -> NDArray[np.bool_]:
+    """(n,) whose labels count for nothing, by who gave them."""
+    out = np.zeros(events.n, dtype=np.bool_)
+    for name, values in told.items():
+        if name in events.columns:
+            kind = contract.events[name].type if name in contract.events else "category"
+            texts = as_text(events.columns[name], kind)
+            named = {text: text in values for text in set(texts)}
+            out |= np.fromiter((named[text] for text in texts), dtype=np.bool_, count=events.n)
+    return out
 
 
 def families(contract: Contract, events: Events) -> list[str | None]:

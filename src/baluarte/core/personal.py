@@ -106,7 +106,7 @@ def is_cnpj(text: str) -> bool:
 
 
 def is_nif(text: str) -> bool:
-    """Whether these 9 characters are a Spanish NIF: a DNI, a NIE or a company's.
+    """Whether these 9 characters are a Spanish NIF: a DNI, a NIE, a K, L or M, or a company's.
 
     Source: Real Decreto 1065/2007, articles 18-28; Orden EHA/451/2008 (control characters).
     """
@@ -116,6 +116,8 @@ def is_nif(text: str) -> bool:
     digits = text[1:8]
     if not digits.isdigit():
         return False
+    if text[0] in "KLM":
+        return text[8] == _NIF_LETTERS[int(digits) % 23]
     doubled = [int(d) * 2 for d in digits[::2]]
     total = sum(int(d) for d in digits[1::2]) + sum(d // 10 + d % 10 for d in doubled)
     control = (10 - total % 10) % 10
@@ -124,6 +126,17 @@ def is_nif(text: str) -> bool:
     if text[0] in "ABEH":
         return text[8] == str(control)
     return text[8] in {str(control), _CIF_LETTERS[control]}
+
+
+def is_nif_pt(digits: str) -> bool:
+    """Whether these 9 digits are a Portuguese NIF.
+
+    Source: Decreto-Lei 14/2013, article 9; its control digit is modulo 11, weights 9 … 2.
+    """
+    if len(digits) != 9 or not digits.isdigit() or digits[0] in "04":
+        return False
+    rest = sum(int(d) * (9 - i) for i, d in enumerate(digits[:8])) % 11
+    return int(digits[8]) == (11 - rest if rest > 1 else 0)
 
 
 def is_phone(digits: str) -> bool:
@@ -196,10 +209,16 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], _Test], ...] = (
     (
         "nif",
         re.compile(
-            _BEFORE + r"(?:\d{8}[ -]?[A-Za-z]|[XYZxyz][ -]?\d{7}[ -]?[A-Za-z]"
-            r"|[A-HJNP-SUVWa-hjnp-suvw][ -]?\d{7}[ -]?[0-9A-Ja-j])" + _AFTER
+            _BEFORE + r"(?:ES[ -]?)?(?:\d{8}[ -]?[A-Za-z]|\d\d\.\d{3}\.\d{3}[ -]?[A-Za-z]"
+            r"|[XYZxyzKLMklm][ -]?\d\.?\d{3}\.?\d{3}[ -]?[A-Za-z]"
+            r"|[A-HJNP-SUVWa-hjnp-suvw][ -]?\d\d\.?\d{3}\.?\d\d[ -]?[0-9A-Ja-j])" + _AFTER
         ),
-        lambda text: is_nif(_packed(text)),
+        lambda text: is_nif(_packed(text).removeprefix("ES")),
+    ),
+    (
+        "nif",
+        re.compile(_BEFORE + r"PT[ -]?\d{3}[ .-]?\d{3}[ .-]?\d{3}" + _AFTER),
+        lambda text: is_nif_pt(_packed(text).removeprefix("PT")),
     ),
     (
         "phone",

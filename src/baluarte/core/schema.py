@@ -15,7 +15,7 @@ Role = GivenRole | Literal["derived"]
 Mutable = Literal["no", "up", "down", "any"]
 Monotone = Literal["up", "down"]
 TimeUnit = Literal["s", "ms", "us"]
-Operation = Literal["trim", "lower", "upper", "unit", "clip", "log", "impute", "scale"]
+Operation = Literal["trim", "lower", "upper", "missing", "unit", "clip", "log", "impute", "scale"]
 Learnt = Literal["median", "mean", "most_frequent", "standard", "robust", "range"]
 
 FLOAT32_MAX = (

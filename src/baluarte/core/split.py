@@ -4,11 +4,15 @@ By time where the schema has a time field: the oldest rows fit, the newest prove
 instant stay together. By entity where it has an entity: no entity stands on two sides. Otherwise by
 stratum, with exact duplicates kept together. The last two are decided by the rows' content, so the
 order of the rows changes nothing.
+
+A contract may say by which of the three (``split.by``), and that fit rows which repeat a held-out
+row, or nearly do, are left out (``split.repeats``): the held-out rows stay what they are, and none
+of them was seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -17,13 +21,15 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from baluarte.core.contract import Contract
+from baluarte.core.contract import Contract, Repeats
 from baluarte.core.event import Events
 from baluarte.core.labels import families
+from baluarte.core.near_copies import FEWEST_FIELDS, codes_of, left_out, surplus
 from baluarte.core.row_keys import Keys, digest, mixed, row_keys
 from baluarte.core.schema import Schema
 from baluarte.core.shares import HELD_OUT, Share, needs_no_attacks, solve_shares
 from baluarte.core.telling import missing_in
+from baluarte.errors import DataError
 
 How = Literal["time", "entity", "stratum"]
 
@@ -59,6 +65,7 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
         given: digest of all rows given, where that is another one.
         attacks_fit: attacks of the threshold's share fit instead, for its budgets ask nothing of
             them; there for every row that is no attack, threshold rows are drawn as all others.
+        left_out: fit rows that repeat others, where the contract leaves such out.
     """
 
     how: How
@@ -69,6 +76,7 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
     holdout: str
     given: str = ""
     attacks_fit: Literal[True] | UnsetType = UNSET
+    left_out: int | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,7 @@ class RowFacts:
     nobody: NDArray[np.bool_]  #: (n,) where the entity is missing
     alike: Keys  #: (n,) of the row without its id and label
     contents: Keys  #: (n,) of all that the row says
+    copies: Keys | None = None  #: (n,) of what makes a copy, where the contract leaves copies out
 
     @property
     def n(self) -> int:
@@ -142,7 +151,30 @@ def row_facts(
         else np.zeros(events.n, dtype=bool),
         alike=row_keys(events, alike, known=known),
         contents=row_keys(events, schema.given_names, known=known),
+        copies=row_keys(events, _telling(contract), known=known)
+        if repeats_rule(contract) is not None
+        else None,
     )
+
+
+def repeats_rule(contract: Contract) -> Repeats | None:
+    """What becomes of fit rows that repeat others; None where they stay."""
+    rules = contract.split
+    if isinstance(rules, UnsetType) or isinstance(rules.repeats, UnsetType):
+        return None
+    return rules.repeats
+
+
+def _telling(contract: Contract) -> list[str]:
+    """The fields in which a copy equals its original: all but id, time and what tells the label."""
+    label = contract.label
+    hidden = {label.field, label.family} if label is not None else set()
+    return [
+        field.name
+        for field in contract.events.fields
+        if field.role not in ("id", "time", "label", "ignored", "derived")
+        and field.name not in hidden
+    ]
 
 
 def split_rows(
@@ -167,19 +199,21 @@ def split_rows(
         DataError: no row can be used.
     """
     if not n_apart:
-        return split_facts(contract, row_facts(contract, events), labels, n_old=n_old, fits=fits)
+        split = split_facts(contract, row_facts(contract, events), labels, n_old=n_old, fits=fits)
+        return _without_near(contract, events, labels, split)
     n = events.n - n_apart
     rows = np.arange(events.n)
     apart = Apart(facts=row_facts(contract, events.take(rows[n:])), labels=labels[n:])
     own = row_facts(contract, events.take(rows[:n]))
     split = split_facts(contract, own, labels[:n], n_old=n_old, apart=apart, fits=fits)
     proving = np.where(apart.usable(contract), Part.PROOF, Part.UNUSED).astype(np.uint8)
-    return Split(
+    whole = Split(
         parts=np.concatenate([split.parts, proving]),
         keys=np.concatenate([split.keys, _group_keys(apart.facts, split.evidence.how)]),
         contents=np.concatenate([split.contents, apart.facts.contents]),
         evidence=split.evidence,
     )
+    return _without_near(contract, events, labels, whole)
 
 
 def split_facts(
@@ -190,26 +224,29 @@ def split_facts(
     n_old: int = 0,
     apart: Apart | None = None,
     fits: bool = True,
+    known: tuple[int, int] | None = None,
 ) -> Split:
     """As :func:`split_rows`, from the rows' facts alone.
 
     Args:
         apart: the proof events, where they are of their own; they are not among the rows, but the
             evidence counts them.
+        known: how many others and attacks there are of which these rows are a sample.
 
     Raises:
         DataError: no row can be used.
     """
     usable = labels >= 0 if contract.label is not None else np.ones(facts.n, dtype=bool)
     attack, new = labels == 1, np.arange(facts.n) >= n_old
+    negatives, positives = known or _classes(labels, usable & new)
     shares = solve_shares(
         contract,
-        n_negatives=int(np.count_nonzero(usable & ~attack & new)),
-        n_positives=int(np.count_nonzero(usable & attack & new)),
+        n_negatives=negatives,
+        n_positives=positives,
         others_fit=n_old > 0 or not fits,
         apart=None if apart is None else _classes(apart.labels, apart.usable(contract)),
     )
-    how = _how(facts)
+    how = _how(contract, facts)
     keys = _group_keys(facts, how)
     parts = np.full(facts.n, Part.UNUSED, dtype=np.uint8)
     rows = np.flatnonzero(usable & new)
@@ -224,11 +261,11 @@ def split_facts(
         )
     old = usable & ~new
     parts[old] = Part.FIT
-    held = (parts != Part.FIT) & (parts != Part.UNUSED)
-    parts[old & np.isin(keys, keys[held])] = Part.UNUSED
+    parts[old & np.isin(keys, keys[_held(parts)])] = Part.UNUSED
     if apart is not None:
         proving = _group_keys(apart.facts, how)[apart.usable(contract)]
         parts[np.isin(keys, proving)] = Part.UNUSED
+    n_left_out = _leave_out(contract, facts, labels, parts, apart)
     counts = {part.name.lower(): _classes(labels, parts == part) for part in Part}
     if apart is not None:
         counts["proof"] = _classes(apart.labels, apart.usable(contract))
@@ -246,8 +283,69 @@ def split_facts(
             holdout=digest(whole[-1]),
             given="" if apart is None else digest(np.concatenate(whole)),
             attacks_fit=True if attacks_fit else UNSET,
+            left_out=n_left_out,
         ),
     )
+
+
+def _leave_out(
+    contract: Contract,
+    facts: RowFacts,
+    labels: NDArray[np.int8],
+    parts: NDArray[np.uint8],
+    apart: Apart | None,
+) -> int | UnsetType:
+    """Leave out the fit rows that repeat others exactly, in ``parts``; how many they were."""
+    rule = repeats_rule(contract)
+    if rule is None or facts.copies is None:
+        return UNSET
+    held = [facts.copies[_held(parts)]]
+    if apart is not None and apart.facts.copies is not None:
+        held.append(apart.facts.copies[apart.usable(contract)])
+    out = (parts == Part.FIT) & np.isin(facts.copies, np.concatenate(held))
+    if rule == "once":
+        fit = np.flatnonzero((parts == Part.FIT) & ~out)
+        order = fit[np.lexsort((facts.contents[fit], labels[fit], facts.copies[fit]))]
+        same = np.zeros(len(order), dtype=np.bool_)
+        same[1:] = facts.copies[order[1:]] == facts.copies[order[:-1]]
+        same[1:] &= labels[order[1:]] == labels[order[:-1]]
+        out[order[same]] = True
+    parts[out] = Part.UNUSED
+    return int(np.count_nonzero(out))
+
+
+def _without_near(
+    contract: Contract, events: Events, labels: NDArray[np.int8], split: Split
+) -> Split:
+    """The split without the fit rows that nearly repeat others, where the contract says so."""
+    rule = repeats_rule(contract)
+    names = [f.name for f in contract.events.features if f.name in events.columns]
+    if rule not in ("near", "once") or len(names) < FEWEST_FIELDS or not events.n:
+        return split
+    # In an order of their own, so that the rows' order changes nothing.
+    used = np.flatnonzero(split.parts != Part.UNUSED)
+    used = used[np.argsort(split.contents[used], kind="stable")]
+    codes = codes_of([events.columns[name][used] for name in names])
+    fit, held = split.parts[used] == Part.FIT, _held(split.parts[used])
+    out = left_out(codes, fit, held)
+    if rule == "once":
+        hits = labels[used] == 1
+        for of_class in (hits, ~hits):
+            out |= surplus(codes, fit & ~out & of_class)
+    parts = split.parts.copy()
+    parts[used[out]] = Part.UNUSED
+    before = split.evidence.left_out
+    evidence = msgspec.structs.replace(
+        split.evidence,
+        counts={part.name.lower(): _classes(labels, parts == part) for part in Part},
+        left_out=int(np.count_nonzero(out)) + (0 if isinstance(before, UnsetType) else before),
+    )
+    return replace(split, parts=parts, evidence=evidence)
+
+
+def _held(parts: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    held: NDArray[np.bool_] = (parts != Part.FIT) & (parts != Part.UNUSED)
+    return held
 
 
 def _classes(labels: NDArray[np.int8], inside: NDArray[np.bool_]) -> tuple[int, int]:
@@ -293,7 +391,16 @@ def fold_keys(contract: Contract, events: Events, attack: NDArray[np.bool_], key
     return merged
 
 
-def _how(facts: RowFacts) -> How:
+def _how(contract: Contract, facts: RowFacts) -> How:
+    rules = contract.split
+    if not isinstance(rules, UnsetType) and not isinstance(rules.by, UnsetType):
+        missing = {"time": facts.times is None, "entity": facts.entities is None}
+        if missing.get(rules.by):
+            raise DataError(
+                f"expected the {rules.by} that the contract splits by; the events have none",
+                hint="Give the events that field, or change split.by.",
+            )
+        return rules.by
     # One instant for all rows, or none at all, orders nothing.
     if facts.times is not None and len(np.unique(facts.times[~np.isnan(facts.times)])) > 1:
         return "time"
@@ -373,5 +480,4 @@ def _straddling(entities: Keys | None, parts: NDArray[np.uint8]) -> int:
     """Entities that stand in fit and in a held-out part."""
     if entities is None:
         return 0
-    held = (parts != Part.FIT) & (parts != Part.UNUSED)
-    return len(np.intersect1d(entities[parts == Part.FIT], entities[held]))
+    return len(np.intersect1d(entities[parts == Part.FIT], entities[_held(parts)]))

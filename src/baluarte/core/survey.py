@@ -1,60 +1,86 @@
 """Survey: what ``plan`` keeps of the rows in one pass: little of each, and of all columns a sample.
 
-Of all rows it keeps the label, the time and a few 64-bit keys, so that what is counted of rows is
-exact: 50 bytes a row, and up to 150 while the keys are compared. Of the columns it keeps an even
-sample of at most ``MAX_ROWS`` rows, in file order; with fewer rows the sample is all of them.
+Of all rows it counts the labels. Of an even sample of at most ``MAX_KEPT`` rows it keeps the
+label, the time and a few 64-bit keys, some 60 bytes each; of rows that are equal it keeps one key
+and their number, for as many groups (:mod:`baluarte.core.kept_rows`). Of the columns it keeps an
+even sample of at most ``MAX_ROWS`` rows, in file order. With fewer rows these are all of them, and
+what is counted is exact; with more, memory no longer grows, and counts of repeated rows are
+estimates whose standard error is a thousandth of the number of different rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.cleaning import clean_column
 from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events, concat
-from baluarte.core.labels import attacks, families
+from baluarte.core.kept_rows import MAX_KEPT, Columns, GroupCounts, Groups, KeyDigest, Lowest
+from baluarte.core.labels import ATTACK, NOT, UNKNOWN, attacks, families
 from baluarte.core.row_keys import Keys, mixed, row_keys
 from baluarte.core.split import Apart, RowFacts, Split, row_facts, split_facts
 from baluarte.errors import DataError
 
-MAX_ROWS = 250_000  #: of the sample
+if TYPE_CHECKING:
+    from baluarte.ports import Spill
 
-T = TypeVar("T", bound=np.generic)
+MAX_ROWS = 250_000  #: of the sample
+HEAD = 200_000  #: rows at the file's beginning that are kept without a gap
+_FACTS = ("times", "entities", "nobody", "alike", "contents", "copies")
+
+#: cleaning steps that learn nothing and leave a value what it was or what it stood for
+_SAID = ("trim", "lower", "upper", "missing", "clip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """What is known of every row, in file order."""
+    """What is known of all rows, and more of an even sample of them, in file order.
 
-    labels: NDArray[np.int8]  #: (n,) 1 attack, 0 not, -1 not known
-    facts: RowFacts
-    features: Keys  #: (n,) of all features
-    repeats: Keys  #: (n,) of all but id and time
-    split: Split | None  #: None where the rows are too few for one
+    The sample is all of them up to :data:`MAX_KEPT`; beyond it is that many.
+    """
+
+    n: int  #: how many rows there are
+    counts: tuple[int, int, int]  #: of all: others, attacks, and those whose label is not known
+    rows: NDArray[np.int64]  #: (kept,) the number of each row kept
+    labels: NDArray[np.int8]  #: (kept,) 1 attack, 0 not, -1 not known
+    facts: RowFacts  #: of the rows kept
+    head: RowFacts  #: of the first rows of the file, without a gap: all where all are kept
+    features: Keys  #: (kept,) of all features
+    repeats: Keys  #: (kept,) of all but id and time
+    groups: Groups  #: of rows that are equal
+    split: Split | None  #: of the rows kept; None where the rows are too few for one
+    digest: str  #: of all rows
     families: Mapping[str, int]  #: attacks of each family, where the contract names one
 
     @property
-    def n(self) -> int:
-        """How many rows."""
-        return len(self.labels)
+    def is_all(self) -> bool:
+        """Whether every row is kept."""
+        return self.n == len(self.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey(Events):
     """The sampled rows as events, and what is known of all.
 
-    The columns have ``n`` rows; ``whole.n`` is the number of all rows.
+    The columns have ``n`` rows; ``whole.n`` is the number of all rows. Sampled rows are among those
+    that ``whole`` keeps.
     """
 
     whole: Whole
     rows: NDArray[np.int64]  #: (n,) the number of each sampled row in the file
     holdout: Survey | None = None  #: of the proof events of their own, where there are such
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """(n,) the place of each sampled row among those that ``whole`` keeps."""
+        return np.searchsorted(self.whole.rows, self.rows).astype(np.int64)
 
 
 def survey_of(contract: Contract, events: Events) -> Survey:
@@ -68,78 +94,132 @@ def survey(
     *,
     holdout: Survey | None = None,
     max_rows: int = MAX_ROWS,
+    max_kept: int = MAX_KEPT,
+    spill: Spill | None = None,
 ) -> Survey:
     """Go once through the batches.
 
     Args:
         holdout: the survey of the proof events, where they are of their own.
         max_rows: of the sample; which rows are in it depends on their number alone.
+        max_kept: rows whose facts are kept, and groups of equal rows.
+        spill: where the keys of the rows go; else they are kept, 8 bytes a row.
     """
-    taken = _Sample(max_rows)
-    whole = _Growing()
+    taken = _Sample(min(max_rows, max_kept))
+    whole = _Growing(contract, max_kept=max_kept, spill=spill)
     for batch in batches:
-        whole.add(contract, batch)
+        whole.add(batch)
         taken.add(batch)
     rows, events = taken.result()
     return Survey(
         n=events.n,
         columns=_cleaned(contract, events),
-        whole=whole.result(contract, holdout),
+        whole=whole.result(holdout),
         rows=rows,
         holdout=holdout,
     )
 
 
 def _cleaned(contract: Contract, events: Events) -> dict[str, Column]:
-    """The columns with their texts as the encoder's own steps write them."""
+    """The columns as the encoder's first steps write them: texts, and what is missing."""
     columns = dict(events.columns)
     for f in contract.events.fields:
-        steps = [step for step in f.steps if step.op in ("trim", "lower", "upper")]
+        steps = [step for step in f.steps if step.op in _SAID]
         if steps and f.name in columns:
             columns[f.name] = clean_column(steps, columns[f.name])
     return columns
 
 
-@dataclass(slots=True)
 class _Growing:
     """The facts of the rows so far, batch by batch."""
 
-    labels: list[NDArray[np.int8]] = field(default_factory=list)
-    facts: list[RowFacts] = field(default_factory=list)
-    features: list[Keys] = field(default_factory=list)
-    repeats: list[Keys] = field(default_factory=list)
-    families: Counter[str | None] = field(default_factory=Counter)
+    def __init__(self, contract: Contract, *, max_kept: int, spill: Spill | None) -> None:
+        self._contract, self._max = contract, max_kept
+        self._kept, self._groups = Lowest(max_kept), GroupCounts(max_kept)
+        self._contents = KeyDigest(spill, most=max_kept)
+        self._families: Counter[str | None] = Counter()
+        self._n, self._of = 0, Counter[int]()
+        self._head: list[RowFacts] = []
 
-    def add(self, contract: Contract, batch: Events) -> None:
+    def add(self, batch: Events) -> None:
+        contract = self._contract
         fields = contract.events.fields
         told = [f.name for f in fields if f.role not in ("id", "time", "ignored", "derived")]
-        features = [f.name for f in contract.events.features]
         known: dict[str, Keys] = {}
         labels = attacks(contract, batch)
-        self.labels.append(labels)
-        self.facts.append(row_facts(contract, batch, known=known))
-        self.features.append(row_keys(batch, features, known=known))
-        self.repeats.append(row_keys(batch, told, known=known))
-        hits = np.flatnonzero(labels == 1)
-        self.families.update(families(contract, batch.take(hits)))
+        facts = row_facts(contract, batch, known=known)
+        features = row_keys(batch, [f.name for f in contract.events.features], known=known)
+        repeats = row_keys(batch, told, known=known)
+        rows = np.arange(self._n, self._n + batch.n)
+        if self._n < min(HEAD, self._max):
+            self._head.append(facts)
+        self._n += batch.n
+        self._of.update({label: int(np.count_nonzero(labels == label)) for label in (-1, 0, 1)})
+        columns: dict[str, NDArray[np.generic]] = {
+            "rows": rows, "labels": labels, "features": features, "repeats": repeats,
+        }  # fmt: skip
+        columns |= {name: column for name in _FACTS if (column := getattr(facts, name)) is not None}
+        self._kept.add(mixed(rows.astype(np.uint64)), columns)
+        self._groups.add(features, repeats, labels)
+        self._contents.add(facts.contents)
+        self._families.update(families(contract, batch.take(np.flatnonzero(labels == 1))))
 
-    def result(self, contract: Contract, holdout: Survey | None) -> Whole:
-        labels, facts = _joined(self.labels, np.int8), _joined_facts(self.facts)
+    def result(self, holdout: Survey | None) -> Whole:
+        kept = self._kept.result()
+        labels, facts = kept.get("labels", np.zeros(0, np.int8)), _facts(kept)
+        counts = (self._of[NOT], self._of[ATTACK], self._of[UNKNOWN])
+        rows = kept.get("rows", np.zeros(0, np.int64)).astype(np.int64)
+        digest = self._contents.result()
+        return Whole(
+            n=self._n,
+            counts=counts,
+            rows=rows,
+            labels=labels.astype(np.int8),
+            facts=facts,
+            head=facts if self._n <= self._max else _joined_facts(self._head),
+            features=kept.get("features", np.zeros(0, np.uint64)).astype(np.uint64),
+            repeats=kept.get("repeats", np.zeros(0, np.uint64)).astype(np.uint64),
+            groups=self._groups.result(),
+            split=self._split(facts, labels.astype(np.int8), counts, holdout, digest),
+            digest=digest,
+            families={name: n for name, n in self._families.items() if name is not None},
+        )
+
+    def _split(
+        self,
+        facts: RowFacts,
+        labels: NDArray[np.int8],
+        counts: tuple[int, int, int],
+        holdout: Survey | None,
+        digest: str,
+    ) -> Split | None:
+        """The split of the rows kept, its counts those of all rows."""
         apart = None
         if holdout is not None and holdout.whole.n:
             apart = Apart(facts=holdout.whole.facts, labels=holdout.whole.labels)
+        if not len(labels):
+            return None
+        sampled = self._n > len(labels)
+        known = counts[:2] if self._contract.label is not None else (self._n, 0)
         try:
-            split = split_facts(contract, facts, labels, apart=apart) if len(labels) else None
+            split = split_facts(
+                self._contract, facts, labels, apart=apart, known=known if sampled else None
+            )
         except DataError:
-            split = None
-        return Whole(
-            labels=labels,
-            facts=facts,
-            features=_joined(self.features, np.uint64),
-            repeats=_joined(self.repeats, np.uint64),
-            split=split,
-            families={name: n for name, n in self.families.items() if name is not None},
-        )
+            return None
+        far = holdout is not None and holdout.whole.n > len(holdout.whole.labels)
+        if not sampled and not far:
+            return split
+        times = self._n / len(labels)
+        told = {
+            part: (round(negatives * times), round(positives * times))
+            for part, (negatives, positives) in split.evidence.counts.items()
+        }
+        if holdout is not None and apart is not None:
+            told["proof"] = holdout.whole.counts[:2]
+            digest = holdout.whole.digest
+        evidence = msgspec.structs.replace(split.evidence, counts=told, holdout=digest)
+        return replace(split, evidence=evidence)
 
 
 class _Sample:
@@ -179,20 +259,35 @@ class _Sample:
         self._held = int(low.sum())
 
 
-def _joined(parts: list[NDArray[T]], kind: type[T]) -> NDArray[T]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
-
-
 def _joined_facts(parts: list[RowFacts]) -> RowFacts:
-    times = [part.times for part in parts if part.times is not None]
-    entities = [part.entities for part in parts if part.entities is not None]
+    """A field that some batches lack is known of no row."""
+    shared = {
+        name: [column for part in parts if (column := getattr(part, name)) is not None]
+        for name in _FACTS
+    }
+    return _facts(
+        {
+            name: np.concatenate(columns)
+            for name, columns in shared.items()
+            if parts and len(columns) == len(parts)
+        }
+    )
+
+
+def _facts(columns: Columns) -> RowFacts:
+    def keys(name: str) -> Keys | None:
+        return columns[name].astype(np.uint64, copy=False) if name in columns else None
+
+    none, times = np.zeros(0, np.uint64), columns.get("times")
+    contents = keys("contents")
+    nobody = columns.get("nobody", np.zeros(0, np.bool_))
     return RowFacts(
-        # A field that some batches lack is known of no row.
-        times=_joined(times, np.float64) if parts and len(times) == len(parts) else None,
-        entities=_joined(entities, np.uint64) if parts and len(entities) == len(parts) else None,
-        nobody=_joined([part.nobody for part in parts], np.bool_),
-        alike=_joined([part.alike for part in parts], np.uint64),
-        contents=_joined([part.contents for part in parts], np.uint64),
+        times=None if times is None else times.astype(np.float64, copy=False),
+        entities=keys("entities"),
+        nobody=nobody.astype(np.bool_, copy=False),
+        alike=none if (alike := keys("alike")) is None else alike,
+        contents=none if contents is None else contents,
+        copies=keys("copies"),
     )
 
 

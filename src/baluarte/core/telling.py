@@ -64,7 +64,7 @@ def told_alone(column: Column, attack: NDArray[np.int8]) -> Told | None:
     if len(rows) > MAX_ROWS:
         rows = rows[np.linspace(0, len(rows) - 1, MAX_ROWS).astype(np.int64)]
     hits = attack[rows] == 1
-    first = _one_half(rows, hits)
+    first = one_half(rows, hits)
     smallest = min((hits & first).sum(), (~hits & first).sum())
     if smallest < MIN_OF_A_CLASS:
         return None
@@ -83,7 +83,7 @@ def told_alone(column: Column, attack: NDArray[np.int8]) -> Told | None:
     )
 
 
-def _one_half(rows: NDArray[np.int64], hits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def one_half(rows: NDArray[np.int64], hits: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(n,) whether a row is in the first half: half of each class, by a hash of its number.
 
     Source: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.

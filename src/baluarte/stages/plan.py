@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from baluarte.core.bounds import chosen_alpha, look_alpha
+from baluarte.core.chance import count_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
-from baluarte.core.evidence import Finding
+from baluarte.core.evidence import Figure, Finding
 from baluarte.core.findings import blocking, finding_name, worst_first
 from baluarte.core.forecast import Forecast, NoForecast
 from baluarte.core.labels import ATTACK, NOT, attacks
@@ -113,6 +114,7 @@ def plan(
     holdout: Events | None = None,
     looks_spent: int = 0,
     forecast: Forecast | NoForecast | None = None,
+    of_labels: Sequence[Finding] = (),
     progress: Progress | None = None,
 ) -> PlanResult:
     """Look at the events before anyone trains on them.
@@ -123,14 +125,14 @@ def plan(
         holdout: events kept for the proof alone, where the workspace names such.
         looks_spent: looks at the proof rows so far.
         forecast: what the detector will take, where a dry run told it, or why it couldn't.
+        of_labels: what was found of labels that were delivered apart from the events.
     """
     seen = survey_of(contract, events)
-    findings: list[Finding] = []
+    findings = list(of_labels)
     for done, check in enumerate(checks):
         if progress is not None:
             progress.step(done, len(checks) + 1, check.name)
         findings += check.findings(contract, seen)
-    labels = seen.whole.labels
     split = seen.whole.split.evidence if seen.whole.split is not None else None
     parts = dict(split.counts) if split is not None else {}
     if holdout is not None:
@@ -150,9 +152,9 @@ def plan(
         counts=Counts(
             events=seen.whole.n,
             sampled=seen.n,
-            positives=int(np.count_nonzero(labels == ATTACK)),
-            negatives=int(np.count_nonzero(labels == NOT)),
-            unlabelled=int(np.count_nonzero(labels < 0)),
+            positives=seen.whole.counts[1],
+            negatives=seen.whole.counts[0],
+            unlabelled=seen.whole.counts[2],
             features=len(contract.events.features),
         ),
         findings=tuple(worst_first(findings)),
@@ -248,6 +250,7 @@ def _shortfalls(needs: Sequence[Need], threshold: ThresholdPlan | None) -> list[
     """
     found = []
     if threshold is not None and threshold.alpha is None:
+        rows = threshold.threshold_rows + threshold.proof_rows
         found.append(
             Finding(
                 check="needs.threshold",
@@ -256,6 +259,10 @@ def _shortfalls(needs: Sequence[Need], threshold: ThresholdPlan | None) -> list[
                     "budget": threshold.budget,
                     "found": threshold.threshold_rows + threshold.proof_rows,
                 },
+                evidence=(
+                    count_figure("threshold_rows", threshold.threshold_rows, rows),
+                    count_figure("proof_rows", threshold.proof_rows, rows),
+                ),
             )
         )
     first = min((need.look for need in needs), default=1)
@@ -270,7 +277,17 @@ def _shortfalls(needs: Sequence[Need], threshold: ThresholdPlan | None) -> list[
             "what": "positives" if short else "negatives",
             "look": need.look,
         }
-        found.append(Finding(check="needs.short", level="warn", field=need.gate, values=values))
+        n, there = int(values["n"]), int(values["found"])
+        figures = (count_figure("needed", n, there), count_figure("there", there, there))
+        found.append(
+            Finding(
+                check="needs.short",
+                level="warn",
+                field=need.gate,
+                values=values,
+                evidence=figures,
+            )
+        )
     return found
 
 
@@ -282,7 +299,11 @@ def _slowness(forecast: Forecast | None) -> list[Finding]:
     if p99 <= forecast.max_latency_ms:
         return []
     values: dict[str, str | int | float] = {"p99": p99, "limit": forecast.max_latency_ms}
-    return [Finding(check="needs.latency", level="warn", values=values)]
+    figures = (
+        Figure(name="p99_ms", value=p99, n=forecast.rows),
+        Figure(name="limit_ms", value=forecast.max_latency_ms, n=forecast.rows),
+    )
+    return [Finding(check="needs.latency", level="warn", values=values, evidence=figures)]
 
 
 def _present(contract: Contract, events: Events) -> list[str]:
@@ -298,5 +319,5 @@ def _field_look(contract: Contract, seen: Survey, name: str) -> FieldLook:
         type=contract.events[name].type,
         missing=1 - len(known) / seen.n if seen.n else 0.0,
         distinct=distinct,
-        auc=auc_alone(column, seen.whole.labels[seen.rows]),
+        auc=auc_alone(column, seen.whole.labels[seen.kept]),
     )

@@ -13,6 +13,7 @@ challenger, and both can be compared on them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from baluarte.core.contract import Contract, Label
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Events, Values, concat
 from baluarte.core.event_rows import from_records
+from baluarte.core.labels import LABEL_SOURCE
 from baluarte.core.registry import LabelRow
 from baluarte.core.row_keys import mixed, row_keys
 from baluarte.core.schema import FieldType
@@ -74,6 +76,8 @@ def labelled_events(
 ) -> Events:
     """Events of the ledger whose label is known, with the label in the contract's own field.
 
+    And with who gave it, in a column of its own (:data:`baluarte.core.labels.LABEL_SOURCE`).
+
     An event that was decided more than once counts once, as it was first seen; one of a person who
     was erased does not count.
 
@@ -84,12 +88,16 @@ def labelled_events(
         raise ContractError("labels need a contract that names their field", where="label")
     kind = contract.events[contract.label.field].type
     found: dict[str, Values] = {}
+    sources: list[str | None] = []
     for record in decided:
         row = labels.get(record.event_id)
         if row is not None and not record.is_sealed and record.event_id not in found:
             said = label_value(contract.label, kind, attack=row.label == 1)
             found[record.event_id] = dict(record.event) | {contract.label.field: said}
-    return from_records(contract.events, list(found.values()))
+            sources.append(row.source)
+    events = from_records(contract.events, list(found.values()))
+    told = {LABEL_SOURCE: np.array(sources, dtype=object)}
+    return replace(events, columns={**events.columns, **told})
 
 
 def label_value(label: Label, kind: FieldType, *, attack: bool) -> float | int | str:

@@ -31,6 +31,10 @@ from baluarte.ports import Check
 from baluarte.testing.expect import expect, same
 
 _BUDGET = Budget(kind="max_alerts_per_day", value=10.0)
+_CURED = {  #: roles of the fields that a cure is for, where these are not features alone
+    "pseudonym": ("feature", "id", "entity", "key", "sensitive"),
+    "distrust": ("feature", "entity", "key", "sensitive"),
+}
 _DAY_US = 86_400_000_000
 N = 3_000
 
@@ -142,11 +146,13 @@ def _sound(check: Check, finding: Finding, contract: Contract) -> None:
     if finding.field is not None:
         expect(finding.field in contract.events, f"{finding.field} is a field of the contract")
     if finding.fix is not None:
-        cure, field = parse_fix(finding.fix)
-        named = ("feature",) if cure != "pseudonym" else ("feature", "id", "entity")
+        fix = parse_fix(finding.fix, {field.name for field in contract.events.fields})
+        named = _CURED.get(fix.cure, ("feature",))
         expect(
-            field in contract.events and contract.events[field].role in named,
+            fix.cure == "label"
+            or all(f in contract.events and contract.events[f].role in named for f in fix.fields),
             f"the fix {finding.fix} names a field that can be so cured",
         )
+    expect(bool(finding.evidence), f"{finding.check} stands on figures")
     back = msgspec.json.decode(msgspec.json.encode(finding), type=Finding)
     same(back, finding)

@@ -6,7 +6,7 @@ import argparse
 
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import add_actor, named_version, session_of
+from baluarte.apps.session import add_actor, named_version, session_of, texts_of
 from baluarte.errors import DataError
 from baluarte.stages.promote import approve, decline
 
@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Approve."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     detector, number = named_version(args.version)
     if number is None:
         raise DataError(f"expected DETECTOR@NUMBER; found {args.version!r}")
@@ -41,12 +42,14 @@ def run(args: argparse.Namespace) -> int:
         )
         given = len(session.registry.approvals(detector, number))
     screen.data(detector=detector, version=number, actor=session.actor, approvals=given)
-    wanted = place.workspace.approvals
+    wanted, label = place.workspace.approvals, f"{detector}@{number}"
     if args.decline:
         screen.data(declined=True)
-        screen.item("Decline", f"{detector}@{number} by {session.actor}: {args.reason}", "broken")
+        said = texts.get("screen.declined", version=label, by=session.actor, reason=args.reason)
+        screen.item(texts.get("screen.decline"), said, "broken")
         screen.next("baluarte status")
         return screen.end()
-    screen.item("Approve", f"{detector}@{number} by {session.actor}: {given} of {wanted}", "kept")
+    said = texts.get("screen.approved", version=label, by=session.actor, given=given, wanted=wanted)
+    screen.item(texts.get("screen.approve"), said, "kept")
     screen.next(f"baluarte promote {detector}@{number}")
     return screen.end()

@@ -60,11 +60,9 @@ def run(args: argparse.Namespace) -> int:
         proof = prove_pending(session, detector, material.events)
         tell_proof(screen, texts, proof)
         if proof.verdict == "fail":
-            screen.next("baluarte train: debug on tuning rows")
+            screen.next(texts.get("screen.debug"))
             return screen.end(1)
         version = seal_pending(session, detector.name)
         tell_seal(screen, texts, session, version)
-    screen.next(
-        "label more events, then baluarte build" if version.provisional else "baluarte promote"
-    )
+    screen.next(texts.get("screen.label_more") if version.provisional else "baluarte promote")
     return screen.end(1 if version.provisional else 0)

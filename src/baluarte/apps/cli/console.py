@@ -10,6 +10,7 @@ from baluarte.apps.console.settings import ConsoleSettings, ProviderSettings
 from baluarte.apps.logs import configure
 from baluarte.apps.place import Place, find_workspace
 from baluarte.apps.scoring.server import Serving
+from baluarte.apps.session import texts_of
 from baluarte.core.workspace_doors import Provider, grants_by_group
 from baluarte.errors import ContractError
 
@@ -23,12 +24,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     configure(place.workspace.serve.log)
 
     def ready(serving: Serving) -> None:
         screen.item("Console", f"{serving.url}  ready in {serving.seconds:.1f} s", "kept")
         screen.data(url=serving.url, seconds=serving.seconds)
-        screen.next("sign in there", "Ctrl-C drains and stops")
+        screen.next(texts.get("screen.sign_in"), texts.get("screen.stops"))
         screen.end()
 
     serve(console_settings(place, port=args.port), ready=ready)

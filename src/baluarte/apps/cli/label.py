@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         )
         intake.tell(screen, texts)
         counts = take_labels(session, detector.name, rows, source=source, reason=args.reason)
-        screen.item("Label", texts.get("label.taken", **counts))
+        screen.item(texts.get("screen.label"), texts.get("label.taken", **counts))
         _tell_delays(screen, texts, session, detector.name, rows)
     if counts["conflicts"]:
         said = texts.get("label.conflicts_kept", command="baluarte label --conflicts")
@@ -77,6 +77,12 @@ def _show_conflicts(screen: Screen, session: Session, detector: str) -> int:
     return screen.end()
 
 
+def delay_line(texts: Texts, typical: float, late: float) -> str:
+    """How many days half of the labels took, and nine in ten; once where that is the same."""
+    told = {"typical": round(typical, 1), "late": round(late, 1)}
+    return texts.get("label.delay" if told["typical"] < told["late"] else "label.delay_one", **told)
+
+
 def _tell_delays(
     screen: Screen, texts: Texts, session: Session, detector: str, rows: list[LabelRow]
 ) -> None:
@@ -88,7 +94,7 @@ def _tell_delays(
     delays = delays_days(rows, happened)
     if delays:
         typical, late = delays[len(delays) // 2], delays[(9 * len(delays)) // 10]
-        screen.item("", texts.get("label.delay", typical=round(typical, 1), late=round(late, 1)))
+        screen.item("", delay_line(texts, typical, late))
         screen.data(delay_days={"median": typical, "nine_in_ten": late})
     if unknown:
         screen.item("", texts.get("label.unknown", n=unknown), "unsure")

@@ -18,11 +18,13 @@ from baluarte.apps.dry_run import foretell
 from baluarte.apps.finding_text import cure_text, finding_text
 from baluarte.apps.forecast_text import forecast_lines, no_forecast_line
 from baluarte.apps.intake import intake_of
-from baluarte.apps.making import plan_detector, survey_events
+from baluarte.apps.making import new_labelled_events, plan_detector, survey_events
 from baluarte.apps.place import Detector, find_workspace
 from baluarte.apps.plan_page import plan_page
-from baluarte.apps.session import session_of, texts_of
+from baluarte.apps.session import Session, session_of, texts_of
+from baluarte.core.contract import Contract
 from baluarte.core.contract_fix import accept_finding, apply_fix
+from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
 from baluarte.core.findings import finding_name
 from baluarte.core.nearest import did_you_mean
@@ -67,7 +69,14 @@ def run(args: argparse.Namespace) -> int:
     intake.tell(screen, texts)
     with session_of(args, place) as session, screen.progress(texts.get("build.plan")) as bar:
         told = foretell(contract, events, place.workspace.prices)
-        result = plan_detector(session, contract, events, progress=bar, forecast=told)
+        result = plan_detector(
+            session,
+            contract,
+            events,
+            progress=bar,
+            forecast=told,
+            labelled=_labelled(session, detector.name, contract),
+        )
     edited = _accepted(args, cured, {finding_name(finding) for finding in result.findings})
     result = accepting(result, edited.contract())
     _write(args, screen, texts, edited)
@@ -80,6 +89,13 @@ def run(args: argparse.Namespace) -> int:
         return screen.end()
     tell_cures(screen, result)
     return screen.end(1)
+
+
+def _labelled(session: Session, name: str, contract: Contract) -> Events | None:
+    """The decided events with the labels that were delivered; None where none were."""
+    if contract.label is None or not session.registry.labels(name):
+        return None
+    return new_labelled_events(session, name, contract)
 
 
 def _cured(args: argparse.Namespace, detector: Detector) -> Detector:
@@ -122,9 +138,11 @@ def _write(args: argparse.Namespace, screen: Screen, texts: Texts, edited: Detec
         return
     write_aside(path, text.encode())
     for fix in args.fix:
-        screen.item(texts.get("plan.fixed"), f"{fix}, in {path.name}", "kept")
+        said = texts.get("screen.fixed_in", fix=fix, file=path.name)
+        screen.item(texts.get("plan.fixed"), said, "kept")
     for name in args.accept:
-        screen.item(texts.get("plan.accepted"), f"{name}, in {path.name}", "kept")
+        said = texts.get("screen.fixed_in", fix=name, file=path.name)
+        screen.item(texts.get("plan.accepted"), said, "kept")
 
 
 def blocked(result: PlanResult) -> list[Finding]:
@@ -159,7 +177,7 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
         screen.item(texts.get(f"level.{finding.level}"), said, tone)
         if accepted is not None:
             screen.item("", texts.get("cure.accepted", reason=accepted), "dim")
-        elif finding.level == "block" or finding.fix:
+        elif finding.level != "note" or finding.fix:
             screen.item("", cure_text(texts, finding))
     if len(notes) > MOST_NOTES:
         screen.item("", texts.get("plan.more_notes", n=len(notes) - MOST_NOTES), "dim")
@@ -176,13 +194,11 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
             ("negatives", need.negatives, need.negatives_there),
         ):
             if needed:
-                screen.item(
-                    "",
-                    f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} ≤ {there:,}"
-                    if needed <= there
-                    else f"{need.gate}: {needed:,} {texts.get(f'what.{what}')} > {there:,}",
-                    "kept" if needed <= there else "unsure",
-                )
+                enough = needed <= there
+                said = f"{texts.written(needed)} {texts.get(f'what.{what}')}"
+                sign, found = "≤" if enough else ">", texts.written(there)
+                line = f"{need.gate}: {said} {sign} {found}"
+                screen.item("", line, "kept" if enough else "unsure")
     _tell_forecast(screen, texts, result)
     screen.data(plan=msgspec.to_builtins(result))
 

@@ -8,7 +8,7 @@ from baluarte.apps.acknowledged import wait_for_workers
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.workers import add_wait, tell_workers
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import add_actor, named_version, session_of
+from baluarte.apps.session import add_actor, named_version, session_of, texts_of
 from baluarte.errors import DataError
 from baluarte.stages.promote import promote
 
@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Promote."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     with session_of(args, place) as session:
         name, number = named_version(args.version) if args.version else (None, None)
         detector = name or place.detector(None).name
@@ -50,13 +51,14 @@ def run(args: argparse.Namespace) -> int:
         approved = (
             ", ".join(a for a, _, _ in session.registry.approvals(detector, number))
             if place.workspace.approvals
-            else f"self ({session.actor})"
+            else texts.get("screen.self_approved", who=session.actor)
         )
         found = wait_for_workers(
             session.registry, session.clock, detector, number, limit_s=args.wait
         )
     screen.data(detector=detector, version=number, approved=approved)
-    screen.item("Promote", f"{detector}@{number} decides · approved: {approved}", "kept")
-    status = tell_workers(screen, found, detector, number)
+    said = texts.get("screen.decides", version=f"{detector}@{number}", by=approved)
+    screen.item(texts.get("screen.promote"), said, "kept")
+    status = tell_workers(screen, texts, found, detector, number)
     screen.next("baluarte serve", "baluarte score FILE")
     return screen.end(status)

@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
         events = training_events(session, detector, args.events)
         proof = prove_pending(session, detector, events)
     tell_proof(screen, texts, proof)
-    after = {"pass": "baluarte seal", "not_enough_data": "baluarte seal (provisional)"}
-    screen.next(after.get(proof.verdict, "baluarte train: debug on tuning rows"))
+    after = {"pass": "baluarte seal", "not_enough_data": texts.get("screen.seal_provisional")}
+    screen.next(after.get(proof.verdict, texts.get("screen.debug")))
     return screen.end(0 if proof.verdict == "pass" else 1)
 
 

@@ -42,16 +42,17 @@ def run(args: argparse.Namespace) -> int:
         ensure_key(session)
         new = new_labelled_events(session, detector.name, contract)
         started = time.monotonic()
-        with screen.progress("Retrain") as bar:
+        with screen.progress(texts.get("screen.retrain")) as bar:
             candidate = retrain_candidate(
                 session, detector, old, new, progress=bar, sources=(intake.version,)
             )
-        screen.item("Labels", f"{new.n:,} decided events with labels beside {old.n:,} of before")
+        said = texts.get("screen.labelled", new=new.n, old=old.n)
+        screen.item(texts.get("screen.labels"), said)
         tell_training(screen, texts, candidate, seconds=time.monotonic() - started)
         proof = prove_pending(session, detector, retraining_events(old, new))
         tell_proof(screen, texts, proof)
         if proof.verdict == "fail":
-            screen.next("the champion goes on deciding; bring more labels, then baluarte retrain")
+            screen.next(texts.get("screen.champion_stays"))
             return screen.end(1)
         version = seal_pending(session, detector.name)
         tell_seal(screen, texts, session, version)

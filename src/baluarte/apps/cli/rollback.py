@@ -8,7 +8,7 @@ from baluarte.apps.acknowledged import wait_for_workers
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.cli.workers import add_wait, tell_workers
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import add_actor, named_version, session_of
+from baluarte.apps.session import add_actor, named_version, session_of, texts_of
 from baluarte.stages.promote import rollback
 
 
@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Roll back."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     name, number = named_version(args.version) if args.version else (None, None)
     detector = name or place.detector(None).name
     with session_of(args, place) as session:
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
             session.registry, session.clock, detector, promotion.version, limit_s=args.wait
         )
     screen.data(detector=detector, version=promotion.version)
-    screen.item("Rollback", f"{detector}@{promotion.version} decides again", "kept")
-    status = tell_workers(screen, found, detector, promotion.version)
+    said = texts.get("screen.decides_again", version=f"{detector}@{promotion.version}")
+    screen.item(texts.get("screen.rollback"), said, "kept")
+    status = tell_workers(screen, texts, found, detector, promotion.version)
     screen.next("baluarte status")
     return screen.end(status)

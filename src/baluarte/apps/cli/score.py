@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from baluarte import wiring
 from baluarte.apps.batch import score_file
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.gate_words import outcome_name
 from baluarte.apps.intake import Intake
 from baluarte.apps.place import find_workspace
 from baluarte.apps.pseudonyms import sealed_pseudonyms
@@ -36,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Score."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     name, number = named_version(args.version) if args.version else (None, None)
     detector = name or place.detector(None).name
     source = Path(args.events)
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.no_record:  # what is decided is recorded for good: read it to the end first
             intake.check(scorer.contract.events)
         windows = session_windows(session, scorer.contract, private=args.no_record)
-        with screen.progress("Score") as bar, closing_windows(windows):
+        with screen.progress(texts.get("screen.score")) as bar, closing_windows(windows):
             done = score_file(
                 scorer,
                 args.events,
@@ -72,15 +76,24 @@ def run(args: argparse.Namespace) -> int:
                 progress=bar,
             )
     took = time.monotonic() - started
-    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in done.outcomes.items())
-    recorded = "every decision in the ledger" if done.recorded else "not recorded"
-    screen.item(
-        "Score",
-        f"{done.rows:,} events by {detector}@{done.version}: {outcomes}; "
-        f"{done.rows / max(took, 1e-9):,.0f} events/s, {recorded}",
+    said = texts.get(
+        "screen.scored",
+        n=done.rows,
+        version=f"{detector}@{done.version}",
+        outcomes=_outcomes(texts, done.outcomes),
+        rate=round(done.rows / max(took, 1e-9)),
+        recorded=texts.get("screen.recorded" if done.recorded else "screen.unrecorded"),
     )
-    intake.tell(screen, screen.speaks(texts_of(args, place)))
-    screen.item("Wrote", out)
+    screen.item(texts.get("screen.score"), said)
+    intake.tell(screen, texts)
+    screen.item(texts.get("screen.wrote"), out)
     screen.data(**msgspec.to_builtins(done), out=out, seconds=took)
     screen.next("baluarte explain LAST", "baluarte replay --sample 1000")
     return screen.end()
+
+
+def _outcomes(texts: Texts, counts: Mapping[str, int]) -> str:
+    """How many events of each outcome; an outcome that the author named stands as it is."""
+    return ", ".join(
+        f"{texts.written(n)} {outcome_name(texts, name)}" for name, n in counts.items()
+    )

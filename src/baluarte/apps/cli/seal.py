@@ -33,9 +33,7 @@ def run(args: argparse.Namespace) -> int:
             said = texts.get("build.key_made", path=str(place.signing))
             screen.item(texts.get("build.key"), said)
         tell_seal(screen, texts, session, version)
-    screen.next(
-        "label more events, then baluarte build" if version.provisional else "baluarte promote"
-    )
+    screen.next(texts.get("screen.label_more") if version.provisional else "baluarte promote")
     return screen.end()
 
 

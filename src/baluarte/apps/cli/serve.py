@@ -10,6 +10,7 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.erasing import finish_what_was_begun
 from baluarte.apps.logs import configure
@@ -17,7 +18,7 @@ from baluarte.apps.place import Place, find_workspace
 from baluarte.apps.scoring.guard import Token, make_token, token_of
 from baluarte.apps.scoring.server import Serving, serve
 from baluarte.apps.scoring.settings import Limits, ServeSettings
-from baluarte.apps.session import session_of
+from baluarte.apps.session import session_of, texts_of
 from baluarte.errors import ContractError
 
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     configure(place.workspace.serve.log)
     with session_of(args, place) as session:  # what an erasure left to do comes before all else
         finish_what_was_begun(session)
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     settings = serve_settings(place, token, port=args.port, workers=args.workers)
 
     def ready(serving: Serving) -> None:
-        _tell(screen, serving, token, place)
+        _tell(screen, texts, serving, token, place)
 
     serve(settings, ready=ready)
     return 0
@@ -148,17 +150,18 @@ def _telemetry(place: Place) -> dict[str, Any]:
     )
 
 
-def _tell(screen: Screen, serving: Serving, token: Token, place: Place) -> None:
+def _tell(screen: Screen, texts: Texts, serving: Serving, token: Token, place: Place) -> None:
     is_ready = serving.readiness.status == "ready"
-    state = "ready" if is_ready else "up, but not ready: baluarte status"
-    screen.item(
-        "Serve",
-        f"{serving.url}  {serving.workers} workers  {state} in {serving.seconds:.1f} s",
-        "kept" if is_ready else "unsure",
+    said = texts.get(
+        "screen.serving" if is_ready else "screen.serving_unready",
+        url=serving.url,
+        workers=serving.workers,
+        seconds=round(serving.seconds, 1),
     )
+    screen.item(texts.get("screen.serve"), said, "kept" if is_ready else "unsure")
     names = sorted(place.workspace.detectors) or ["NAME"]
-    screen.line(f"token for a day: {token.text}")
-    screen.line("Try it:")
+    screen.line(texts.get("screen.token", token=token.text))
+    screen.line(texts.get("screen.try_it"))
     screen.line(f"curl -s {serving.url}/v1/detectors/{names[0]}/decisions \\")
     screen.line(f"  -H 'Authorization: Bearer {token.text}' \\")
     screen.line("  -H 'Content-Type: application/json' -d '{…}'")
@@ -169,5 +172,5 @@ def _tell(screen: Screen, serving: Serving, token: Token, place: Place) -> None:
         token=token.text,
         readiness=msgspec.to_builtins(serving.readiness),
     )
-    screen.next("baluarte watch --once", "Ctrl-C drains and stops")
+    screen.next("baluarte watch --once", texts.get("screen.stops"))
     screen.end()

@@ -6,7 +6,7 @@ import argparse
 
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import add_actor, named_version, session_of
+from baluarte.apps.session import add_actor, named_version, session_of, texts_of
 from baluarte.errors import DataError
 from baluarte.stages.shadow import shadow, unshadow
 
@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Begin or end a shadow; the data plane follows within a second."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     name, number = named_version(args.version)
     if number is None:
         raise DataError(f"expected DETECTOR@NUMBER; found {args.version!r}", hint="baluarte status")
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             )
         beside = [one.version for one in session.registry.challengers(name)]
     screen.data(detector=name, version=number, challengers=beside)
-    said = "scores no more" if args.end else "scores beside the champion and decides nothing"
-    screen.item("Shadow", f"{name}@{number} {said}", "kept")
+    key = "screen.scores_no_more" if args.end else "screen.scores_beside"
+    screen.item(texts.get("screen.shadow"), texts.get(key, version=f"{name}@{number}"), "kept")
     screen.next(f"baluarte status {name}")
     return screen.end()

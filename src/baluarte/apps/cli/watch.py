@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             )
 
             write_watch_page(args.page, session, detector.name, seen=seen, said=said, texts=texts)
-            screen.item("Page", args.page)
+            screen.item(texts.get("plan.page"), args.page)
     screen.data(
         events=seen.watching.events,
         armed=seen.armed,
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def tell_inputs(screen: Screen, texts: Texts, seen: Seen, *, arl: float) -> None:
     """Whether the inputs moved: a line for each new alarm and for each change that lasts."""
     for alarm in seen.alarms:
-        screen.item("Inputs", alarm_line(texts, alarm), "broken")
+        screen.item(texts.get("screen.inputs"), alarm_line(texts, alarm), "broken")
     told = {alarm.at for alarm in seen.alarms}
     lasting = seen.watching.lasting
     for episode in lasting:
@@ -80,10 +80,10 @@ def tell_inputs(screen: Screen, texts: Texts, seen: Seen, *, arl: float) -> None
     if seen.alarms or lasting:
         return
     if not seen.armed:
-        refused = "no baseline is armed for the version that decides"
-        screen.item("Inputs", refused, "unsure")
+        screen.item(texts.get("screen.inputs"), texts.get("screen.unarmed"), "unsure")
         return
-    screen.item("Inputs", texts.get("drift.quiet", arl=arl, n=seen.watching.events), "kept")
+    said = texts.get("drift.quiet", arl=arl, n=seen.watching.events)
+    screen.item(texts.get("screen.inputs"), said, "kept")
 
 
 def alarm_line(texts: Texts, alarm: Alarm) -> str:
@@ -116,9 +116,9 @@ def _channel(texts: Texts, channel: str, direction: str) -> str:
 def tell_promise(screen: Screen, texts: Texts, said: Promise) -> None:
     """What the labels say, in a line a promised figure."""
     if not said.figures:
-        screen.item("Promise", texts.get("harm.no_labels"), "unsure")
+        screen.item(texts.get("screen.promise"), texts.get("harm.no_labels"), "unsure")
     for kept in said.figures:
-        screen.item("Promise", kept_line(texts, kept), _TONES[kept.state])
+        screen.item(texts.get("screen.promise"), kept_line(texts, kept), _TONES[kept.state])
 
 
 def kept_line(texts: Texts, kept: Kept) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from baluarte.apps.acknowledged import LIMIT_S, Acknowledged
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 
 
@@ -19,7 +20,9 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def tell_workers(screen: Screen, found: Acknowledged, detector: str, version: int) -> int:
+def tell_workers(
+    screen: Screen, texts: Texts, found: Acknowledged, detector: str, version: int
+) -> int:
     """Say who decides by the version; 1 where some worker doesn't yet."""
     named, n = f"{detector}@{version}", len(found.by) + len(found.not_yet)
     screen.data(
@@ -35,14 +38,18 @@ def tell_workers(screen: Screen, found: Acknowledged, detector: str, version: in
         ],
     )
     if not n:
-        screen.item("Workers", "none is running")
+        screen.item(texts.get("screen.workers"), texts.get("screen.no_workers"))
     elif not found.not_yet:
-        screen.item("Workers", f"all {n} decide by {named} ({found.seconds:.1f} s)", "kept")
+        took = round(found.seconds, 1)
+        said = texts.get("screen.all_decide", n=n, version=named, seconds=took)
+        screen.item(texts.get("screen.workers"), said, "kept")
     else:
-        screen.item("Workers", f"{len(found.by)} of {n} decide by {named}; not yet:", "unsure")
+        said = texts.get("screen.some_decide", some=len(found.by), n=n, version=named)
+        screen.item(texts.get("screen.workers"), said, "unsure")
         for state in found.not_yet:
             other = state.deciding.get(detector)
-            by = "by none" if other is None else f"by {detector}@{other}"
-            screen.item("", f"{state.where} decides {by}", "unsure")
-        screen.next("baluarte status", "the server's log says why a version is not let in")
+            key = "screen.decides_by_none" if other is None else "screen.decides_by"
+            said = texts.get(key, where=state.where, version=f"{detector}@{other}")
+            screen.item("", said, "unsure")
+        screen.next("baluarte status", texts.get("screen.why_not_in"))
     return 1 if found.not_yet else 0

@@ -12,10 +12,10 @@ from baluarte.core.column_names import AFTER_TOKENS, tokens
 from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events
 from baluarte.core.event_value import UNITS_US, ValueRefusedError, converter
-from baluarte.core.evidence import Finding
+from baluarte.core.evidence import Figure, Finding
 from baluarte.core.labels import attacks
 from baluarte.core.schema import Field
-from baluarte.core.telling import told_alone
+from baluarte.core.telling import missing_in, told_alone
 
 TELLS = 0.55
 LATER_US = 1e6  #: a second: clocks that are written to the second differ by as much
@@ -114,6 +114,10 @@ def _read_times(name: str, column: Column) -> NDArray[np.float64] | None:
     return np.array([table[text] for text in column.tolist()])
 
 
+def _there(column: Column) -> Figure:
+    return share_figure("filled", int((~missing_in(column)).sum()), max(len(column), 1))
+
+
 def _named(field: Field, column: Column, labels: NDArray[np.int8], tests: int) -> Finding:
     word = sorted(tokens(field.name) & AFTER_TOKENS)[0]
     told = told_alone(column, labels)
@@ -129,6 +133,9 @@ def _named(field: Field, column: Column, labels: NDArray[np.int8], tests: int) -
             field=field.name,
             values=values,
             fix=f"after:{field.name}",
+            evidence=(_there(column),)
+            if told is None
+            else (auc_figure(told.auc, told.n_attacks, told.n_rest),),
         )
     return Finding(
         check="after_the_fact.name_tells",

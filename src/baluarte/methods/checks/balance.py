@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.labels import ATTACK, NOT
 from baluarte.core.survey import survey_of
 
 RARE = 0.002
@@ -26,16 +23,17 @@ class Balance:
         """At most one; none without labels in the contract."""
         if contract.label is None:
             return []
-        labels = survey_of(contract, events).whole.labels
-        positives = int(np.count_nonzero(labels == ATTACK))
-        negatives = int(np.count_nonzero(labels == NOT))
+        negatives, positives, _ = survey_of(contract, events).whole.counts
         n = positives + negatives
         if n == 0:
             return []
         share, figure = positives / n, share_figure("attacks", positives, n)
         if positives == 0 or negatives == 0:
             what = "negatives" if positives == 0 else "positives"
-            return [Finding(check="balance.one_class", level="block", values={"what": what})]
+            said: dict[str, str | int | float] = {"what": what}
+            return [
+                Finding(check="balance.one_class", level="block", values=said, evidence=(figure,))
+            ]
         if share < RARE:
             values: dict[str, str | int | float] = {
                 "positives": positives, "n": n, "share": share,

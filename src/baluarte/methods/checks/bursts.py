@@ -16,6 +16,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, Picture
 from baluarte.core.row_keys import Keys, row_keys
+from baluarte.core.schema import Field
 from baluarte.core.survey import Survey, survey_of, time_order
 from baluarte.core.telling import missing_in
 
@@ -40,7 +41,7 @@ class Bursts:
         names = _entities(contract, events)
         order = time_order(contract, events)
         rows = np.arange(events.n) if order is None else order
-        labels = seen.whole.labels[seen.rows]
+        labels = seen.whole.labels[seen.kept]
         found = []
         for name in names:
             known = rows[~missing_in(events.columns[name])[rows]]
@@ -83,7 +84,7 @@ class Bursts:
             level="note" if kept else "warn",
             field=name,
             values={"field": name, "share": share, "base": base},
-            fix=None if kept or entity is not None else f"entity:{name}",
+            fix=None if kept else _cure(name, entity),
             evidence=(
                 share_figure("after_an_attack", hits, n),
                 share_figure("base", all_hits, len(after)),
@@ -91,6 +92,12 @@ class Bursts:
             ),
             picture=Picture(name="attacks", labels=("after_attack", "any"), values=(share, base)),
         )
+
+
+def _cure(name: str, entity: Field | None) -> str | None:
+    if entity is None:
+        return f"entity:{name}"
+    return "split" if entity.name == name else None
 
 
 def _entities(contract: Contract, events: Events) -> list[str]:

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
-from baluarte.core.evidence import Finding
+from baluarte.core.evidence import Figure, Finding
 from baluarte.core.survey import survey_of
 
 EVEN = 0.8  #: share of an entity's steps that are its usual one
@@ -25,7 +26,7 @@ class Cadence:
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one of each; none without an entity and a time."""
-        facts = survey_of(contract, events).whole.facts
+        facts = survey_of(contract, events).whole.head
         entity = contract.events.by_role("entity")
         if facts.times is None or facts.entities is None or entity is None:
             return []
@@ -42,21 +43,25 @@ class Cadence:
         repeats = int((steps == 0).sum())
         found = []
         if 0 < repeats < len(steps) / 10:
-            found.append(_note("cadence.repeats", entity.name, n=repeats))
+            figure = share_figure("twice", repeats, len(steps))
+            found.append(_note("cadence.repeats", entity.name, (figure,), n=repeats))
         common = _most_common(usual[even])
         others = int((usual[even] != common).sum())
         odd = int((steps[even] != usual[even]).sum()) - int((steps[even] == 0).sum())
         if others or odd > 0:
-            told = _note(
-                "cadence.uneven", entity.name, step=common / _SECOND_US, n=others, odd=max(odd, 0)
+            odd, step = max(odd, 0), common / _SECOND_US
+            figures = (
+                share_figure("other_steps", others, len(steps)),
+                share_figure("uneven", odd, len(steps)),
             )
+            told = _note("cadence.uneven", entity.name, figures, step=step, n=others, odd=odd)
             found.append(told)
         return found
 
 
-def _note(check: str, field: str, **values: float) -> Finding:
+def _note(check: str, field: str, figures: tuple[Figure, ...], **values: float) -> Finding:
     told: dict[str, str | int | float] = {"field": field, **values}
-    return Finding(check=check, level="note", field=field, values=told)
+    return Finding(check=check, level="note", field=field, values=told, evidence=figures)
 
 
 def _usual_steps(

@@ -31,8 +31,15 @@ class Cardinality:
             counts = Counter(v for v in events.columns[field.name].tolist() if v is not None)
             if field.type == "text" and counts:
                 values: dict[str, str | int | float] = {"field": field.name, "n": len(counts)}
+                figure = share_figure("different_texts", len(counts), counts.total())
                 found.append(
-                    Finding(check="cardinality.text", level="note", field=field.name, values=values)
+                    Finding(
+                        check="cardinality.text",
+                        level="note",
+                        field=field.name,
+                        values=values,
+                        evidence=(figure,),
+                    )
                 )
             elif len(counts) > MAX_CATEGORIES:
                 held = sum(n for _, n in counts.most_common(MAX_CATEGORIES))
@@ -47,6 +54,7 @@ class Cardinality:
                         level="warn" if share > MANY else "note",
                         field=field.name,
                         values=values,
+                        fix=field.name if share > MANY and field.role == "feature" else None,
                         evidence=(share_figure("beyond", rare, n),),
                     )
                 )

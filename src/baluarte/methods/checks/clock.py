@@ -73,7 +73,7 @@ def _steps(
     keys = facts.whole.facts.entities
     if keys is None:
         return None
-    keys = keys[facts.rows]
+    keys = keys[facts.kept]
     known = np.flatnonzero(~missing_in(events.columns[entity.name]))
     rows = (np.arange(events.n) if order is None else order)[:]
     rows = rows[np.isin(rows, known)]

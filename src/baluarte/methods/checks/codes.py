@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from baluarte.core.chance import count_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -35,7 +36,7 @@ class Codes:
             if field.type == "category":
                 distinct = {value for value in column.tolist() if value is not None}
                 if FEWEST <= len(distinct) <= MOST and all(map(CODE.fullmatch, distinct)):
-                    coded.append((field.name, min(distinct)))
+                    coded.append((field.name, min(distinct), len(distinct)))
             elif field.type in ("number", "integer"):
                 known = set(column[column == column].tolist())  # noqa: PLR0124 - not NaN
                 numbers += bool(known)
@@ -44,11 +45,20 @@ class Codes:
         if coded:
             values: dict[str, str | int | float] = {
                 "n": len(coded), "value": coded[0][1], "field": coded[0][0],
-                "fields": ", ".join(name for name, _ in coded[:6])
+                "fields": ", ".join(name for name, _, _ in coded[:6])
                 + (" …" if len(coded) > 6 else ""),
             }  # fmt: skip
-            found.append(Finding(check="codes.opaque", level="note", values=values))
+            figures = (
+                count_figure("coded", len(coded), len(contract.events.features)),
+                count_figure("codes", sum(n for _, _, n in coded), events.n),
+            )
+            found.append(
+                Finding(check="codes.opaque", level="note", values=values, evidence=figures)
+            )
         if numbers >= FEWEST and verdicts >= MOSTLY * numbers:
             values = {"n": verdicts, "of": numbers}
-            found.append(Finding(check="codes.verdicts", level="note", values=values))
+            figure = count_figure("verdicts", verdicts, numbers)
+            found.append(
+                Finding(check="codes.verdicts", level="note", values=values, evidence=(figure,))
+            )
         return found

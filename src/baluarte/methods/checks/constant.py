@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -44,6 +45,7 @@ class Constant:
                         field=field.name,
                         values=values,
                         fix=field.name,
+                        evidence=(share_figure("same", events.n, events.n),),
                     )
                 )
         return found

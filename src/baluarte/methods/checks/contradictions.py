@@ -24,13 +24,13 @@ class Contradictions:
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one; it counts the events of every group of equals that has both labels."""
         whole = survey_of(contract, events).whole
-        labels = whole.labels
-        if not (labels == ATTACK).any() or not (labels == NOT).any():
+        if not whole.counts[0] or not whole.counts[1]:
             return []
-        _, group = np.unique(whole.features, return_inverse=True)
-        hits = np.bincount(group, weights=labels == ATTACK)
-        rest = np.bincount(group, weights=labels == NOT)
-        n = int((hits + rest)[(hits > 0) & (rest > 0)].sum())
+        groups = whole.groups
+        _, group = np.unique(groups.features, return_inverse=True)
+        hits = np.bincount(group, weights=groups.counts * (groups.labels == ATTACK))
+        rest = np.bincount(group, weights=groups.counts * (groups.labels == NOT))
+        n = groups.estimate(int((hits + rest)[(hits > 0) & (rest > 0)].sum()))
         if n == 0:
             return []
         return [

@@ -57,6 +57,7 @@ class Drift:
                 level="warn" if apart >= WARNS else "note",
                 field=field.name,
                 values={"field": field.name, "distance": apart},
+                fix=field.name if field.role == "feature" else None,
                 evidence=(distance_figure(apart, third, third),),
                 picture=moved_picture("early_late", column[early], column[late]),
             )

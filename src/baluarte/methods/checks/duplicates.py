@@ -10,7 +10,7 @@ from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
-from baluarte.core.split import Part
+from baluarte.core.split import Part, repeats_rule
 from baluarte.core.survey import Whole, survey_of
 
 MANY = 0.1
@@ -21,7 +21,8 @@ class Duplicates:
     """Warns if more than a tenth of the events repeat another, notes any.
 
     Where the split is by time, equal events may stand on both sides of it: the copies among the
-    held-out rows are counted, and warned of from one in a hundred.
+    held-out rows are counted, and warned of from one in a hundred. Where not all rows are kept,
+    there are at least as many: a copy counts where its original is kept, too.
     """
 
     name: ClassVar[str] = "duplicates"
@@ -29,7 +30,7 @@ class Duplicates:
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one about all events, and one about copies across the split."""
         whole = survey_of(contract, events).whole
-        n = whole.n - len(np.unique(whole.repeats))
+        n = whole.groups.n_repeats()
         if n == 0:
             return []
         share = n / whole.n
@@ -39,6 +40,8 @@ class Duplicates:
                 check="duplicates.all",
                 level="warn" if share > MANY else "note",
                 values=values,
+                fix=None if repeats_rule(contract) == "once" else "repeats:once",
+                evidence=(share_figure("copies", n, whole.n),),
             )
         ]
         return sorted([*found, *_across(whole)], key=lambda finding: finding.level == "note")
@@ -57,6 +60,7 @@ def _across(whole: Whole) -> list[Finding]:
             check="duplicates.across",
             level="warn" if share > MANY_ACROSS else "note",
             values={"n": n, "share": share},
+            fix="repeats:apart",
             evidence=(share_figure("copies", n, len(proof)),),
         )
     ]

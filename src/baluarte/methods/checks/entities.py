@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
-from baluarte.core.evidence import Finding, Picture
+from baluarte.core.evidence import Figure, Finding, Picture
+from baluarte.core.split import Part
 from baluarte.core.survey import Survey, Whole, survey_of
 
 MOST = 1_000  #: entities up to which each is looked at by itself
@@ -44,9 +47,12 @@ class Entities:
             and split.evidence.entities_on_two_sides
         ):
             n = split.evidence.entities_on_two_sides
-            found.append(_note("entities.two_sides", entity.name, n=n))
+            fit = seen.whole.facts.entities[split.rows(Part.FIT)]
+            figure = share_figure("on_two_sides", n, max(len(np.unique(fit)), n))
+            finding = _note("entities.two_sides", entity.name, figure, n=n)
+            found.append(msgspec.structs.replace(finding, fix="split"))
         keys, group = np.unique(seen.whole.facts.entities, return_inverse=True)
-        if 1 < len(keys) <= MOST and seen.whole.n >= LONG * len(keys):
+        if 1 < len(keys) <= MOST and len(group) >= LONG * len(keys):
             found += self._quiet(seen.whole, entity.name, group)
             found += self._short(seen, entity.name, keys, group)
         return found
@@ -58,7 +64,8 @@ class Entities:
         if not quiet.any() or quiet.all() or not hits.any():
             return []
         n = int(quiet.sum())
-        return [_note("entities.quiet", field, n=n, of=len(quiet))]
+        figure = share_figure("quiet", n, len(quiet))
+        return [_note("entities.quiet", field, figure, n=n, of=len(quiet))]
 
     def _short(
         self, seen: Survey, field: str, keys: NDArray[np.uint64], group: NDArray[np.int64]
@@ -72,24 +79,30 @@ class Entities:
         facts = seen.whole.facts
         assert facts.entities is not None  # noqa: S101 - asked for only where there are entities
         names = dict(
-            zip(facts.entities[seen.rows].tolist(), seen.columns[field].tolist(), strict=True)
+            zip(facts.entities[seen.kept].tolist(), seen.columns[field].tolist(), strict=True)
         )
+        times = seen.whole.n / len(group)  # of the rows kept
         least = np.argsort(rows, kind="stable")[:MAX_SHOWN]
         named = [str(names.get(int(keys[at]), "–")) for at in least]
         picture = Picture(
-            name="rows", labels=tuple(named), values=tuple(float(rows[at]) for at in least)
+            name="rows", labels=tuple(named), values=tuple(float(rows[at] * times) for at in least)
         )
         values: dict[str, str | int | float] = {
-            "field": field, "n": int(short.sum()), "of": len(rows), "usual": int(usual),
-            "example": named[0], "rows": int(rows[least[0]]),
+            "field": field, "n": int(short.sum()), "of": len(rows), "usual": round(usual * times),
+            "example": named[0], "rows": round(rows[least[0]] * times),
         }  # fmt: skip
         return [
             Finding(
-                check="entities.short", level="note", field=field, values=values, picture=picture
+                check="entities.short",
+                level="note",
+                field=field,
+                values=values,
+                evidence=(share_figure("short", int(short.sum()), len(rows)),),
+                picture=picture,
             )
         ]
 
 
-def _note(check: str, field: str, **values: int) -> Finding:
+def _note(check: str, field: str, figure: Figure, **values: int) -> Finding:
     told: dict[str, str | int | float] = {"field": field, **values}
-    return Finding(check=check, level="note", field=field, values=told)
+    return Finding(check=check, level="note", field=field, values=told, evidence=(figure,))

@@ -30,6 +30,9 @@ BINS = 64
 ALIKE = 1 / 200  #: chance of two rows to be the same, above which numbers are counted, not measured
 FEWEST = 20
 
+FREE = 0.5  #: different values among those given, from which texts are free
+_SPACES = "format_tells.spaces"
+
 #: what cures a way of writing, by its cleaning step; the field is left out where none does
 _CURES = {"format_tells.spaces": "trim", "format_tells.capitals": "lower",
           "format_tells.upper": "lower"}  # fmt: skip
@@ -55,10 +58,11 @@ _MARKS: _Marks = {
 class FormatTells:
     """Blocks, warns and notes by how far the share of rows so written differs: .9, .1, any.
 
-    Beyond chance only. Numbers are compared by their decimals within bins of like size, values of
-    their own such as 0 and 1 left out, from a difference of .3, and only where the finer ones are
-    measured: seldom the same twice. Values that are written in several ways without telling
-    anything are noted.
+    Beyond chance only. In free texts, most of which are said once, spaces and capitals are compared
+    over all of them, from a difference of .1. Numbers are compared by their decimals within bins of
+    like size, values of their own such as 0 and 1 left out, from a difference of .3, and only where
+    the finer ones are measured: seldom the same twice. Values that are written in several ways
+    without telling anything are noted.
     """
 
     name: ClassVar[str] = "format_tells"
@@ -85,11 +89,14 @@ def _of_texts(name: str, column: Column, labels: NDArray[np.int8], tests: int) -
     same: dict[str, int] = {}
     stratum = np.array([same.setdefault(_meaning(t), len(same)) for t in forms], dtype=np.int64)
     rows = np.flatnonzero(np.bincount(stratum)[stratum[code]] > 1) if forms else code
+    known = int(np.count_nonzero(code != codes.get(None, -1)))
+    free = known >= FEWEST and len(codes) >= FREE * known
+    anywhere = (_SPACES, "format_tells.capitals", "format_tells.upper") if free else (_SPACES,)
     found = []
     for check, marks in _MARKS.items():
         marked = np.array([bool(text) and marks(text) for text in forms], dtype=bool)
         one = _tells(check, name, marked[code[rows]], stratum[code[rows]], labels[rows], tests)
-        if one is None and check == "format_tells.spaces":
+        if one is None and check in anywhere:
             # Free texts never say the same twice, and a space too many means nothing in any.
             one = _tells(check, name, marked[code], np.zeros_like(code), labels, tests, least=WARNS)
         if one is not None:
@@ -133,6 +140,7 @@ def _mixed(
             field=name,
             values=values,
             fix=f"{cure}:{name}" if alike else None,
+            evidence=(share_figure("otherwise", odd, n),),
         )
     ]
 

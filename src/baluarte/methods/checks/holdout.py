@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
-import numpy as np
-
 from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
@@ -65,8 +63,16 @@ def _labels(contract: Contract, seen: Survey, held: Survey) -> list[Finding]:
     values: dict[str, str | int | float] = {
         "field": label.field, "found": _shown(new), "known": _shown(list(ours)),
     }  # fmt: skip
-    level = "warn" if listed & set(theirs) else "block"
-    return [Finding(check="holdout.labels", level=level, field=label.field, values=values)]  # type: ignore[arg-type]
+    n = sum(theirs[text] for text in new)
+    return [
+        Finding(
+            check="holdout.labels",
+            level="warn" if listed & set(theirs) else "block",
+            field=label.field,
+            values=values,
+            evidence=(share_figure("unlike", n, theirs.total()),),
+        )
+    ]
 
 
 def _families(contract: Contract, seen: Survey, held: Survey) -> list[Finding]:
@@ -97,11 +103,11 @@ def _families(contract: Contract, seen: Survey, held: Survey) -> list[Finding]:
 
 
 def _share(seen: Survey, held: Survey) -> list[Finding]:
-    known = [part.whole.labels[part.whole.labels >= 0] for part in (seen, held)]
-    if not all(len(part) for part in known):
+    known = [part.whole.counts[:2] for part in (seen, held)]
+    if not all(sum(part) for part in known):
         return []
     ours, theirs = (
-        share_figure(name, int((part == 1).sum()), len(part))
+        share_figure(name, part[1], sum(part))
         for name, part in zip(("training", "holdout"), known, strict=True)
     )
     apart = (ours.high or 1) < (theirs.low or 0) or (theirs.high or 1) < (ours.low or 0)
@@ -140,8 +146,8 @@ def _drift(contract: Contract, seen: Survey, held: Survey) -> list[Finding]:
 def _repeats(seen: Survey, held: Survey) -> list[Finding]:
     found = []
     n = held.whole.n
-    inside = n - len(np.unique(held.whole.repeats))
-    across = int(np.isin(held.whole.repeats, seen.whole.repeats).sum())
+    inside = held.whole.groups.n_repeats()
+    across = held.whole.groups.n_in(seen.whole.groups)
     for check, count in (("holdout.across", across), ("holdout.repeats", inside)):
         if count:
             share = count / n
@@ -176,6 +182,7 @@ def _categories(contract: Contract, seen: Survey, held: Survey) -> list[Finding]
                 level="warn" if rows > MANY * held.n else "note",
                 field=field.name,
                 values=values,
+                evidence=(share_figure("of_unseen", rows, held.n),),
             )
         )
     return found

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.core.chance import ALPHA, auc_by_chance, auc_figure
+from baluarte.core.chance import ALPHA, auc_by_chance, auc_figure, share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Figure, Finding, Level
@@ -56,7 +56,8 @@ class Identifier:
                 continue
             if field.is_feature:
                 told: dict[str, str | int | float] = {"field": field.name, "share": share}
-                found.append(_finding("identifier.unique", "warn", field, told))
+                figure = share_figure("different_values", distinct, len(values))
+                found.append(_finding("identifier.unique", "warn", field, told, (figure,)))
             best = _best(column, labels)
             if best is None or best.auc < TELLS or _follows(column, order):
                 continue

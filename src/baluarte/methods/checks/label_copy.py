@@ -12,6 +12,7 @@ from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding, Picture
 from baluarte.core.labels import as_text, attacks
+from baluarte.core.noisy_copy import noisy_copy
 from baluarte.core.schema import FieldType
 from baluarte.core.telling import filled, told_alone
 
@@ -26,7 +27,9 @@ class LabelCopy:
     """Blocks at a ROC-AUC of .9995 and more from the field alone, warns from .99.
 
     A column of at most ten values is warned of from .93: honest measurements that tell as much take
-    many values, a copy of the label with a few errors takes as few as the label.
+    many values, a copy of the label with a few errors takes as few as the label. Of more values it
+    is warned where they are of two kinds, and the errors come anywhere alike
+    (:mod:`baluarte.core.noisy_copy`).
     """
 
     name: ClassVar[str] = "label_copy"
@@ -40,11 +43,15 @@ class LabelCopy:
                 continue
             column = events.columns[field.name]
             told = told_alone(column, labels)
-            if told is None or told.auc < NEAR_OF_FEW:
+            if told is None:
                 continue
             picture = _shares(column, labels, field.type)
-            if told.auc < NEAR and picture is None:
-                continue
+            noisy = None
+            if told.auc < NEAR and (picture is None or told.auc < NEAR_OF_FEW):
+                noisy = None if picture is not None else noisy_copy(column, labels)
+                if noisy is None:
+                    continue
+            shown = told if noisy is None else noisy
             shares = filled(column, labels)
             if shares is not None and abs(shares.attacks - shares.rest) >= MISSING_SAYS_IT:
                 continue
@@ -52,16 +59,17 @@ class LabelCopy:
                 check = "label_copy.copy"
             else:
                 check = "label_copy.near" if told.auc >= NEAR else "label_copy.noisy"
+                check = check if noisy is None else "label_copy.scattered"
             finding = Finding(
                 check=check,
                 level="block" if check == "label_copy.copy" else "warn",
                 field=field.name,
-                values={"field": field.name, "auc": round(told.auc, 4)},
+                values={"field": field.name, "auc": round(shown.auc, 4)},
                 fix=field.name,
-                evidence=(auc_figure(told.auc, told.n_attacks, told.n_rest),),
+                evidence=(auc_figure(shown.auc, shown.n_attacks, shown.n_rest),),
                 picture=picture,
             )
-            found.append((told.auc, finding))
+            found.append((shown.auc, finding))
         ranked = sorted(found, key=lambda entry: (entry[1].level != "block", -entry[0]))
         return [finding for _, finding in ranked]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from difflib import get_close_matches
 from typing import ClassVar
 
+from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract, Label
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -41,6 +43,8 @@ class Labels:
                 level="block" if len(absent) == len(listed) else "warn",
                 field=label.field,
                 values={"field": label.field, "value": value, "found": _shown(counts)},
+                fix=_instead(value, counts, listed),
+                evidence=(share_figure("so_labelled", 0, counts.total()),),
             )
             for value in absent
         ]
@@ -53,7 +57,13 @@ class Labels:
                 "found": _shown(unlisted),
             }
             found.append(
-                Finding(check="labels.unlisted", level="note", field=label.field, values=values)
+                Finding(
+                    check="labels.unlisted",
+                    level="note",
+                    field=label.field,
+                    values=values,
+                    evidence=(share_figure("unlisted", unlisted.total(), counts.total()),),
+                )
             )
         return [*found, *_coded(label, counts)]
 
@@ -67,7 +77,27 @@ def _coded(label: Label, counts: Counter[str]) -> list[Finding]:
     if not low_is_attack:
         return []
     values: dict[str, str | int | float] = {"field": label.field, "value": low, "other": high}
-    return [Finding(check="labels.coded", level="note", field=label.field, values=values)]
+    return [
+        Finding(
+            check="labels.coded",
+            level="note",
+            field=label.field,
+            values=values,
+            evidence=(share_figure("so_labelled", counts[low], counts.total()),),
+        )
+    ]
+
+
+def _instead(value: str, counts: Counter[str], listed: tuple[str, ...]) -> str | None:
+    """The cure where a value of the data is nearly the one that was listed; None without."""
+    others = {_bare(text): text for text in counts if text not in listed}
+    near = get_close_matches(_bare(value), others, n=1, cutoff=0.8)
+    return f"label:{value}={others[near[0]]}" if near and "=" not in value else None
+
+
+def _bare(text: str) -> str:
+    """A label without what is easily mistyped: spaces, case, a full stop."""
+    return text.strip().rstrip(".").casefold()
 
 
 def _shown(counts: Counter[str]) -> str:

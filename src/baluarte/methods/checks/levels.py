@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.chance import count_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
-from baluarte.core.evidence import Finding, Picture
+from baluarte.core.evidence import Figure, Finding, Picture
 from baluarte.core.survey import survey_of
 
 BETWEEN = 0.5  #: share of the ranks' variance that lies between entities
@@ -22,7 +23,8 @@ MAX_SHOWN = 8
 class Levels:
     """Warns if entities explain half the ranks' variance of a quarter of the features, else notes.
 
-    One finding for all of them: the cure is a scale of its own for each entity, before pooling.
+    One finding for all of them: the cure is a scale of its own for each entity, before pooling, or
+    a split by entity, so that knowing who is no help in the proof; then it is noted.
     """
 
     name: ClassVar[str] = "levels"
@@ -33,7 +35,7 @@ class Levels:
         entity = contract.events.by_role("entity")
         if entity is None or seen.whole.facts.entities is None or not events.n:
             return []
-        keys, group = np.unique(seen.whole.facts.entities[seen.rows], return_inverse=True)
+        keys, group = np.unique(seen.whole.facts.entities[seen.kept], return_inverse=True)
         if not 1 < len(keys) <= MOST or events.n < FEWEST_ROWS * len(keys):
             return []
         numeric = [
@@ -50,15 +52,22 @@ class Levels:
             "field": entity.name, "n": len(high), "of": len(numeric),
             "examples": ", ".join(shown[:4]) + (" …" if len(high) > 4 else ""),
         }  # fmt: skip
+        split = seen.whole.split
+        apart = split is not None and split.evidence.how == "entity"
         picture = Picture(
             name="between", labels=shown, values=tuple(shares[name] for name in shown)
         )
         return [
             Finding(
                 check=self.name,
-                level="warn" if len(high) >= OFTEN * len(numeric) else "note",
+                level="warn" if len(high) >= OFTEN * len(numeric) and not apart else "note",
                 field=entity.name,
                 values=values,
+                fix=None if apart else "split",
+                evidence=(
+                    Figure(name="between_entities", value=shares[high[0]], n=events.n),
+                    count_figure("levelled", len(high), len(numeric)),
+                ),
                 picture=picture,
             )
         ]

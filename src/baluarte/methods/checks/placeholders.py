@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 import numpy as np
@@ -54,6 +55,7 @@ class Placeholders:
             finding = Finding(
                 check=self.name,
                 level="warn" if n > MANY * events.n else "note",
+                fix=_cure(field.name, field.type, column, shown),
                 field=field.name,
                 values=values,
                 evidence=(share_figure("placeholder", n, events.n),),
@@ -62,11 +64,23 @@ class Placeholders:
         return [finding for _, finding in sorted(found, key=lambda entry: -entry[0])]
 
 
+def _cure(name: str, kind: FieldType, column: Column, shown: str) -> str | None:
+    """That all such values are missing ones, the commonest first; None where one can't be said."""
+    said = [shown]
+    if kind in ("category", "text"):
+        words = Counter(v for v in column.tolist() if v is not None and _stands(v))
+        said = [word for word, _ in words.most_common()]
+    if any("," in word or word != word.strip() for word in said):
+        return f"trim:{name}" if all("," not in word for word in said) else None
+    return f"missing:{name}={','.join(said)}"
+
+
+def _stands(word: str) -> bool:
+    return word.strip().lower() in WORDS
+
+
 def _word(column: Column) -> tuple[str, int]:
-    counts: dict[str, int] = {}
-    for value in column.tolist():
-        if value is not None and value.strip().lower() in WORDS:
-            counts[value] = counts.get(value, 0) + 1
+    counts = Counter(v for v in column.tolist() if v is not None and _stands(v))
     if not counts:
         return "", 0
     return max(counts, key=lambda value: counts[value]), sum(counts.values())
@@ -100,7 +114,7 @@ def stand_ins(column: Column, kind: FieldType) -> tuple[str, NDArray[np.bool_]] 
         shown, n = _word(column)
         if n == 0:
             return None
-        said = [value is not None and value.strip().lower() in WORDS for value in column.tolist()]
+        said = [value is not None and _stands(value) for value in column.tolist()]
         return shown, np.array(said, dtype=bool)
     if kind not in ("number", "integer"):
         return None

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from baluarte.core.chance import share_figure
 from baluarte.core.column_names import PROTECTED_TOKENS, plain, tokens
 from baluarte.core.contract import Contract
-from baluarte.core.event import Events
+from baluarte.core.event import Column, Events
 from baluarte.core.evidence import Finding, Picture
 from baluarte.core.labels import as_text, attacks
 from baluarte.core.schema import Field
+from baluarte.core.telling import missing_in
 
 PHRASES = ("native_country", "country_of_birth", "place_of_birth", "foreign_worker", "birth_date",
            "date_of_birth")  # fmt: skip
@@ -40,7 +41,7 @@ class Protected:
             groups = _groups(events, field, labels)
             values: dict[str, str | int | float] = {"field": field.name}
             check, picture = "protected.named", None
-            evidence = []
+            evidence = [share_figure("filled", *_filled(events.columns[field.name]))]
             if groups:
                 low, high = groups[-1], groups[0]
                 check = "protected.groups"
@@ -66,6 +67,11 @@ class Protected:
                 )
             )
         return found
+
+
+def _filled(column: Column) -> tuple[int, int]:
+    """How many events say something in a column, of how many."""
+    return int((~missing_in(column)).sum()), max(len(column), 1)
 
 
 def _is_protected(name: str) -> bool:

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baluarte.core.chance import count_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Column, Events
-from baluarte.core.evidence import Finding
+from baluarte.core.evidence import Figure, Finding
 
 FEWEST = 200
 MAX_SHOWN = 6
@@ -29,6 +30,7 @@ class Redundant:
         if events.n < FEWEST:
             return []
         groups: dict[bytes, list[str]] = {}
+        different: dict[str, int] = {}
         for field in contract.events.features:
             if field.name not in events.columns:
                 continue
@@ -36,19 +38,32 @@ class Redundant:
             if 1 < int(codes.max()) + 1 <= events.n / 2:
                 key = hashlib.blake2b(codes.tobytes(), digest_size=16).digest()
                 groups.setdefault(key, []).append(field.name)
-        return [_finding(names) for names in groups.values() if len(names) > 1]
+                different[field.name] = int(codes.max()) + 1
+        return [
+            _finding(names, count_figure("different", different[names[0]], events.n))
+            for names in groups.values()
+            if len(names) > 1
+        ]
 
 
-def _finding(names: list[str]) -> Finding:
+def _finding(names: list[str], figure: Figure) -> Finding:
     first, second = names[:2]
     values: dict[str, str | int | float] = {"field": second, "other": first}
     if len(names) == 2:
         return Finding(
-            check="redundant.pair", level="note", field=second, values=values, fix=second
+            check="redundant.pair",
+            level="note",
+            field=second,
+            values=values,
+            fix=second,
+            evidence=(figure,),
         )
     more = ", ".join(names[:MAX_SHOWN]) + (" …" if len(names) > MAX_SHOWN else "")
     values = {"n": len(names), "fields": more}
-    return Finding(check="redundant.group", level="note", values=values)
+    others = None if any("," in name for name in names) else f"ignore:{','.join(names[1:])}"
+    return Finding(
+        check="redundant.group", level="note", values=values, fix=others, evidence=(figure,)
+    )
 
 
 def _codes(column: Column) -> NDArray[np.int32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from msgspec import UnsetType
 
 from baluarte.core.chance import ALPHA, auc_by_chance, auc_figure
 from baluarte.core.contract import Contract
@@ -22,14 +23,17 @@ BY_TIME = 0.99  #: of the steps of the file; then its order is that of time
 class RowOrder:
     """Warns where the row's place ranks attacks with ROC-AUC .75 or more, notes from .6.
 
-    A file in the order of time is passed over: there the place says no more than the time does.
+    A file in the order of time is passed over: there the place says no more than the time does. It
+    is no more than noted where the contract says by what the split goes: then no row's place
+    decides its part, whatever becomes of the file.
     """
 
     name: ClassVar[str] = "row_order"
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one."""
-        labels = survey_of(contract, events).whole.labels
+        whole = survey_of(contract, events).whole
+        labels = whole.labels
         order = time_order(contract, events)
         if order is not None and events.n > 1 and (np.diff(order) > 0).mean() >= BY_TIME:
             return []
@@ -38,6 +42,9 @@ class RowOrder:
             return []
         if auc_by_chance(told.auc, told.n_attacks, told.n_rest) > ALPHA:
             return []
+        rules = contract.split
+        pinned = not isinstance(rules, UnsetType) and not isinstance(rules.by, UnsetType)
+        how = "stratum" if whole.split is None else whole.split.evidence.how
         pieces = [piece for piece in np.array_split(labels, PIECES) if (piece >= 0).any()]
         picture = Picture(
             name="attacks",
@@ -46,9 +53,10 @@ class RowOrder:
         )
         return [
             Finding(
-                check=self.name,
-                level="warn" if told.auc >= WARNS else "note",
+                check="row_order.kept" if pinned else self.name,
+                level="warn" if told.auc >= WARNS and not pinned else "note",
                 values={"auc": round(told.auc, 4)},
+                fix=None if pinned else f"split:{how}",
                 evidence=(auc_figure(told.auc, told.n_attacks, told.n_rest),),
                 picture=picture,
             )

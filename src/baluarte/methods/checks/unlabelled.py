@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from baluarte.core.chance import share_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding, Level
-from baluarte.core.labels import UNKNOWN
 from baluarte.core.survey import survey_of
 
 MANY = 0.5
@@ -23,14 +20,14 @@ class Unlabelled:
 
     def findings(self, contract: Contract, events: Events) -> list[Finding]:
         """At most one; none without labels in the contract."""
-        labels = survey_of(contract, events).whole.labels
-        if contract.label is None or not len(labels):
+        whole = survey_of(contract, events).whole
+        if contract.label is None or not whole.n:
             return []
-        n = int(np.count_nonzero(labels == UNKNOWN))
+        n = whole.counts[2]
         if n == 0:
             return []
-        share = n / len(labels)
+        share = n / whole.n
         values: dict[str, str | int | float] = {"n": n, "share": share}
-        figure = share_figure("unlabelled", n, len(labels))
-        level: Level = "block" if n == len(labels) else "warn" if share > MANY else "note"
+        figure = share_figure("unlabelled", n, whole.n)
+        level: Level = "block" if n == whole.n else "warn" if share > MANY else "note"
         return [Finding(check=self.name, level=level, values=values, evidence=(figure,))]

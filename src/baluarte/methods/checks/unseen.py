@@ -52,6 +52,7 @@ class Unseen:
                 level="warn" if share > MANY else "note",
                 field=field.name,
                 values=values,
+                fix=field.name if share > MANY and field.role == "feature" else None,
                 evidence=(share_figure("of_unseen", late.total(), events.n - cut),),
             )
             found.append((share, finding))

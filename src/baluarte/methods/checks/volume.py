@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from baluarte.core.chance import count_figure
 from baluarte.core.contract import Contract
 from baluarte.core.event import Events
 from baluarte.core.evidence import Finding
@@ -21,7 +22,10 @@ class Volume:
         """At most one."""
         n = survey_of(contract, events).whole.n
         if n == 0:
-            return [Finding(check="volume.none", level="block")]
+            figure = count_figure("events", 0, 0)
+            return [Finding(check="volume.none", level="block", evidence=(figure,))]
         if n < FEW:
-            return [Finding(check="volume.few", level="warn", values={"n": n})]
+            figures = (count_figure("events", n, n), count_figure("events_wanted", FEW, n))
+            values: dict[str, str | int | float] = {"n": n}
+            return [Finding(check="volume.few", level="warn", values=values, evidence=figures)]
         return []
