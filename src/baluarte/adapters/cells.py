@@ -36,7 +36,7 @@ class Cells:
                 "thousands",
                 where=f"{where}: reading.thousands",
             )
-        self._missing = frozenset(reading.missing)
+        self.missing = frozenset(reading.missing)  #: texts that mean a missing value
         self._number = _number(reading)
         self.zone = Zone(reading.zone, where=where) if reading.zone else None
 
@@ -55,7 +55,7 @@ class Cells:
         self, field: Field, cells: Sequence[str], faults: Faults, first_row: int
     ) -> Sequence[str]:
         """The plain cells of a column; one that is refused is a fault, and empty."""
-        missing, change = self._missing, self.of(field)
+        missing, change = self.missing, self.of(field)
         if missing:
             cells = ["" if cell in missing else cell for cell in cells]
         if change is None:
@@ -71,14 +71,14 @@ class Cells:
     ) -> Sequence[Any]:
         """The values of a column that has types: of texts and local times the plain form."""
         zone = self.zone if field.type == "time" else None
-        if not self._missing and zone is None:
+        if not self.missing and zone is None:
             return values
         out: list[Any] = []
         for row, value in enumerate(values, first_row):
             found = value
             try:
                 if isinstance(value, str):
-                    found = None if value in self._missing else zone.text(value) if zone else value
+                    found = None if value in self.missing else zone.text(value) if zone else value
                 elif zone is not None and isinstance(value, datetime):
                     found = zone.aware(value)
             except ValueRefusedError as refused:
@@ -89,11 +89,11 @@ class Cells:
 
     def touches(self, field: Field) -> bool:
         """Whether :meth:`typed` may change a column of this field."""
-        return bool(self._missing) or (self.zone is not None and field.type == "time")
+        return bool(self.missing) or (self.zone is not None and field.type == "time")
 
     def guessed(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Counted cells of a column without a type yet: whole columns of numbers are rewritten."""
-        counts = {"" if cell in self._missing else cell: n for cell, n in counts.items()}
+        counts = {"" if cell in self.missing else cell: n for cell, n in counts.items()}
         change = self._number
         try:
             return counts if change is None else {change(cell): n for cell, n in counts.items()}

@@ -6,9 +6,10 @@ import csv
 import re
 from collections.abc import Sequence
 
+from baluarte.adapters.csv_table import SEPARATORS
 from baluarte.adapters.encodings import SAMPLE_BYTES, likely_encoding
 from baluarte.adapters.event_files import opened, opened_text
-from baluarte.adapters.sources.csv import SEPARATORS, CsvSource
+from baluarte.adapters.sources.csv import CsvSource
 from baluarte.adapters.sources.ndjson import NdjsonSource
 from baluarte.core.reading import PLAIN, Reading
 

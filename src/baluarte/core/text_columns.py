@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,22 @@ _MIN_YEAR, _MAX_YEAR = 1700, 2200  # well within what any time may be
 _SEPARATORS = {4: b"-", 7: b"-", 13: b":", 16: b":"}
 #: length of a time without its zone to its digits after the point
 _FRACTIONS = {19: 0, 23: 3, 26: 6}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedTexts:
+    """A column of ``n`` texts as its distinct ones and where they stand."""
+
+    texts: list[str | None]  #: each at most once; None is missing
+    codes: NDArray[np.int64]  #: (n,) places in ``texts``
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def listed(self) -> list[str | None]:
+        """The texts of all rows."""
+        texts = self.texts
+        return [texts[code] for code in self.codes.tolist()]
 
 
 def plain_texts(values: Sequence[str | None], *, max_chars: int) -> list[str | None] | None:
@@ -44,10 +61,9 @@ def parsed_times(cells: Sequence[str | None]) -> NDArray[np.float64] | None:
     width = len(known[0])
     if not joined.isascii() or len(joined) != width * len(known) or set(map(len, known)) != {width}:
         return None
-    grid = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(known), width)
-    if (grid[:, -1] == ord("Z")).all():
-        grid = grid[:, :-1]
-    moments = _moments(grid)
+    moments = times_of_grid(
+        np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(known), width)
+    )
     if moments is None or len(known) == len(cells):
         return moments
     column = np.full(len(cells), math.nan)
@@ -55,8 +71,14 @@ def parsed_times(cells: Sequence[str | None]) -> NDArray[np.float64] | None:
     return column
 
 
-def _moments(grid: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Microseconds of rows of characters, none of which has a zone."""
+def times_of_grid(grid: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """(n,) microseconds of UTC of rows of characters, as :func:`parsed_times` reads them.
+
+    Args:
+        grid: (n, characters of a time) bytes, n at least 1.
+    """
+    if grid.shape[1] and (grid[:, -1] == ord("Z")).all():
+        grid = grid[:, :-1]
     n_fraction = _FRACTIONS.get(grid.shape[1])
     if n_fraction is None:
         return None
