@@ -136,14 +136,18 @@ class _ColumnReader:
             parsed = _parsed(cells)
             if parsed is not None:
                 return self._numbers(_floats(parsed), cells)
-        values: list[Any] = cells.tolist() if _plain(cells) else list(cells)
+        return self._values(cells.tolist() if _plain(cells) else list(cells))
+
+    def _values(self, values: list[Any]) -> Column:
         types = set(map(type, values))
         if types <= {str, type(None)}:
             quick = self._texts(values)
             return self._distinct(values) if quick is None else quick
+        if self.field.type == "boolean" and types <= {bool, type(None)}:
+            return np.array(values, dtype=np.float64)
         if self.field.type in ("number", "integer") and types <= {int, float, type(None)}:
             try:
-                parsed = np.array([math.nan if v is None else float(v) for v in values])
+                parsed = np.array(values, dtype=np.float64)  # None is NaN
             except OverflowError:
                 return self._each(values)
             return self._numbers(_floats(parsed), values)

@@ -37,7 +37,8 @@ class CodedTexts:
 
 def plain_texts(values: Sequence[str | None], *, max_chars: int) -> list[str | None] | None:
     """Texts that can all be kept as they are; an empty one is missing."""
-    known = [value for value in values if value]
+    distinct = set(values)
+    known = [value for value in distinct if value]
     joined = "".join(known)
     if "\0" in joined or (known and max(map(len, known)) > max_chars):
         return None
@@ -46,7 +47,7 @@ def plain_texts(values: Sequence[str | None], *, max_chars: int) -> list[str | N
             joined.encode()
         except UnicodeEncodeError:
             return None
-    return [value or None for value in values]
+    return [value or None for value in values] if "" in distinct else list(values)
 
 
 def parsed_times(cells: Sequence[str | None]) -> NDArray[np.float64] | None:

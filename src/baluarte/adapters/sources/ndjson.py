@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, BinaryIO, ClassVar
 
 from baluarte.adapters.cells import Cells
 from baluarte.adapters.event_files import content_digest, numbered_lines, opened_text
 from baluarte.adapters.profile import profile_values
 from baluarte.adapters.row_intake import RowIntake
-from baluarte.core.event import Events
+from baluarte.core.event import Events, concat
 from baluarte.core.event_columns import read_columns
 from baluarte.core.event_faults import Faults
 from baluarte.core.event_rows import RowReader, from_records
@@ -22,6 +24,7 @@ from baluarte.core.schema import MAX_PATH_DEPTH, Field, Schema
 from baluarte.errors import DataError
 from baluarte.ports import Quarantine
 
+_PART_ROWS = 1_000  # of a batch: they are made columns while a processor's cache holds them
 _LOOSE = (".json", ".log", ".json.gz", ".log.gz")  #: endings of other forms, too: the content says
 
 
@@ -49,7 +52,7 @@ class NdjsonSource:
         with opened_text(address, reading) as file:
             lines = _Lines(file, address)
             intake = RowIntake(lines.place, None)
-            for objects in lines.batches(1_000, intake, max_rows=max_rows):
+            for objects in lines.parts(_PART_ROWS, intake, max_rows=max_rows):
                 for row in objects:
                     _flatten(row, "", values, reading.missing)
                 n += len(objects)
@@ -75,7 +78,8 @@ class NdjsonSource:
         with opened_text(address, reading) as file:
             lines = _Lines(file, address)
             intake = RowIntake(lines.place, quarantine)
-            for objects in lines.batches(batch_rows, intake):
+            parts: list[Events] = []
+            for objects in lines.parts(batch_rows, intake):
                 first = lines.first
                 prepare.rewrite(objects, intake.faults, first)
                 events = to_events(objects, intake.faults, first)
@@ -86,8 +90,13 @@ class NdjsonSource:
                     text=lambda row: lines.texts[row],
                 )
                 if good is not None:
-                    yield good
+                    parts.append(good)
+                if parts and (first + len(objects)) % batch_rows == 0 and not intake.faults.total:
+                    yield concat(parts)
+                    parts.clear()
             intake.end()
+            if parts:
+                yield concat(parts)
 
 
 ToEvents = Callable[[list[dict[str, Any]], Faults, int], Events]
@@ -103,15 +112,23 @@ def _reader(schema: Schema) -> ToEvents:
 
     def by_columns(objects: list[dict[str, Any]], faults: Faults, first_row: int) -> Events:
         columns = {}
-        for field in schema.fields:
-            (key,) = field.keys
-            values = [row.get(key) for row in objects]
+        for field, (key, values) in zip(fields, _by_key(objects, keys).items(), strict=True):
             if field.is_feature or field.required or values.count(None) < len(values):
                 columns[key] = values
         return read_columns(schema, columns, faults, first_row=first_row)
 
+    fields = [field for field in schema.fields if field.is_given]
+    keys = [field.keys[0] for field in fields]
     nested = any(len(field.keys) > 1 for field in schema.fields)
     return by_rows if nested else by_columns
+
+
+def _by_key(objects: list[dict[str, Any]], keys: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """(n,) values by key; None where an object has no such key."""
+    if len(keys) > 1:
+        with contextlib.suppress(KeyError):
+            return dict(zip(keys, zip(*map(itemgetter(*keys), objects), strict=True), strict=True))
+    return {key: [row.get(key) for row in objects] for key in keys}
 
 
 class _Texts:
@@ -160,9 +177,9 @@ class _Lines:
 
     def __init__(self, file: BinaryIO, address: str) -> None:
         self.address = address
-        self.numbers: list[int] = []  #: lines of the batch at hand
+        self.numbers: list[int] = []  #: lines of the part at hand
         self.texts: list[str] = []  #: the same as they stand there
-        self.first = 0  #: number of the batch's first row
+        self.first = 0  #: number of the part's first row
         self._lines = numbered_lines(file, address)
         self._loose = address.lower().endswith(_LOOSE)
 
@@ -170,17 +187,17 @@ class _Lines:
         where = f"{self.address}:{self.numbers[row - self.first]}"
         return f"{where}: {path}" if path else where
 
-    def batches(
+    def parts(
         self, batch_rows: int, intake: RowIntake, *, max_rows: int | None = None
     ) -> Iterator[list[dict[str, Any]]]:
-        """Objects, at most ``batch_rows`` a time; lines that hold none are rejected.
+        """Objects, some at a time, of at most one batch; lines that hold none are rejected.
 
         Raises:
             DataError: the file holds no line but blank ones, or is of another form.
         """
         objects: list[dict[str, Any]] = []
         keep = intake.faults.by_row
-        n = 0
+        n, n_part = 0, min(_PART_ROWS, batch_rows)
         for number, line in self._whole(intake.faults):
             n += 1
             try:
@@ -196,9 +213,10 @@ class _Lines:
                 self.numbers.append(number)
                 if keep:
                     self.texts.append(_shown(line))
-            if len(objects) == batch_rows:
+            if len(objects) == n_part:
                 yield objects
                 self.first += len(objects)
+                n_part = min(_PART_ROWS, batch_rows - self.first % batch_rows)
                 self.numbers.clear()
                 self.texts.clear()
                 objects = []
