@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from baluarte.adapters.cells import Cells
 from baluarte.adapters.profile import profile_values, typed_cells
-from baluarte.adapters.row_intake import RowIntake
+from baluarte.adapters.row_intake import FewBad, RowIntake
 from baluarte.adapters.text_lines import TextLines, undecoded
 from baluarte.core.event import Events
 from baluarte.core.event_columns import Cells as TypedCells
@@ -267,12 +267,14 @@ def profile_table(table: DelimitedTable, plain: Cells, max_rows: int) -> list[Ra
     """The columns as they stand, over the first ``max_rows`` rows.
 
     Raises:
-        DataError: there is no row, or a broken one.
+        DataError: there is no row, or more than a few are broken.
     """
-    intake = RowIntake(table.place, None)
+    few = FewBad()
+    intake = RowIntake(table.place, few)
     names = [name for name in table.header if name]
     columns = next(table.batches(names, max_rows, intake), None)
     intake.end()
+    few.settle(intake.n + min(len(table.lines), max_rows))
     if columns is None:
         raise table.no_rows()
     n = min(len(table.lines), max_rows)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar
 from baluarte.adapters.cells import Cells
 from baluarte.adapters.event_files import content_digest, numbered_lines, opened_text
 from baluarte.adapters.profile import profile_values
-from baluarte.adapters.row_intake import RowIntake
+from baluarte.adapters.row_intake import FewBad, RowIntake
 from baluarte.core.event import Events, concat
 from baluarte.core.event_columns import read_columns
 from baluarte.core.event_faults import Faults
@@ -51,12 +51,14 @@ class NdjsonSource:
         n = 0
         with opened_text(address, reading) as file:
             lines = _Lines(file, address)
-            intake = RowIntake(lines.place, None)
+            few = FewBad()
+            intake = RowIntake(lines.place, few)
             for objects in lines.parts(_PART_ROWS, intake, max_rows=max_rows):
                 for row in objects:
                     _flatten(row, "", values, reading.missing)
                 n += len(objects)
             intake.end()
+            few.settle(intake.n + n)
         return [profile_values(name, Counter(found), n=n) for name, found in values.items()]
 
     def read(
