@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from baluarte.adapters import csv_table, text_lines
 from baluarte.adapters.cells import Cells
-from baluarte.adapters.csv_table import DelimitedTable, profile_table, read_table
+from baluarte.adapters.csv_table import profile_table, read_table
 from baluarte.adapters.event_files import opened_text
+from baluarte.adapters.profile import typed_cells
 from baluarte.core.raw_column import RawColumn
 from baluarte.core.reading import PLAIN, BadRow, Reading
 from baluarte.core.schema import Field, Schema
@@ -62,7 +63,7 @@ def read(
     said = None
     try:
         with opened_text(str(path), reading) as file:
-            table = DelimitedTable(file, str(path), reading, keep=quarantined, blocks=blocks)
+            table = csv_table.csv_table(file, str(path), reading, keep=quarantined, blocks=blocks)
             plain = Cells(reading, where=str(path))
             found = read_table(table, SCHEMA, plain, batch_rows, kept if quarantined else None)
             batches.extend(
@@ -77,8 +78,9 @@ def read(
 def profiled(path: Path, *, blocks: bool) -> list[RawColumn] | str:
     try:
         with opened_text(str(path), PLAIN) as file:
-            table = DelimitedTable(file, str(path), PLAIN, blocks=blocks)
-            return profile_table(table, Cells(PLAIN, where=str(path)), 5)
+            table = csv_table.csv_table(file, str(path), PLAIN, blocks=blocks)
+            plain = Cells(PLAIN, where=str(path))
+            return profile_table(table, lambda _, found: typed_cells(plain.guessed(found)), 5)
     except BaluarteError as error:
         return str(error)
 
@@ -242,7 +244,7 @@ def test_doubles_are_rounded_as_they_are_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("n\n" + "\n".join(texts) + "\n")
     with opened_text(str(path), PLAIN) as file:
-        table = DelimitedTable(file, str(path), PLAIN)
+        table = csv_table.csv_table(file, str(path), PLAIN)
         (events,) = read_table(table, schema, Cells(PLAIN, where="t"), 99, None)
     want = b"".join(struct.pack("=d", float(text)) for text in texts)
     assert events.columns["n"].tobytes() == want

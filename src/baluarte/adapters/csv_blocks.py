@@ -21,9 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from baluarte.adapters.cells import Cells
+from baluarte.adapters.cells import Cells, Rewrite
+from baluarte.core.event import MAX_EXACT_INTEGER
 from baluarte.core.event_columns import Cells as TypedCells
 from baluarte.core.event_faults import Faults
+from baluarte.core.event_value import UNITS_US, ValueRefusedError
 from baluarte.core.schema import FLOAT32_MAX, Field
 from baluarte.core.text_columns import CodedTexts, times_of_grid
 
@@ -35,13 +37,15 @@ _MARK = "\ufeff".encode()  #: which Arrow would take for a byte order mark
 
 
 def block_reader(
-    *, width: int, separator: str, quote: str, wanted: Sequence[int]
+    *, width: int, separator: str, quote: str, comment: str, wanted: Sequence[int]
 ) -> BlockReader | None:
     """What reads the plain blocks of a file; None for a dialect that has none."""
     able = separator.isascii() and quote.isascii() and separator != quote and bool(wanted)
     able = able and not {separator, quote} & set("\n\r\0")
-    return (
-        BlockReader(width=width, separator=separator, quote=quote, wanted=wanted) if able else None
+    if not able:
+        return None
+    return BlockReader(
+        width=width, separator=separator, quote=quote, comment=comment, wanted=wanted
     )
 
 
@@ -51,11 +55,15 @@ class BlockReader:
     Args:
         width: cells of a row.
         quote: around cells; empty for none.
+        comment: what lines begin with that are no rows; empty for none.
         wanted: numbers of the columns that are read.
     """
 
-    def __init__(self, *, width: int, separator: str, quote: str, wanted: Sequence[int]) -> None:
+    def __init__(
+        self, *, width: int, separator: str, quote: str, comment: str, wanted: Sequence[int]
+    ) -> None:
         self._separator, self._quote = separator.encode(), quote.encode()
+        self._comment = comment.encode()
         names = list(map(str, range(width)))
         kept = [names[at] for at in wanted]
         self._reading = pa_csv.ReadOptions(use_threads=False, column_names=names)
@@ -80,6 +88,9 @@ class BlockReader:
         """The wanted columns of whole lines, empty cells missing; None where they aren't plain."""
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
+        mark = self._comment
+        if mark and (block.startswith(mark) or b"\n" + mark in block):
+            return None
         characters = np.frombuffer(block, dtype=np.uint8)
         ends = np.flatnonzero(characters == _LF)
         if not block.endswith(b"\n"):
@@ -139,15 +150,15 @@ class BlockColumn:
 
     def typed(self, field: Field, plain: Cells, faults: Faults, first_row: int) -> TypedCells:
         """As the column road takes them with ``text_cells``; what is refused is a fault."""
-        array, words = self._array, plain.missing
-        if plain.of(field) is None:
-            if words:
-                among = pc.is_in(array, value_set=pa.array(sorted(words), array.type))
-                array = pc.if_else(among, None, array)
+        array, words, change = self._array, plain.missing, plain.of(field)
+        if words:
+            among = pc.is_in(array, value_set=pa.array(sorted(words), array.type))
+            array = pc.if_else(among, None, array)
+        if change is None:
             quick = _quick_cells(array, field)
-            if quick is not None:
-                return quick
-        return plain.rewrite(field, _texts(array), faults, first_row)
+        else:
+            quick = _changed_cells(array, change, field)
+        return plain.rewrite(field, _texts(array), faults, first_row) if quick is None else quick
 
     def counts(self) -> Counter[str]:
         """How often each cell occurs."""
@@ -173,17 +184,33 @@ def _texts(array: Any) -> list[str]:
     return [text or "" for text in array.to_pylist()]
 
 
+def _changed_cells(array: Any, change: Rewrite, field: Field) -> TypedCells | None:
+    """A column by its distinct cells, each changed; None for numbers, or where one is refused."""
+    if field.type in ("number", "integer"):
+        return None
+    coded = _coded(array)
+    try:
+        return CodedTexts([text and change(text) for text in coded.texts], coded.codes)
+    except ValueRefusedError:
+        return None
+
+
+def _coded(array: Any) -> CodedTexts:
+    coded = array.dictionary_encode()
+    texts = [*coded.dictionary.to_pylist(), None]
+    return CodedTexts(texts, coded.indices.cast(pa.int64()).fill_null(len(texts) - 1).to_numpy())
+
+
 def _quick_cells(array: Any, field: Field) -> TypedCells | None:
     """A column as the column road takes it quickly; None where it needs its texts."""
     if field.type in ("number", "integer"):
         return _numbers(array, whole=field.type == "integer")
     if field.type == "time":
-        times = _times(array)
+        times = _times(array) if array.null_count == 0 else None
+        times = _seconds(array, UNITS_US[field.unit]) if times is None else times
         if times is not None:
             return times
-    coded = array.dictionary_encode()
-    texts = [*coded.dictionary.to_pylist(), None]
-    return CodedTexts(texts, coded.indices.cast(pa.int64()).fill_null(len(texts) - 1).to_numpy())
+    return _coded(array)
 
 
 def _characters(array: Any) -> NDArray[np.uint8]:
@@ -218,7 +245,19 @@ def _times(array: Any) -> NDArray[Any] | None:
     """Microseconds of UTC of times that are all there, and written in one way."""
     characters = _characters(array)
     width = len(characters) // max(len(array), 1)
-    if array.null_count or not width or (np.asarray(pc.binary_length(array)) != width).any():
+    if not width or (np.asarray(pc.binary_length(array)) != width).any():
         return None
     moments = times_of_grid(characters.reshape(len(array), width))
     return None if moments is None else moments.astype("datetime64[us]")
+
+
+def _seconds(array: Any, unit_us: int) -> NDArray[Any] | None:
+    """Times that are all numbers of a unit since 1970, rounded to microseconds."""
+    numbers = _numbers(array, whole=False)
+    if numbers is None:
+        return None
+    absent = np.isnan(numbers)
+    us = np.rint(np.where(absent, 0.0, numbers) * unit_us)
+    if (np.abs(us) >= MAX_EXACT_INTEGER).any():
+        return None
+    return np.where(absent, np.datetime64("NaT", "us"), us.astype("datetime64[us]"))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from baluarte.adapters.cells import Cells
-from baluarte.adapters.profile import profile_values, typed_cells
+from baluarte.adapters.profile import profile_values
 from baluarte.adapters.row_intake import FewBad, RowIntake
 from baluarte.adapters.text_lines import TextLines, undecoded
 from baluarte.core.event import Events
@@ -28,6 +28,8 @@ from baluarte.ports import Quarantine
 
 if TYPE_CHECKING:
     from baluarte.adapters.csv_blocks import BlockReader
+
+Typed = Callable[[str, Mapping[str, int]], Mapping[Any, int]]
 
 SEPARATORS = ",;\t|"
 _FEWEST_ROWS = 64  # of a batch that is worth the way through Arrow
@@ -64,67 +66,35 @@ class DelimitedTable:
     """The rows of one open file.
 
     Args:
-        file: as UTF-8.
+        header: the columns' names; those of columns without one are empty.
+        lines: of ``texts``, the next one the first row's.
+        quote: around cells; empty for none.
+        comment: what lines begin with that are no rows; empty for none.
         keep: the texts of rows can be asked for.
         blocks: whether Arrow may read what is plain.
-
-    Raises:
-        DataError: there is no header, or none that names each column once.
     """
 
     def __init__(
         self,
-        file: BinaryIO,
         address: str,
-        reading: Reading,
+        texts: TextLines,
+        lines: Iterator[str],
         *,
+        header: Sequence[str],
+        separator: str,
+        quote: str,
+        comment: str = "",
         keep: bool = False,
         blocks: bool = True,
     ) -> None:
-        self.address = address
-        self.header: list[str] = []
+        self.address, self.header = address, header
         self.lines: list[int] = []  #: that the rows of the batch at hand begin at
         self.ends: list[int] = []  #: and end at, where texts are kept
         self.first = 0  #: number of the batch's first row
+        self._texts = texts
+        self._separator, self._quote, self._comment = separator, quote, comment
         self._keep, self._may_block = keep, blocks
-        self._texts = TextLines(file, address, keep=keep)
-        lines = iter(self._texts)
-        first = next(lines, "")
-        if self._texts.failure is not None:
-            raise self._texts.failure
-        self._separator = reading.separator or max(SEPARATORS, key=_unquoted(first, reading).count)
-        self._quote = reading.quote
-        self._reader = csv.reader(
-            itertools.chain([first], lines),
-            delimiter=self._separator,
-            quotechar=reading.quote or None,
-            quoting=csv.QUOTE_MINIMAL if reading.quote else csv.QUOTE_NONE,
-            strict=True,
-            skipinitialspace=False,
-        )
-        self._read_header()
-
-    def _read_header(self) -> None:
-        try:
-            self.header = [name.strip() for name in next(self._reader)]
-        except (csv.Error, StopIteration) as error:
-            raise DataError(
-                f"expected a header row: {error or 'found an empty line'}",
-                where=f"{self.address}:1",
-            ) from None
-        byte = undecoded("".join(self.header))
-        if byte is not None:
-            raise self._not_utf8(byte, 1)
-        names = Counter(name for name in self.header if name)
-        twice = [name for name, count in names.items() if count > 1]
-        if not names:
-            raise DataError("expected a header row, found no names", where=f"{self.address}:1")
-        if twice:
-            raise DataError(
-                f"expected each column name once, found {', '.join(map(repr, twice))} again",
-                where=f"{self.address}:1",
-                hint="Name each column differently.",
-            )
+        self._reader = _reader(lines, separator, quote)
 
     def place(self, row: int, path: str) -> str:
         """The line that a row begins at; for row -1 the header's."""
@@ -166,17 +136,21 @@ class DelimitedTable:
         except ImportError:
             return None
         return csv_blocks.block_reader(
-            width=len(self.header), separator=self._separator, quote=self._quote, wanted=wanted
+            width=len(self.header),
+            separator=self._separator,
+            quote=self._quote,
+            comment=self._comment,
+            wanted=wanted,
         )
 
     def _read_on(self, pieces: _Pieces, batch_rows: int, intake: RowIntake) -> bool:
         """Add a block or some rows to the pieces; whether there may be more."""
         blocks, texts = pieces.blocks, self._texts
-        if blocks is not None and self._reader.line_num == texts.opened:
+        if blocks is not None and texts.between:
             block = texts.block()
             found = blocks.read(block) if block else None
             if found is not None:
-                n, line = len(found[0]), texts.opened + texts.skipped + 1
+                n, line = len(found[0]), texts.number + 1
                 texts.skip(n)
                 self.lines += range(line, line + n)
                 if self._keep:
@@ -196,9 +170,10 @@ class DelimitedTable:
         """
         width, room, first = len(self.header), batch_rows - pieces.n, self.first + pieces.n
         reader, texts, lines, ends = self._reader, self._texts, self.lines, self.ends
+        comment = self._comment
         rows: list[list[str]] = []
         while len(rows) < room:
-            begins = reader.line_num + texts.skipped + 1
+            begins = texts.number + 1
             broken: DataError | None = None
             try:
                 row = next(reader, None)
@@ -209,20 +184,35 @@ class DelimitedTable:
                     return rows, False
             if row is None:
                 return rows, False
+            if comment and row and row[0].startswith(comment):
+                if self.goes_on(row):
+                    continue
+                intake.faults.absorb(first + len(rows), self._other_columns(begins))
+                return rows, False
             if len(row) != width or texts.suspect:
                 broken = broken or (self._refused(row, begins) if row else None)
             if broken is not None:
-                last = reader.line_num + texts.skipped
-                text = texts.text(begins, last) if self._keep else ""
+                text = texts.text(begins, texts.number) if self._keep else ""
                 intake.reject(first + len(rows), begins, broken, text)
             elif row:
                 rows.append(row)
                 lines.append(begins)
                 if self._keep:
-                    ends.append(reader.line_num + texts.skipped)
-            if pieces.blocks is not None and reader.line_num == texts.opened:
+                    ends.append(texts.number)
+            if pieces.blocks is not None and texts.between:
                 break
         return rows, True
+
+    def goes_on(self, comment: Sequence[str]) -> bool:
+        """Whether the rows after a comment are of the same columns."""
+        return bool(comment)
+
+    def _other_columns(self, line: int) -> DataError:
+        return DataError(
+            "expected rows of one set of columns, found the head of another",
+            where=f"{self.address}:{line}",
+            hint="Give each its own file.",
+        )
 
     def _forget(self, n: int) -> None:
         """The first rows were settled."""
@@ -234,16 +224,8 @@ class DelimitedTable:
         """Why a row is no row of this table, if it is none."""
         byte = undecoded("".join(row))
         if byte is not None:
-            return self._not_utf8(byte, line)
+            return _not_utf8(byte, f"{self.address}:{line}")
         return self._ragged(len(row), line) if len(row) != len(self.header) else None
-
-    def _not_utf8(self, byte: int, line: int) -> DataError:
-        return DataError(
-            f"expected UTF-8, found byte {byte:#04x}",
-            where=f"{self.address}:{line}",
-            hint='If it is Latin-1, say so: reading.encoding = "windows-1252" of the detector '
-            "in workspace.toml.",
-        )
 
     def _ragged(self, n_cells: int, line: int) -> DataError:
         return DataError(
@@ -263,8 +245,94 @@ class DelimitedTable:
         )
 
 
-def profile_table(table: DelimitedTable, plain: Cells, max_rows: int) -> list[RawColumn]:
+def csv_table(
+    file: BinaryIO, address: str, reading: Reading, *, keep: bool = False, blocks: bool = True
+) -> DelimitedTable:
+    """The table in a file of CSV, its header read; the separator is what that holds most of.
+
+    Args:
+        file: as UTF-8.
+
+    Raises:
+        DataError: there is no header, or none that names each column once.
+    """
+    texts = TextLines(file, address, keep=keep)
+    lines = iter(texts)
+    first = next(lines, "")
+    if texts.failure is not None:
+        raise texts.failure
+    separator = reading.separator or max(SEPARATORS, key=_unquoted(first, reading).count)
+    reader = _reader(itertools.chain([first], lines), separator, reading.quote)
+    return DelimitedTable(
+        address,
+        texts,
+        lines,
+        header=_header(reader, address),
+        separator=separator,
+        quote=reading.quote,
+        keep=keep,
+        blocks=blocks,
+    )
+
+
+def _reader(lines: Iterator[str], separator: str, quote: str) -> Iterator[list[str]]:
+    return csv.reader(
+        lines,
+        delimiter=separator,
+        quotechar=quote or None,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        strict=True,
+        skipinitialspace=False,
+    )
+
+
+def _header(reader: Iterator[list[str]], address: str) -> list[str]:
+    where = f"{address}:1"
+    try:
+        header = [name.strip() for name in next(reader)]
+    except (csv.Error, StopIteration) as error:
+        raise DataError(
+            f"expected a header row: {error or 'found an empty line'}", where=where
+        ) from None
+    byte = undecoded("".join(header))
+    if byte is not None:
+        raise _not_utf8(byte, where)
+    check_names(header, where)
+    return header
+
+
+def check_names(header: Sequence[str], where: str) -> None:
+    """Whether columns are named, each once.
+
+    Raises:
+        DataError: they are not.
+    """
+    names = Counter(name for name in header if name)
+    twice = [name for name, count in names.items() if count > 1]
+    if not names:
+        raise DataError("expected a header row, found no names", where=where)
+    if twice:
+        raise DataError(
+            f"expected each column name once, found {', '.join(map(repr, twice))} again",
+            where=where,
+            hint="Name each column differently.",
+        )
+
+
+def _not_utf8(byte: int, where: str) -> DataError:
+    return DataError(
+        f"expected UTF-8, found byte {byte:#04x}",
+        where=where,
+        hint='If it is Latin-1, say so: reading.encoding = "windows-1252" of the detector in '
+        "workspace.toml.",
+    )
+
+
+def profile_table(table: DelimitedTable, typed: Typed, max_rows: int) -> list[RawColumn]:
     """The columns as they stand, over the first ``max_rows`` rows.
+
+    Args:
+        typed: a column's cells, counted, as the values that they seem to be.
 
     Raises:
         DataError: there is no row, or more than a few are broken.
@@ -279,8 +347,7 @@ def profile_table(table: DelimitedTable, plain: Cells, max_rows: int) -> list[Ra
         raise table.no_rows()
     n = min(len(table.lines), max_rows)
     return [
-        profile_values(name, typed_cells(plain.guessed(column.counts())), n=n)
-        for name, column in columns.items()
+        profile_values(name, typed(name, column.counts()), n=n) for name, column in columns.items()
     ]
 
 

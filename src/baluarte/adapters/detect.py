@@ -13,11 +13,12 @@ from baluarte.adapters.csv_table import SEPARATORS
 from baluarte.adapters.encodings import SAMPLE_BYTES, likely_encoding
 from baluarte.adapters.event_files import opened, opened_text
 from baluarte.adapters.sources.csv import CsvSource
+from baluarte.adapters.sources.log import LogSource
 from baluarte.adapters.sources.ndjson import NdjsonSource
 from baluarte.core.raw_column import MAX_ODD_SHARE
 from baluarte.core.reading import PLAIN, Reading
 
-_TEXT_SUFFIXES = (*CsvSource.suffixes, *NdjsonSource.suffixes)
+_TEXT_SUFFIXES = (*CsvSource.suffixes, *LogSource.suffixes, *NdjsonSource.suffixes)
 _WORDS = frozenset({"NA", "N/A", "NULL", "null", "None", "nan", "NaN", "-", "?", "(empty)", "\\N"})
 _POINT = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+", re.ASCII)

@@ -32,7 +32,8 @@ class TextLines:
     def __init__(self, file: BinaryIO, address: str, *, keep: bool) -> None:
         self.failure: DataError | None = None
         self.suspect = False  #: some line is not UTF-8
-        self.opened = 0  #: lines of the parts that were opened to be iterated over
+        self.given = 0  #: lines that were iterated over
+        self.opened = 0  #: the same with what is left of their part
         self.skipped = 0  #: lines of the blocks that were passed by
         self._address, self._keep = address, keep
         self._next = b""  # the part that was looked at
@@ -46,7 +47,19 @@ class TextLines:
             self._next = b""
             self._remember(part)  # before its lines count
             self.opened += len(lines)
-            yield from lines
+            for line in lines:
+                self.given += 1
+                yield line
+
+    @property
+    def number(self) -> int:
+        """Of the line that was given last."""
+        return self.given + self.skipped
+
+    @property
+    def between(self) -> bool:
+        """Whether no line is left of a part that was opened."""
+        return self.given == self.opened
 
     def block(self) -> bytes:
         """Whole lines that come next; empty at the end, or where ``failure`` says why."""
@@ -96,13 +109,17 @@ class TextLines:
         return lines
 
     def _read_parts(self, file: BinaryIO) -> Iterator[bytes]:
-        """The first line, then many at a time."""
-        for i, part in enumerate(self._whole_lines(file)):
-            if i:
-                yield part
-                continue
-            first, mark, rest = part.partition(b"\n")
-            yield first + mark
+        """The lines of the file's head one by one, then many at a time.
+
+        The head is the first line, and further ones that begin with ``#``.
+        """
+        head = True
+        for part in self._whole_lines(file):
+            rest = part
+            while head and rest:
+                line, mark, rest = rest.partition(b"\n")
+                yield line + mark
+                head = rest.startswith(b"#")
             if rest:
                 yield rest
 

@@ -23,7 +23,7 @@ _FRACTIONS = {19: 0, 23: 3, 26: 6}
 class CodedTexts:
     """A column of ``n`` texts as its distinct ones and where they stand."""
 
-    texts: list[str | None]  #: each at most once; None is missing
+    texts: list[str | None]  #: None is missing
     codes: NDArray[np.int64]  #: (n,) places in ``texts``
 
     def __len__(self) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from baluarte.adapters.cells import Cells
-from baluarte.adapters.csv_table import DelimitedTable, profile_table, read_table
+from baluarte.adapters.csv_table import csv_table, profile_table, read_table
 from baluarte.adapters.event_files import content_digest, opened_text
+from baluarte.adapters.profile import typed_cells
 from baluarte.core.event import Events
 from baluarte.core.raw_column import RawColumn
 from baluarte.core.reading import PLAIN, Reading
@@ -34,8 +35,10 @@ class CsvSource:
         """The columns as they stand, over the first ``max_rows`` rows."""
         plain = Cells(reading, where=address)
         with opened_text(address, reading) as file:
-            table = DelimitedTable(file, address, reading)
-            return profile_table(table, plain, max_rows)
+            table = csv_table(file, address, reading)
+            return profile_table(
+                table, lambda _, counts: typed_cells(plain.guessed(counts)), max_rows
+            )
 
     def read(
         self,
@@ -53,5 +56,5 @@ class CsvSource:
         """
         plain = Cells(reading, where=address)
         with opened_text(address, reading) as file:
-            table = DelimitedTable(file, address, reading, keep=quarantine is not None)
+            table = csv_table(file, address, reading, keep=quarantine is not None)
             yield from read_table(table, schema, plain, batch_rows, quarantine)
