@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,27 @@ def test_a_time_that_says_its_offset_keeps_it(tmp_path: Path) -> None:
     texts = ["2026-10-25T02:30:00+01:00", "2026-10-25T02:30:00Z", "2026-10-25"]
     found = times(tmp_path, "csv", texts, MADRID)
     assert found == [at(2026, 10, 25, 1, 30), at(2026, 10, 25, 2, 30), at(2026, 10, 25)]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_dates_are_read_in_the_order_that_is_stated(form: str, tmp_path: Path) -> None:
+    texts = ["31/12/2026", "1-2-2026 9:05", "01.02.2026 23:59:59.5", "2026-01-02"]
+    found = times(tmp_path, form, texts, Reading(dates="dmy"))
+    last = at(2026, 2, 1, 23, 59, 59, 500_000)
+    assert found == [at(2026, 12, 31), at(2026, 2, 1, 9, 5), last, at(2026, 1, 2)]
+    texts = ["12/31/2026", "1/2/2026 12:05 AM", "1/2/2026 12:05:07 pm"]
+    found = times(tmp_path, form, texts, Reading(dates="mdy", zone="Europe/Madrid"))
+    assert found == [at(2026, 12, 31), at(2026, 1, 1, 23, 5), at(2026, 1, 2, 11, 5, 7)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12/31/2026", "31/12/26", "29/02/2025", "1/1/2026 25:00", "1/1/2026 13:00 PM", "1/1-2026"],
+)
+def test_a_date_in_another_order_is_refused_not_guessed(text: str, tmp_path: Path) -> None:
+    found = f"2026-07-31T12:00:00Z, found the text '{text}'"
+    with pytest.raises(DataError, match=re.escape(f"expected a time such as {found}")):
+        times(tmp_path, "csv", ["31/12/2026", text], Reading(dates="dmy"))
 
 
 def test_a_zone_that_is_none_is_refused(tmp_path: Path) -> None:

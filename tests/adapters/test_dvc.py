@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -72,13 +74,92 @@ def test_files_of_older_dvc_and_of_another_folder_are_read(data: Path, tmp_path:
         ("outs: 3\n", "one file under outs"),
         ("outs:\n- md5: a\n- md5: b\n", "one file under outs"),
         ("outs:\n- md5: 7\n  path: tx.csv\n", "path and MD5"),
-        ("outs:\n- md5: 0c.dir\n  path: tx.csv\n", "found a folder that DVC keeps"),
+        ("outs:\n- md5: 0c.dir\n  path: txs\n", "expected the data beside it"),
         ("!!python/object/apply:os.system ['true']\n", "expected YAML"),
     ],
 )
 def test_a_damaged_file_of_dvcs_is_refused_in_words(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
         resolved(named(tmp_path, text))
+
+
+FILES = {"2026/tx.csv": DATA, "ñandú.csv": b"amount\n2\n", "2025.csv": b"amount\r\n3\r\n"}
+
+
+def folder_of(tmp_path: Path, files: dict[str, bytes], *, older: bool = False) -> tuple[Path, str]:
+    """A folder, its list in DVC's form, and the entry of both in a file of DVC's."""
+    listed = []
+    for name, content in files.items():
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        taken = content.replace(b"\r\n", b"\n") if older else content
+        listed.append({"md5": hashlib.md5(taken).hexdigest(), "relpath": name})
+    text = json.dumps(sorted(listed, key=lambda each: each["relpath"]), sort_keys=True)
+    md5 = hashlib.md5(text.encode()).hexdigest()
+    (tmp_path / ".dvc/cache/files/md5" / md5[:2]).mkdir(parents=True)
+    cached = tmp_path / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir"
+    cached.write_text(text)
+    kind = "" if older else "  hash: md5\n"
+    entry = f"- md5: {md5}.dir\n{kind}  size: 9\n  nfiles: {len(files)}\n  path: data\n"
+    (tmp_path / "data.dvc").write_text(f"outs:\n{entry}")
+    return cached, entry
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("has_list", [True, False])
+def test_a_file_of_a_folder_is_read_after_it_was_compared(
+    older: bool, has_list: bool, tmp_path: Path
+) -> None:
+    cached, _ = folder_of(tmp_path, FILES, older=older)
+    if not has_list:
+        cached.unlink()
+    address = f"{tmp_path}/data.dvc"
+    for name in FILES:
+        assert resolved(f"{address}:{name}") == str(tmp_path / "data" / name)
+    with pytest.raises(DataError, match=r"found 2025\.csv, 2026/tx\.csv, .*Name one"):
+        resolved(address)
+    with pytest.raises(DataError, match=r"expected 2024\.csv in the folder.*Did you mean 2025"):
+        resolved(f"{address}:2024.csv")
+    (tmp_path / "data/2026/tx.csv").write_bytes(DATA.replace(b"1.5", b"1.6"))
+    with pytest.raises(TrustError, match="dvc checkout"):
+        resolved(f"{address}:2026/tx.csv")
+
+
+def test_a_folder_of_one_file_needs_no_name_and_a_lock_names_folders_too(tmp_path: Path) -> None:
+    _, entry = folder_of(tmp_path, {"tx.csv": DATA})
+    assert resolved(f"{tmp_path}/data.dvc") == str(tmp_path / "data/tx.csv")
+    lock = tmp_path / "dvc.lock"
+    stage = f"  make:\n    cmd: make\n    outs:\n{textwrap.indent(entry, '    ')}"
+    lock.write_text(f"schema: '2.0'\nstages:\n{stage}")
+    assert resolved(f"{lock}:data/tx.csv") == str(tmp_path / "data/tx.csv")
+    assert resolved(f"{lock}:data") == str(tmp_path / "data/tx.csv")
+    with pytest.raises(DataError, match=r"expected other\.csv in the folder"):
+        resolved(f"{lock}:data/other.csv")
+    with pytest.raises(DataError, match="expected database among"):
+        resolved(f"{lock}:database")
+
+
+def test_a_list_that_is_not_the_one_is_not_believed(tmp_path: Path) -> None:
+    cached, _ = folder_of(tmp_path, {"tx.csv": DATA})
+    other = DATA.replace(b"1.5", b"1.6")
+    (tmp_path / "data/tx.csv").write_bytes(other)
+    told = [{"md5": hashlib.md5(other).hexdigest(), "relpath": "tx.csv"}]
+    cached.write_text(json.dumps(told))  # as whoever changed the data might
+    with pytest.raises(TrustError, match="expected the files whose list has the MD5"):
+        resolved(f"{tmp_path}/data.dvc")
+
+
+def test_a_list_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"tx.csv": DATA})
+    for text in ('[{"md5": "0c", "relpath": "../tx.csv"}]', '[{"md5": "0c"}]', "{}"):
+        md5 = hashlib.md5(text.encode()).hexdigest()
+        cached = tmp_path / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir"
+        cached.parent.mkdir(exist_ok=True)
+        cached.write_text(text)
+        (tmp_path / "data.dvc").write_text(f"outs:\n- md5: {md5}.dir\n  hash: md5\n  path: data\n")
+        with pytest.raises(DataError, match=r"paths within the folder|DVC's list of a folder"):
+            resolved(f"{tmp_path}/data.dvc")
 
 
 def test_a_lock_keeps_its_other_stages_and_names_each_file(data: Path, tmp_path: Path) -> None:
@@ -169,3 +250,15 @@ def test_dvc_finds_what_we_write_up_to_date_and_we_read_what_it_writes(
     assert "modified" in type_("status")
     with pytest.raises(TrustError):
         resolved("tx.csv.dvc")
+
+    for name, content in FILES.items():
+        (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "data" / name).write_bytes(content)
+    type_("add", "-q", "data")
+    lists = list((folder / ".dvc/cache/files/md5").rglob("*.dir"))
+    for gone in (False, True):  # with DVC's own list, and without it
+        if gone:
+            for path in lists:
+                path.unlink()
+        for name in FILES:
+            assert resolved(f"data.dvc:{name}") == f"data/{name}"

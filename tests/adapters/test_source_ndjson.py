@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from baluarte.adapters.sources.log import LogSource
 from baluarte.adapters.sources.ndjson import NdjsonSource
 from baluarte.core.event import concat, records
 from baluarte.core.schema import Field, Schema
@@ -87,7 +88,7 @@ def test_a_name_that_promises_no_form_is_read_where_each_line_is_an_object(
 ) -> None:
     address = written(tmp_path, ROWS, name)
     source = source_for(address)
-    assert isinstance(source, NdjsonSource)
+    assert isinstance(source, LogSource if name.endswith(".log") else NdjsonSource)
     events = concat(list(source.read(address, FLAT, batch_rows=3)))
     assert events.n == len(ROWS)
 

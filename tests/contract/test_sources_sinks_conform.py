@@ -28,14 +28,18 @@ def made(target: str):
 
 
 def maker(name: str, request: pytest.FixtureRequest) -> Make:
-    """Rows to a place of the source's own kind, through the sink of the same name."""
-    sink: Sink = made(registered("sinks")[name])
+    """Rows to a place of the source's own kind, through the sink of the same name.
+
+    Logs are written by others; of their two forms the JSON lines are made here.
+    """
+    sink: Sink = made(registered("sinks")["ndjson" if name == "log" else name])
+    source: Source = made(registered("sources")[name])
     numbers = itertools.count()
 
     def make(folder: Path, rows: Sequence[Row]) -> str:
         number = next(numbers)
-        if sink.suffixes:
-            address = str(folder / f"events{number}{sink.suffixes[0]}")
+        if source.suffixes:
+            address = str(folder / f"events{number}{source.suffixes[0]}")
         else:
             address = f"{database(name, folder, request)}table=events_{folder.name[:40]}_{number}"
         sink.write(address, iter([{name: [row[name] for row in rows] for name in rows[0]}]))

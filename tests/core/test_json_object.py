@@ -29,6 +29,11 @@ def test_every_object_reads_as_what_it_is(value: dict[str, object]) -> None:
     assert decode_object(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
+@pytest.mark.parametrize("text", ['{"a":":\\":","b" : "\\" :"}', '{"a" :{":":1},"b":":"}'])
+def test_quotes_and_colons_inside_strings_are_no_second_key(text: str) -> None:
+    assert decode_object(text.encode()) == json.loads(text, strict=False)
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 25))
 def test_every_decimal_is_read_correctly_rounded(x: float, digits: int) -> None:
     for text in (repr(x), f"{x:.{digits}e}"):
@@ -45,6 +50,10 @@ def test_every_decimal_is_read_correctly_rounded(x: float, digits: int) -> None:
         ('{"a":[{"b":1,"b":2}]}', "'b' more than once"),
         ('{"a":"x:y","a":"z"}', "'a' more than once"),
         ('{"a":1,"\\u0061":2}', "'a' more than once"),
+        ('{"a":1,"a" :2}', "'a' more than once"),
+        ('{"a":1,"a"\t:":"}', "'a' more than once"),
+        ('{"a":1,"b":":","a" \t\r\n:2}', "'a' more than once"),
+        ('{"a":1,"b":{"c":2,"c" : ":"}}', "'c' more than once"),
         ('{"a":NaN}', "found NaN"),
         ('{"a":-Infinity}', "found -Infinity"),
         ('{"a":1e999}', "numbers within float64, found 1e999"),

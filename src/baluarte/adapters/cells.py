@@ -6,8 +6,9 @@ Decimal commas and thousands, words for "missing", and local times: each is stat
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +19,17 @@ from baluarte.core.schema import Field
 from baluarte.errors import ContractError
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
+
+_CLOCK = (
+    r"([ Tt,] ?(?P<hour>\d{1,2}):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d+)?))?"
+    r"( ?(?P<half>[AaPp][Mm]))?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?)?"
+)
+_YEAR_LAST = re.compile(
+    rf"(?P<a>\d{{1,2}})([/.-])(?P<b>\d{{1,2}})\2(?P<c>\d{{4}}){_CLOCK}", re.ASCII
+)
+_YEAR_FIRST = re.compile(
+    rf"(?P<a>\d{{4}})([/.])(?P<b>\d{{1,2}})\2(?P<c>\d{{1,2}}){_CLOCK}", re.ASCII
+)
 
 Rewrite = Callable[[str], str]
 
@@ -36,8 +48,9 @@ class Cells:
                 "thousands",
                 where=f"{where}: reading.thousands",
             )
-        self._missing = frozenset(reading.missing)
+        self.missing = frozenset(reading.missing)  #: texts that mean a missing value
         self._number = _number(reading)
+        self._dates = dates_of(reading.dates) if reading.dates else None
         self.zone = Zone(reading.zone, where=where) if reading.zone else None
 
     def of(self, field: Field) -> Rewrite | None:
@@ -49,13 +62,16 @@ class Cells:
     @property
     def of_time(self) -> Rewrite | None:
         """What times are sent through."""
-        return self.zone.text if self.zone else None
+        dates, zone = self._dates, self.zone
+        if dates is None or zone is None:
+            return zone.text if zone else dates
+        return lambda cell: zone.text(dates(cell))
 
     def rewrite(
         self, field: Field, cells: Sequence[str], faults: Faults, first_row: int
     ) -> Sequence[str]:
         """The plain cells of a column; one that is refused is a fault, and empty."""
-        missing, change = self._missing, self.of(field)
+        missing, change = self.missing, self.of(field)
         if missing:
             cells = ["" if cell in missing else cell for cell in cells]
         if change is None:
@@ -71,14 +87,15 @@ class Cells:
     ) -> Sequence[Any]:
         """The values of a column that has types: of texts and local times the plain form."""
         zone = self.zone if field.type == "time" else None
-        if not self._missing and zone is None:
+        local = self.of_time if field.type == "time" else None
+        if not self.missing and local is None:
             return values
         out: list[Any] = []
         for row, value in enumerate(values, first_row):
             found = value
             try:
                 if isinstance(value, str):
-                    found = None if value in self._missing else zone.text(value) if zone else value
+                    found = None if value in self.missing else local(value) if local else value
                 elif zone is not None and isinstance(value, datetime):
                     found = zone.aware(value)
             except ValueRefusedError as refused:
@@ -89,16 +106,24 @@ class Cells:
 
     def touches(self, field: Field) -> bool:
         """Whether :meth:`typed` may change a column of this field."""
-        return bool(self._missing) or (self.zone is not None and field.type == "time")
+        return bool(self.missing) or (self.of_time is not None and field.type == "time")
 
     def guessed(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Counted cells of a column without a type yet: whole columns of numbers are rewritten."""
-        counts = {"" if cell in self._missing else cell: n for cell, n in counts.items()}
+        """Counted cells of a column without a type yet, numbers and dates in their plain form.
+
+        Numbers are rewritten where all cells let themselves be.
+        """
+        out: Counter[str] = Counter()
+        for cell, n in counts.items():
+            plain = "" if cell in self.missing else self._dates(cell) if self._dates else cell
+            out[plain] += n
         change = self._number
+        if change is None:
+            return out
         try:
-            return counts if change is None else {change(cell): n for cell, n in counts.items()}
+            return {change(cell): n for cell, n in out.items()}
         except ValueRefusedError:
-            return counts
+            return out
 
     @staticmethod
     def _one_by_one(
@@ -112,6 +137,39 @@ class Cells:
                 faults.add(row, ".".join(field.keys), str(refused), refused.hint)
                 out.append("")
         return out
+
+
+def dates_of(order: str) -> Rewrite:
+    """Dates of this order of day, month and year as RFC 3339 has them; other cells as they are.
+
+    A time of day may follow, by the clock of 24 hours or with AM or PM.
+
+    >>> dates_of("dmy")("31/12/2026 9:05"), dates_of("mdy")("12-31-2026 9:05:01 PM")
+    ('2026-12-31T09:05:00', '2026-12-31T21:05:01')
+    >>> dates_of("dmy")("12/31/2026")
+    '12/31/2026'
+    """
+
+    def change(cell: str) -> str:
+        found = (_YEAR_FIRST if order == "ymd" else _YEAR_LAST).fullmatch(cell.strip())
+        if found is None:
+            return cell
+        parts = dict(zip(order, (int(found[at]) for at in ("a", "b", "c")), strict=True))
+        try:
+            day = date(parts["y"], parts["m"], parts["d"]).isoformat()
+        except ValueError:
+            return cell
+        if found["hour"] is None:
+            return day
+        hour, half = int(found["hour"]), (found["half"] or "").upper()
+        if not (1 <= hour <= 12 if half else hour < 24):
+            return cell
+        if half:
+            hour = hour % 12 + 12 * (half == "PM")
+        second = found["second"] or "00"
+        return f"{day}T{hour:02}:{found['minute']}:{second}{found['zone'] or ''}"
+
+    return change
 
 
 class Zone:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
+from baluarte.adapters.cells import dates_of
+from baluarte.adapters.csv_table import SEPARATORS
 from baluarte.adapters.encodings import SAMPLE_BYTES, likely_encoding
 from baluarte.adapters.event_files import opened, opened_text
-from baluarte.adapters.sources.csv import SEPARATORS, CsvSource
+from baluarte.adapters.sources.csv import CsvSource
+from baluarte.adapters.sources.log import LogSource
 from baluarte.adapters.sources.ndjson import NdjsonSource
+from baluarte.core.raw_column import MAX_ODD_SHARE
 from baluarte.core.reading import PLAIN, Reading
 
-_TEXT_SUFFIXES = (*CsvSource.suffixes, *NdjsonSource.suffixes)
+_TEXT_SUFFIXES = (*CsvSource.suffixes, *LogSource.suffixes, *NdjsonSource.suffixes)
 _WORDS = frozenset({"NA", "N/A", "NULL", "null", "None", "nan", "NaN", "-", "?", "(empty)", "\\N"})
 _POINT = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+", re.ASCII)
+_ORDERS: tuple[Literal["dmy", "mdy", "ymd"], ...] = ("dmy", "mdy", "ymd")
 _ROWS = 2_000
 
 
@@ -46,7 +53,26 @@ def detect_reading(address: str) -> Reading:
         decimal="," if commas else ".",
         thousands="." if grouped else "",
         missing=tuple(sorted({word for column in columns for word in _missing_words(column)})),
+        dates=_dates(columns),
     )
+
+
+def _dates(columns: Sequence[Sequence[str]]) -> Literal["", "dmy", "mdy", "ymd"]:
+    """The order of day, month and year that columns of dates agree on, where it shows."""
+    orders: set[Literal["dmy", "mdy", "ymd"]] = set()
+    for column in columns:
+        cells = [cell for cell in map(str.strip, column) if cell and cell not in _WORDS]
+        fits = {order: _share(cells, order) for order in _ORDERS}
+        able = [order for order in _ORDERS if fits[order] >= 1 - MAX_ODD_SHARE]
+        if len(able) == 1:
+            orders.add(able[0])
+    return orders.pop() if len(orders) == 1 else ""
+
+
+def _share(cells: Sequence[str], order: str) -> float:
+    """The share of cells that are dates of this order."""
+    change = dates_of(order)
+    return sum(change(cell) != cell for cell in cells) / len(cells) if cells else 0.0
 
 
 def _columns(lines: Sequence[str], separator: str) -> list[tuple[str, ...]]:
@@ -65,8 +91,10 @@ def _comma_numbers(column: Sequence[str]) -> bool:
 
 def _missing_words(column: Sequence[str]) -> set[str]:
     """Words that stand among numbers, and can only mean that one is missing."""
-    cells = {cell.strip() for cell in column} - {""}
-    words = cells & _WORDS
-    rest = cells - words
-    numbers = bool(rest) and all(_POINT.fullmatch(c) or _COMMA.fullmatch(c) for c in rest)
-    return words if numbers else set()
+    cells = Counter(map(str.strip, column))
+    del cells[""]
+    words = cells.keys() & _WORDS
+    rest = [cell for cell in cells if cell not in words]
+    n_odd = sum(cells[c] for c in rest if not (_POINT.fullmatch(c) or _COMMA.fullmatch(c)))
+    few = MAX_ODD_SHARE * sum(cells[cell] for cell in rest)
+    return words if rest and n_odd <= few else set()

@@ -4,22 +4,28 @@
 there (``dvc pull``) and have the MD5 that is written. DVC 3 writes ``hash: md5``; in files without
 it (DVC 2) the MD5 of a text is of its lines ended by LF.
 
-Source: DVC's documentation, ".dvc files" and "dvc.lock file" (https://dvc.org/doc/user-guide).
+Of a folder DVC writes the MD5 of a list of its files, ``….dir``. The list is in DVC's cache; where
+it is not it is made anew from the folder. ``data.dvc:2026/tx.csv`` and, in a lock,
+``dvc.lock:data/2026/tx.csv`` name a file of such a folder; a folder's single file needs no name.
+
+Source: DVC's documentation, ".dvc files", "dvc.lock file" and "Internal directories and files"
+(https://dvc.org/doc/user-guide).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from baluarte.adapters import dvc_folder
 from baluarte.adapters.disk import write_aside
+from baluarte.adapters.dvc_folder import md5_of_lines
 from baluarte.adapters.event_files import content_md5, size_of
+from baluarte.core.nearest import did_you_mean
 from baluarte.errors import DataError, Fault, OutsideError, TrustError
 
 _LOCK = "dvc.lock"
-_PART = 1 << 20
 _MAX_BYTES = 16 << 20  #: of a file of DVC's own
 
 
@@ -34,14 +40,18 @@ def resolved(address: str) -> str:
     lock, mark, wanted = address.rpartition(f"{_LOCK}:")
     if mark:
         path = Path(lock + _LOCK)
-        return _checked(address, path.parent, _of_lock(path, wanted))
-    if address.lower().endswith(".dvc") and "://" not in address:
-        path = Path(address)
+        entry, within = _of_lock(path, wanted)
+        return _checked(address, path.parent, entry, within)
+    name, mark, within = address.rpartition(".dvc:")
+    name = name + ".dvc" if mark else address
+    if name.lower().endswith(".dvc") and "://" not in address:
+        path = Path(name)
         found = _read(path)
         outs = found.get("outs")
         if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
             raise DataError("expected one file under outs, found another shape", where=address)
-        return _checked(address, path.parent / str(found.get("wdir", ".")), outs[0])
+        folder = path.parent / str(found.get("wdir", "."))
+        return _checked(address, folder, outs[0], within if mark else "")
     return address
 
 
@@ -81,7 +91,8 @@ def _entry(data: Path, *, path_last: bool = False) -> dict[str, object]:
     return {"hash": "md5", "md5": md5, "size": size}
 
 
-def _of_lock(path: Path, wanted: str) -> dict[str, Any]:
+def _of_lock(path: Path, wanted: str) -> tuple[dict[str, Any], str]:
+    """The entry that a file stands in, and its path within that where it is a folder."""
     stages = _read(path).get("stages")
     entries = [
         entry
@@ -89,8 +100,9 @@ def _of_lock(path: Path, wanted: str) -> dict[str, Any]:
         if isinstance(stage, dict)
         for kind in ("outs", "deps")
         for entry in _entries(stage.get(kind))
-        if entry.get("path") == wanted
+        if isinstance(own := entry.get("path"), str) and f"{wanted}/".startswith(f"{own}/")
     ]
+    entries = [entry for entry in entries if entry["path"] == wanted] or entries
     if not entries:
         raise DataError(f"expected {wanted} among its stages' files, found none", where=str(path))
     if len({entry.get("md5") for entry in entries}) > 1:
@@ -99,7 +111,7 @@ def _of_lock(path: Path, wanted: str) -> dict[str, Any]:
             where=str(path),
             hint="Run dvc repro.",
         )
-    return entries[0]
+    return entries[0], wanted.removeprefix(entries[0]["path"]).strip("/")
 
 
 def _entries(found: object) -> Iterator[dict[str, Any]]:
@@ -108,27 +120,44 @@ def _entries(found: object) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def _checked(address: str, folder: Path, entry: Mapping[str, Any]) -> str:
+def _checked(address: str, folder: Path, entry: Mapping[str, Any], within: str) -> str:
+    """The path of an entry's file, or of one in an entry's folder, after its MD5 was compared."""
     md5, name = entry.get("md5"), entry.get("path")
     if not isinstance(md5, str) or not isinstance(name, str):
         raise DataError("expected a file's path and MD5, found another shape", where=address)
+    path, size = folder / name, entry.get("size")
     if md5.endswith(".dir"):
-        raise DataError(
-            "expected a file, found a folder that DVC keeps",
-            where=address,
-            hint="Add the file of events by itself: dvc add FILE.",
-        )
-    path = folder / name
+        files = dvc_folder.files_of(path, md5, strict="hash" in entry, where=address)
+        within = within or dvc_folder.only_file(files, where=address)
+        if within not in files:
+            raise DataError(
+                f"expected {within} in the folder that DVC keeps, found none",
+                where=address,
+                hint=did_you_mean(within, list(files)),
+            )
+        path, md5, size = path / within, files[within], None
+    elif within:
+        raise DataError(f"expected a folder that {within} is in, found a file", where=address)
+    _compare(address, path, md5, size, strict="hash" in entry)
+    return str(path)
+
+
+def _compare(address: str, path: Path, md5: str, size: object, *, strict: bool) -> None:
+    """Whether a file is what DVC's names.
+
+    Raises:
+        DataError: it isn't there.
+        TrustError: it is another.
+    """
     if not path.is_file():
         raise DataError(
-            "expected the data beside it, found none", where=str(path), hint=f"dvc pull {name}"
+            "expected the data beside it, found none", where=str(path), hint=f"dvc pull {path.name}"
         )
     faults = []
-    size = entry.get("size")
-    if entry.get("hash") == "md5" and isinstance(size, int) and size != size_of(str(path)):
+    if strict and isinstance(size, int) and size != size_of(str(path)):
         faults.append(Fault(f"expected {size} bytes, found {size_of(str(path))}", str(path)))
     found = content_md5(str(path))
-    if md5 != found and ("hash" in entry or md5 != _md5_of_lines(path)):
+    if md5 != found and (strict or md5 != md5_of_lines(path)):
         faults.append(
             Fault(
                 f"expected the MD5 {md5}, as {address} says; found {found}",
@@ -138,20 +167,6 @@ def _checked(address: str, folder: Path, entry: Mapping[str, Any]) -> str:
         )
     if faults:
         raise TrustError.of(faults)
-    return str(path)
-
-
-def _md5_of_lines(path: Path) -> str:
-    """The MD5 of a text whose lines end with LF, as DVC 2 took it."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        kept = b""
-        while part := file.read(_PART):
-            part = kept + part
-            kept = part[-1:] if part.endswith(b"\r") else b""
-            digest.update(part[: len(part) - len(kept)].replace(b"\r\n", b"\n"))
-        digest.update(kept)
-    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from baluarte.adapters.profile import profile_values
-from baluarte.core.event_columns import Cells
+from baluarte.core.event_columns import Cells, Plain
 from baluarte.core.raw_column import RawColumn
 from baluarte.core.schema import Schema
 from baluarte.errors import DataError
@@ -90,7 +90,7 @@ def _arrow_arrays(table: Any) -> dict[str, Any] | None:
     }
 
 
-def _plain_columns(table: Any) -> dict[str, Cells]:
+def _plain_columns(table: Any) -> dict[str, Plain]:
     """Lists by name from a mapping, a pandas or a polars table."""
     if isinstance(table, Mapping):
         found: Mapping[str, Any] = table

@@ -7,12 +7,35 @@ from collections.abc import Callable
 import numpy as np
 
 from baluarte.core.event import Events
-from baluarte.core.event_faults import Faults, Place
+from baluarte.core.event_faults import MAX_FAULTS, Faults, Place
+from baluarte.core.raw_column import MAX_ODD_SHARE
 from baluarte.core.reading import BadRow
-from baluarte.errors import DataError
+from baluarte.errors import DataError, Fault
 from baluarte.ports import Quarantine
 
 MAX_TEXT = 4_096  #: characters of a bad row that the quarantine keeps
+
+
+class FewBad:
+    """Passes over bad rows, as long as they are few: for a first look at a file."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._first: tuple[Fault, ...] = ()
+
+    def put(self, row: BadRow) -> None:
+        """One more of them."""
+        self._n += 1
+        self._first += row.faults[: MAX_FAULTS - len(self._first)]
+
+    def settle(self, n_rows: int) -> None:
+        """All rows were seen, this many with the bad ones.
+
+        Raises:
+            DataError: the bad ones are more than a stated share.
+        """
+        if self._n > MAX_ODD_SHARE * n_rows:
+            raise DataError.of(list(self._first))
 
 
 class RowIntake:

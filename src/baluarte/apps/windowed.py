@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from baluarte.adapters.history_file import HistoryFile
 from baluarte.core.contract import Contract
 from baluarte.core.envelope import Subject, names_by_field
-from baluarte.core.event import Events, Values, records
+from baluarte.core.event import Events, Values
 from baluarte.core.window_cell import Choice
 from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.core.windows import Seen, Told, WindowCounts
 from baluarte.errors import ContractError
 from baluarte.ports import LedgerReader, Progress, WindowState
-from baluarte.stages.derive import derive_in_order, show_history
+from baluarte.stages.derive import derive_in_order
 from baluarte.stages.remember import LabelFeed, catch_up
 from baluarte.stages.unseal import Unsealer
 
 OpenState = Callable[[WindowPlan, str], WindowState]  #: of a plan and a detector's name
 Labels = Callable[[], Mapping[str, int]]  #: event id to 1 for attack, 0 for not
+
+_PAST_ROWS = 4_096  # of the past that are shown at a time
 
 
 class Windowed:
@@ -68,16 +71,15 @@ class Windowed:
                 unsealer=self._unsealer,
             )
 
-    def backfill(
-        self, contract: Contract, events: Events, *, progress: Progress | None = None
-    ) -> None:
+    def backfill(self, history: HistoryFile, *, progress: Progress | None = None) -> None:
         """Make the state anew: events of the past first, then what the ledger has beside them."""
         self.state.clear()
-        show_history(self.state.see, self.plan, contract, events, progress=progress)
-        ids: Container[str] = ()
-        if self.plan.event_id is not None and self.plan.event_id in events.columns:
-            column = Events(n=events.n, columns={"id": events.columns[self.plan.event_id]})
-            ids = {str(record["id"]) for record in records(column) if "id" in record}
+        n = 0
+        for seen in history.in_order(_PAST_ROWS):
+            self.state.see(seen)
+            n += len(seen)
+            if progress is not None:
+                progress.step(n, history.n)
         if self._reader is not None:
             self._mark = catch_up(
                 self.state,
@@ -85,7 +87,7 @@ class Windowed:
                 self._reader,
                 detector=self.detector,
                 mark={},
-                skip=ids,
+                skip=history,
                 unsealer=self._unsealer,
             )
 

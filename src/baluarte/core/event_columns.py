@@ -28,9 +28,10 @@ from baluarte.core.event_value import (
 )
 from baluarte.core.nearest import did_you_mean
 from baluarte.core.schema import FLOAT32_MAX, Field, Schema
-from baluarte.core.text_columns import parsed_times, plain_texts
+from baluarte.core.text_columns import CodedTexts, parsed_times, plain_texts
 
-Cells = Sequence[Any] | NDArray[Any]  #: (n,) values of one column
+Plain = Sequence[Any] | NDArray[Any]
+Cells = Plain | CodedTexts  #: (n,) values of one column
 
 _PLAIN_CHARACTERS = str.maketrans("", "", "0123456789+-.eE")
 
@@ -124,6 +125,9 @@ class _ColumnReader:
         self.convert: Convert = cell_converter(field) if text_cells else converter(field, nan=True)
 
     def read(self, cells: Cells) -> Column:
+        return self._coded(cells) if isinstance(cells, CodedTexts) else self._read(cells)
+
+    def _read(self, cells: Plain) -> Column:
         if isinstance(cells, np.ndarray):
             quick = self._array(cells)
             if quick is not None:
@@ -132,18 +136,35 @@ class _ColumnReader:
             parsed = _parsed(cells)
             if parsed is not None:
                 return self._numbers(_floats(parsed), cells)
-        values: list[Any] = cells.tolist() if _plain(cells) else list(cells)
+        return self._values(cells.tolist() if _plain(cells) else list(cells))
+
+    def _values(self, values: list[Any]) -> Column:
         types = set(map(type, values))
         if types <= {str, type(None)}:
             quick = self._texts(values)
             return self._distinct(values) if quick is None else quick
+        if self.field.type == "boolean" and types <= {bool, type(None)}:
+            return np.array(values, dtype=np.float64)
         if self.field.type in ("number", "integer") and types <= {int, float, type(None)}:
             try:
-                parsed = np.array([math.nan if v is None else float(v) for v in values])
+                parsed = np.array(values, dtype=np.float64)  # None is NaN
             except OverflowError:
                 return self._each(values)
             return self._numbers(_floats(parsed), values)
         return self._each(values)
+
+    def _coded(self, cells: CodedTexts) -> Column:
+        """Texts by their distinct ones; row by row where one is refused."""
+        table = self._texts(cells.texts)
+        if table is None:
+            try:
+                known = [None if text is None else self.convert(text) for text in cells.texts]
+            except ValueRefusedError:
+                absent = "" if self.text_cells else None
+                return self._each([absent if text is None else text for text in cells.listed()])
+            table = self._canonical(known)
+        column: Column = table[cells.codes]
+        return column
 
     def _texts(self, values: Sequence[str | None]) -> Column | None:
         """The quick way of texts that have one."""
@@ -204,7 +225,7 @@ class _ColumnReader:
                 return self._each(values)
         return self._canonical([table[text] for text in values])
 
-    def _numbers(self, column: NDArray[np.float64], cells: Cells) -> Column:
+    def _numbers(self, column: NDArray[np.float64], cells: Plain) -> Column:
         bad = np.abs(column) > FLOAT32_MAX
         if self.field.type == "integer":
             bad |= (column != np.trunc(column)) & ~np.isnan(column)
@@ -237,7 +258,7 @@ class _ColumnReader:
         column: Column = table[inverse]
         return column
 
-    def _again(self, cells: Cells, column: Column, bad: NDArray[np.bool_]) -> Column:
+    def _again(self, cells: Plain, column: Column, bad: NDArray[np.bool_]) -> Column:
         """The doubtful values once more, by the row road's rules."""
         for i in np.flatnonzero(bad).tolist():
             try:
@@ -249,7 +270,7 @@ class _ColumnReader:
         return column
 
 
-def _plain(cells: Cells) -> TypeGuard[NDArray[Any]]:
+def _plain(cells: Plain) -> TypeGuard[NDArray[Any]]:
     """Whether ``tolist`` keeps what the values are; of times it makes bare integers."""
     return isinstance(cells, np.ndarray) and cells.dtype.kind != "M"
 

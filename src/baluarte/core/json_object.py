@@ -15,6 +15,7 @@ import msgspec
 from baluarte.core.event_value import ValueRefusedError
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
+_BLANKS = b" \t\n\r"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _OUT_OF_RANGE = re.compile(rb"(?<![\w.])-?\d[\d.]*[eE]\+?\d{3,}|\d{300,}")
 _WORD = re.compile(rb"-?(?:NaN|Infinity|nan|inf)\b")
@@ -37,15 +38,17 @@ def decode_object(line: bytes) -> dict[str, Any]:
         ) from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise _refused(line, str(error)) from None
-    # Each key has one colon outside strings; colons inside strings only add to the first count.
-    n_colons = line.count(b":")
-    if n_colons != len(found) and _has_repeated(line, n_colons, _count_keys(found)):
+    # Without blanks every key ends with a quote and a colon, and what strings hold only adds to
+    # their number: where there are no more of them than keys in the object, none was given twice.
+    n_ends = line.translate(None, _BLANKS).count(b'":')
+    if n_ends != len(found) and _has_repeated(line, n_ends, _count_keys(found)):
         raise ValueRefusedError(f"expected each key once, found {_repeated(line)} more than once")
     return found
 
 
-def _has_repeated(line: bytes, n_colons: int, n_keys: int) -> bool:
-    return n_colons != n_keys and _STRING.sub(b"", line).count(b":") != n_keys
+def _has_repeated(line: bytes, n_ends: int, n_keys: int) -> bool:
+    # Each key has one colon outside strings.
+    return n_ends != n_keys and _STRING.sub(b"", line).count(b":") != n_keys
 
 
 def _count_keys(value: Any) -> int:

@@ -27,6 +27,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     missing: Annotated[
         tuple[str, ...], Meta(description="texts that mean a missing value, beside the empty one")
     ] = ()
+    dates: Annotated[
+        Literal["", "dmy", "mdy", "ymd"],
+        Meta(
+            description="order of day, month and year in dates such as 31/12/2026; "
+            "only 2026-12-31 is read if empty"
+        ),
+    ] = ""
     zone: Annotated[
         str,
         Meta(description="of times without an offset, such as Europe/Madrid; UTC if empty"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,26 @@ _SEPARATORS = {4: b"-", 7: b"-", 13: b":", 16: b":"}
 _FRACTIONS = {19: 0, 23: 3, 26: 6}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedTexts:
+    """A column of ``n`` texts as its distinct ones and where they stand."""
+
+    texts: list[str | None]  #: None is missing
+    codes: NDArray[np.int64]  #: (n,) places in ``texts``
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def listed(self) -> list[str | None]:
+        """The texts of all rows."""
+        texts = self.texts
+        return [texts[code] for code in self.codes.tolist()]
+
+
 def plain_texts(values: Sequence[str | None], *, max_chars: int) -> list[str | None] | None:
     """Texts that can all be kept as they are; an empty one is missing."""
-    known = [value for value in values if value]
+    distinct = set(values)
+    known = [value for value in distinct if value]
     joined = "".join(known)
     if "\0" in joined or (known and max(map(len, known)) > max_chars):
         return None
@@ -29,7 +47,7 @@ def plain_texts(values: Sequence[str | None], *, max_chars: int) -> list[str | N
             joined.encode()
         except UnicodeEncodeError:
             return None
-    return [value or None for value in values]
+    return [value or None for value in values] if "" in distinct else list(values)
 
 
 def parsed_times(cells: Sequence[str | None]) -> NDArray[np.float64] | None:
@@ -44,10 +62,9 @@ def parsed_times(cells: Sequence[str | None]) -> NDArray[np.float64] | None:
     width = len(known[0])
     if not joined.isascii() or len(joined) != width * len(known) or set(map(len, known)) != {width}:
         return None
-    grid = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(known), width)
-    if (grid[:, -1] == ord("Z")).all():
-        grid = grid[:, :-1]
-    moments = _moments(grid)
+    moments = times_of_grid(
+        np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(known), width)
+    )
     if moments is None or len(known) == len(cells):
         return moments
     column = np.full(len(cells), math.nan)
@@ -55,8 +72,14 @@ def parsed_times(cells: Sequence[str | None]) -> NDArray[np.float64] | None:
     return column
 
 
-def _moments(grid: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Microseconds of rows of characters, none of which has a zone."""
+def times_of_grid(grid: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """(n,) microseconds of UTC of rows of characters, as :func:`parsed_times` reads them.
+
+    Args:
+        grid: (n, characters of a time) bytes, n at least 1.
+    """
+    if grid.shape[1] and (grid[:, -1] == ord("Z")).all():
+        grid = grid[:, :-1]
     n_fraction = _FRACTIONS.get(grid.shape[1])
     if n_fraction is None:
         return None

@@ -61,6 +61,11 @@ def show_history(
     return Events(n=events.n, columns={**events.columns, **out})
 
 
+def past_events(plan: WindowPlan, contract: Contract, events: Events) -> list[Seen]:
+    """Events of the past as a state is shown them, with their labels, in the order given."""
+    return _seen(plan, events, labels=attacks(contract, events), arrived_at=None)
+
+
 def derive_in_order(see: See, plan: WindowPlan, events: Events, *, arrived_at: int) -> Events:
     """The events with their window features, in the order given: as if they came one by one.
 
@@ -81,19 +86,29 @@ def _derive(
     labels: NDArray[np.int8] | None,
     arrived_at: int | None,
 ) -> dict[str, Column]:
-    needed = {name: events.columns[name] for name in plan.fields if name in events.columns}
-    known = (
-        [None] * events.n if labels is None else [x if x >= 0 else None for x in labels.tolist()]
-    )
-    seen = [
-        Seen(record=record, arrived_at=arrived_at, label=label)
-        for record, label in zip(records(Events(n=events.n, columns=needed)), known, strict=True)
-    ]
+    seen = _seen(plan, events, labels=labels, arrived_at=arrived_at)
     see(seen)
     return {
         name: np.array([_number(each.record.get(name)) for each in seen], dtype=np.float64)
         for name in plan.names
     }
+
+
+def _seen(
+    plan: WindowPlan,
+    events: Events,
+    *,
+    labels: NDArray[np.int8] | None,
+    arrived_at: int | None,
+) -> list[Seen]:
+    needed = {name: events.columns[name] for name in plan.fields if name in events.columns}
+    known = (
+        [None] * events.n if labels is None else [x if x >= 0 else None for x in labels.tolist()]
+    )
+    return [
+        Seen(record=record, arrived_at=arrived_at, label=label)
+        for record, label in zip(records(Events(n=events.n, columns=needed)), known, strict=True)
+    ]
 
 
 def _number(value: float | str | None) -> float:

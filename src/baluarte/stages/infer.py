@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -58,6 +58,7 @@ class Inferred:
     n_positives: int | None  #: estimated from the rows looked at; None without a label
     budget: BudgetChoice | None  #: None without a label
     doubts: tuple[tuple[str, str], ...]  #: (field, question), the least sure first
+    odd: Mapping[str, tuple[int, str]]  #: by field: how many of its values are none, and the first
 
 
 def infer(
@@ -116,6 +117,7 @@ def infer(
         n_rows=n_rows,
         n_positives=n_positives,
         budget=budget,
+        odd={column.name: (column.n_odd, column.odd[0]) for column in columns if column.n_odd},
         doubts=tuple(sorted(guessed.doubts, key=lambda doubt: QUESTIONS.index(doubt[1]))),
     )
 

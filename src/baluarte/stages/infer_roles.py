@@ -40,9 +40,10 @@ CODE_TOKENS = frozenset({
 ATTACKER_TOKENS = frozenset({"device", "email", "agent", "browser", "ip", "user_agent"})
 #: what a doubt may ask, the least sure first; each has a text in the catalogue
 QUESTIONS = (
-    "label", "negative", "positive", "available", "entity", "memory", "type", "sensitive",
-    "recall", "events_per_day", "mutable",
+    "label", "negative", "positive", "odd", "dates", "available", "entity", "memory", "type",
+    "sensitive", "recall", "personal", "events_per_day", "mutable",
 )  # fmt: skip
+_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{2,4}([ T,].*)?", re.ASCII)
 EPOCHS: tuple[tuple[TimeUnit, float], ...] = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
 EPOCH_RANGE_S = (6e8, 4.2e9)  #: 1989 to 2103
 
@@ -91,6 +92,8 @@ def guess(columns: Sequence[RawColumn], *, label: str | None) -> Guess:
     for column in columns:
         if column.name not in result.taken:
             _doubt(result, column)
+    for column in columns:
+        _doubt_values(result, column)
     return result
 
 
@@ -113,6 +116,17 @@ def settle(result: Guess, columns: Sequence[RawColumn], ready: ReadySchema) -> l
     return kept
 
 
+def _doubt_values(result: Guess, column: RawColumn) -> None:
+    """What the values themselves leave unsure, whatever the column is for."""
+    kind = result.types[column.name]
+    if column.n_odd and kind not in ("category", "text"):
+        result.doubts.append((column.name, "odd"))
+    if kind == "ip":
+        result.doubts.append((column.name, "personal"))
+    if column.physical == "text" and column.examples and all(map(_DATE.fullmatch, column.examples)):
+        result.doubts.append((column.name, "dates"))
+
+
 def _type(column: RawColumn) -> FieldType:
     if column.physical == "text":
         return "category" if column.n_distinct <= _most_categories(column) else "text"
@@ -120,7 +134,7 @@ def _type(column: RawColumn) -> FieldType:
     if coded and MIN_CODES <= column.n_distinct <= MAX_CATEGORIES:
         return "category"
     kinds: dict[str, FieldType] = {
-        "float": "number", "integer": "integer", "boolean": "boolean", "time": "time",
+        "float": "number", "integer": "integer", "boolean": "boolean", "time": "time", "ip": "ip",
     }  # fmt: skip
     return kinds[column.physical]
 
@@ -237,6 +251,8 @@ def _entity(result: Guess, columns: Sequence[RawColumn]) -> None:
 
 def _name_type(column: RawColumn) -> FieldType:
     """The type of a column that names events or entities: only a category takes numbers too."""
+    if column.physical == "ip":
+        return "ip"
     return (
         "text" if column.physical == "text" and column.n_distinct > MAX_CATEGORIES else "category"
     )
@@ -246,7 +262,7 @@ def _may_be_entity(column: RawColumn) -> bool:
     called = plain(column.name)
     named = called.endswith("_id") or called in ENTITY_NAMES
     repeats = MIN_ENTITIES <= column.n_distinct < 0.9 * column.n
-    return named and repeats and column.physical in ("text", "integer")
+    return named and repeats and column.physical in ("text", "integer", "ip")
 
 
 def _entity_rank(column: RawColumn) -> int:

@@ -1,8 +1,9 @@
 """Warm the memory of window features with events of the past: made anew, then kept.
 
 The file's events are shown in the order of time, with their labels where they have any; then what
-the ledger decided beside them. Nothing is decided and nothing is recorded. Stop the server first
-where the state is kept in memory.
+the ledger decided beside them. A file of any size takes the memory of a batch, and room for a copy
+of what the features read in the folder for temporary files. Nothing is decided and nothing is
+recorded. Stop the server first where the state is kept in memory.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import time
 
 import msgspec
 
+from baluarte.adapters.history_file import HistoryFile
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.intake import Intake
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import session_of, texts_of
 from baluarte.apps.windows_at_hand import closing_windows, session_windows
-from baluarte.core.event import concat
 from baluarte.errors import ContractError, DataError
+from baluarte.stages.derive import past_events
 
 #: What the rules did beside remembering, each a line where it happened; unsure where values differ.
 _COUNTERS: dict[str, Tone] = {
@@ -57,10 +59,13 @@ def run(args: argparse.Namespace) -> int:
             )
         with closing_windows(windows), screen.progress(texts.get("backfill.label")) as bar:
             intake = Intake(place, detector.name, args.events)
-            batches = list(intake.read(args.events, contract.events))
-            if not batches:
-                raise DataError("expected events, found none", where=args.events)
-            windows.backfill(contract, concat(batches), progress=bar)
+            with HistoryFile(windows.plan) as history:
+                # All of it is read before anything that is known is forgotten.
+                for events in intake.read(intake.address, contract.events):
+                    history.add(past_events(windows.plan, contract, events))
+                if not history.n:
+                    raise DataError("expected events, found none", where=args.events)
+                windows.backfill(history, progress=bar)
             counts = windows.count()
     intake.tell(screen, texts)
     took = texts.numerals.number(round(time.monotonic() - started, 1))

@@ -136,8 +136,9 @@ def _tell(screen: Screen, texts: Texts, found: Inferred, path: Path) -> None:
         _budget(screen, texts, found)
     if found.doubts:
         doubts = [
-            texts.get(f"init.doubt.{question}", field=field)
+            texts.get(f"init.doubt.{question}", field=field, n=n, example=example)
             for field, question in found.doubts[:_SHOWN_DOUBTS]
+            for n, example in (found.odd.get(field, (0, "")),)
         ]
         screen.line(f"{texts.get('init.least_sure')} {' · '.join(doubts)}")
     lines = found.contract_text.count("\n")
