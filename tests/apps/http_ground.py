@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
+import signal
 import socket
 import ssl
 import struct
@@ -11,16 +14,20 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, NamedTuple, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import pytest
 import uvloop
 
-from baluarte.apps.http import connection, listener
+from baluarte.apps.http import connection, listener, supervisor
 from baluarte.apps.http.exchange import HTTPProtocol, Scope, Wire
 from baluarte.apps.http.head import Head
 from baluarte.apps.http.listener import Listener
 from baluarte.apps.http.process import listen
+from baluarte.apps.http.supervisor import Supervisor
+
+if TYPE_CHECKING:  # workers load this too
+    import pytest
 
 TEXT = [("content-type", "text/plain")]
 
@@ -294,3 +301,44 @@ def chunked(target: str, *chunks: bytes, last: bytes = b"0\r\n\r\n") -> bytes:
     """A request whose body comes in chunks."""
     head = get(target, "transfer-encoding: chunked", method="POST")
     return head + b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in chunks) + last
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+class Announced(Odd):
+    """One that says in a folder that it listens."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = Path(folder)
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        (self._folder / f"worker-{os.getpid()}").touch()
+
+    def close(self, loop: asyncio.AbstractEventLoop) -> None:
+        (self._folder / f"closed-{os.getpid()}").touch()
+
+
+def load(folder: str) -> Announced:
+    """As workers load; not while a file says that they can't."""
+    if Path(folder, "broken").exists():
+        raise SystemExit(3)
+    return Announced(folder)
+
+
+def announced(folder: str | Path) -> set[int]:
+    return {int(one.name.split("-")[1]) for one in Path(folder).glob("worker-*")}
+
+
+def supervise(folder: str, workers: int) -> bool:
+    """Run workers on a port that is told, until SIGTERM; SIGUSR1 renews them."""
+    listening = listen("127.0.0.1", 0)
+    parent = Supervisor(
+        functools.partial(load, folder), listening, None, workers=workers,
+        started=functools.partial(announced, folder),
+    )  # fmt: skip
+    supervisor.LEAVE_S = 0.1
+    signal.signal(signal.SIGUSR1, lambda *_: parent.renew())
+    print(listening.getsockname()[1], flush=True)
+    return parent.serve()
