@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from baluarte.apps.http import head as heads
-from baluarte.apps.http.answers import answer_bytes, bare, date_line
+from baluarte.apps.http.answers import answer_bytes, bare
 from baluarte.apps.http.head import BadHeadError, Head, Heads, read_head
 
 
@@ -294,21 +294,29 @@ def test_no_header_of_an_answer_begins_another(header: tuple[str, str], n: int) 
             answer_bytes(200, [header] * n, b"", ends=False, bodiless=False)
 
 
-def test_an_answer_has_a_length_and_a_date_and_says_whether_it_is_the_last() -> None:
-    said = answer_bytes(200, [("a", "b")], b"xyz", ends=False, bodiless=False)
-    assert said == b"HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 3\r\n" + date_line() + b"\r\nxyz"
-    assert b"\r\nconnection: close\r\n" in bare(400)
-    assert re.fullmatch(
-        rb"date: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\r\n",
-        date_line(),
-    )
+AT = {784111777: b"Sun, 06 Nov 1994 08:49:37 GMT", 0: b"Thu, 01 Jan 1970 00:00:00 GMT"}
 
 
-def test_the_date_is_that_of_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {784111777: b"Sun, 06 Nov 1994 08:49:37 GMT", 0: b"Thu, 01 Jan 1970 00:00:00 GMT"}
-    for at, text in said.items():
+@pytest.mark.parametrize(
+    "headers", [[], [("a", "b")], [("content-type", "a/b")], [("content-type", "a/b"), ("c", "d")]]
+)
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_answer_has_its_headers_a_length_and_the_date_and_says_whether_it_is_the_last(
+    headers: list[tuple[str, str]], ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, date in [*AT.items()] * 2:
         monkeypatch.setattr("baluarte.apps.http.answers.time.time", lambda at=at: at + 0.9)
-        assert date_line() == b"date: " + text + b"\r\n"
+        for body in (b"", b"xyz"):
+            said = answer_bytes(200, headers, body, ends=ends, bodiless=False)
+            head, _, rest = said.partition(b"\r\n\r\n")
+            first, *lines = head.split(b"\r\n")
+            assert (first, rest) == (b"HTTP/1.1 200 OK", body)
+            assert sorted(lines) == sorted(
+                [f"{name}: {value}".encode() for name, value in headers]
+                + [b"content-length: %d" % len(body), b"date: " + date]
+                + [b"connection: close"] * ends
+            )
+    assert b"\r\nconnection: close\r\n" in bare(400)
 
 
 @pytest.mark.parametrize("status", [204, 304])
