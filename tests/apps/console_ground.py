@@ -1,4 +1,4 @@
-"""A console in memory that is asked as the HTTP layer would ask it, and a real one on a free port."""
+"""A console in memory that is asked as the HTTP layer would, and a real one on a free port."""
 
 from __future__ import annotations
 
