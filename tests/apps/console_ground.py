@@ -1,4 +1,4 @@
-"""A console in memory that is asked as Granian would ask it, and a real one on a free port."""
+"""A console in memory that is asked as the HTTP layer would, and a real one on a free port."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AtOnce(Executor):
 
 
 class Heads:
-    """A request's headers as RSGI shows them."""
+    """A request's headers as the HTTP layer shows them."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._pairs = [(name.lower(), value) for name, value in pairs]

@@ -33,7 +33,7 @@ class ByHttp(RuleBasedStateMachine):
 
     A human signs in to an account of their own, or with a password that they know to hold, or shows
     a key that they were given at its issue. Versions are trained and sealed by any account that the
-    human can open. Everything else goes by HTTP, as Granian would hand it on.
+    human can open. Everything else goes by HTTP, as the HTTP layer would hand it on.
     """
 
     folder: tempfile.TemporaryDirectory[str]

@@ -167,7 +167,7 @@ def test_deciding_loads_nothing_that_learns(place: Workplace, folder: Path) -> N
 import sys, baluarte
 assert "numpy" not in sys.modules
 baluarte.load({str(folder)!r}, trusted={str(place.root / "trusted")!r}).decide({{}})
-bad = {{"sklearn", "lightgbm", "optuna", "pandas", "pyarrow", "granian"}} & set(sys.modules)
+bad = {{"sklearn", "lightgbm", "optuna", "pandas", "pyarrow", "uvloop"}} & set(sys.modules)
 assert not bad, bad
 """
     subprocess.run(

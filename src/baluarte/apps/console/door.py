@@ -1,7 +1,7 @@
 """The HTTP door of the control plane: check who asks, find the route, read the body, answer.
 
-Raw RSGI as in the data plane. Answers come from stores and hashes, so they are made in threads; no
-more at a time than a console needs, and of passwords no more than memory has room for.
+No framework, as in the data plane. Answers come from stores and hashes, so they are made in
+threads; no more at a time than a console needs, and of passwords no more than memory has room for.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ Source: RFC 9112 (HTTP/1.1).
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import cast
 
@@ -26,10 +27,13 @@ LOG = logging.getLogger("baluarte.http")
 SMALL_BYTES = 64 << 10  #: of a body that is waited for without a task
 AHEAD_BYTES = 64 << 10  #: that are read before somebody wants them
 HEAD_S = 30.0  #: in which a head must have come; also the longest idle connection
+LAST_HEAD_S = 5.0  #: in which a head that has begun must have come where the worker ends
 SOON_S = 1.0  #: in which a small body is waited for without a task
-STALL_S = 30.0  #: in which a caller must take some of its answer
+STALL_S = 30.0  #: in which a caller must take so much of its answers
+TAKEN_BYTES = 16 << 10
 LINGER_S = 2.0  #: for which a caller may go on sending what nobody reads
 _NEVER = float("inf")
+_FAULT: tuple[int, list[tuple[str, str]], bytes] = 500, [("connection", "close")], b""
 
 _HEAD, _BODY, _BUSY, _LINGER, _GONE = range(5)
 
@@ -63,33 +67,48 @@ class Keeper:
         for connection in list(self.open):
             connection.end_if_idle()
 
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """A request's task ended."""
-        self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            LOG.error("a request failed", exc_info=error)
+    def make_room(self, n: int) -> None:
+        """End those of the idle connections that have been idle longest, at most so many."""
+        idle = [one for one in self.open if one.is_idle]
+        idle.sort(key=lambda one: one.until_s)
+        for connection in idle[:n]:
+            connection.end_if_idle()
+
+    def give_up(self) -> None:
+        """End everything now, answered or not."""
+        for connection in list(self.open):
+            connection.abort()
+        for task in self.tasks:
+            task.cancel()
 
 
 class Connection(asyncio.Protocol):
-    """One connection of a caller."""
+    """One connection of a caller.
+
+    Args:
+        peer: its address and port, and what IPv6 has beside them.
+    """
 
     __slots__ = (
         "_chunks",
-        "_ends",
+        "_eof",
         "_exchange",
         "_head",
         "_keeper",
         "_paused",
+        "_peer",
         "_rest",
         "_seen",
         "_stalled",
         "_state",
         "_transport",
+        "_untaken",
         "until_s",
     )
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, peer: tuple[str, int] = ("", 0)) -> None:
         self._keeper = keeper
+        self._peer = peer
         self._transport = cast("asyncio.Transport", None)  # until it is made
         self._rest = bytearray()  # came, and is not looked at yet
         self._seen = 0  # of it, known to hold no end of a head
@@ -97,8 +116,9 @@ class Connection(asyncio.Protocol):
         self._head = cast("Head", None)  # of the request that is answered
         self._exchange: Exchange | None = None
         self._chunks: httptools.HttpRequestParser | None = None
-        self._ends = False  # whether the connection ends with this answer, whatever the head says
+        self._eof = False  # whether the caller sends no more
         self._paused = self._stalled = False
+        self._untaken = 0  # bytes of answers that the caller has not taken
         self.until_s = _NEVER  #: in the loop's time; then it has waited too long
 
     @property
@@ -109,8 +129,13 @@ class Connection(asyncio.Protocol):
     @property
     def client(self) -> str:
         """Address and port."""
-        peer = self._transport.get_extra_info("peername") or ("", 0)
-        return f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
+        host, port = self._peer[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no byte of a request is there."""
+        return self._state == _HEAD and not self._rest
 
     # --- what the loop tells --------------------------------------------------------------------
 
@@ -128,23 +153,31 @@ class Connection(asyncio.Protocol):
             self._exchange.fail()
 
     def eof_received(self) -> bool:
-        """The caller sends no more; an answer that is due still goes out."""
-        self._ends = True
+        """The caller sends no more; the answers that are due still go out."""
+        self._eof = True
         if self._state == _BODY:  # its service says what is wrong with it
-            self._begin_task(self._rest)
+            self._begin_task(bytes(self._rest))
+        elif self._state == _HEAD and self._rest:  # requests may wait in it
+            self._keeper.loop.call_soon(self._look_again)
         if self._exchange is not None:
             self._exchange.fail()
-        # With TLS there is no half of a connection.
-        return self._state == _BUSY and self._transport.get_extra_info("ssl_object") is None
+        stays = self._state == _BUSY or (self._state == _HEAD and bool(self._rest))
+        if stays and self._is_plain:  # with TLS there is no half of a connection
+            return True
+        self._state = _GONE
+        self._wait(STALL_S)
+        return False
 
     def data_received(self, data: bytes) -> None:
         """Some bytes came."""
         state = self._state
-        if state == _HEAD and not self._rest:
+        if state == _HEAD and not self._rest and not self._stalled:
             self._look(data)
         elif state in (_HEAD, _BODY):
             self._rest += data
-            self._look(self._rest)
+            if not self._stalled:
+                self._look(self._rest)
+            self._hold()
         elif state == _BUSY:
             if self._exchange is not None and self._exchange.wants_more:
                 self._pass_on(data)
@@ -154,38 +187,57 @@ class Connection(asyncio.Protocol):
         # in any other state nobody reads it
 
     def pause_writing(self) -> None:
-        """The caller doesn't take its answers."""
+        """The caller doesn't take its answers: it gets no more of them until it does."""
         self._stalled = True
-        self.until_s = self._keeper.loop.time() + STALL_S
+        self._wait(STALL_S)
 
     def resume_writing(self) -> None:
         """It does again."""
         self._stalled = False
         self.until_s = _NEVER
-        if self._state in (_HEAD, _LINGER):
-            self.until_s = self._keeper.now_s + (HEAD_S if self._state == _HEAD else LINGER_S)
-            if self._state == _HEAD and self._rest:
-                self._keeper.loop.call_soon(self._look_again)
+        if self._state != _BUSY:
+            self._wait({_HEAD: HEAD_S, _BODY: SOON_S, _LINGER: LINGER_S}.get(self._state, STALL_S))
+        if self._rest:
+            self._keeper.loop.call_soon(self._look_again)
 
     def expire(self) -> None:
         """It has waited too long: for a head, for a body, for a caller who takes nothing."""
+        left = self._transport.get_write_buffer_size()
         if self._state == _BODY and not self._stalled:
-            self._begin_task(self._rest)
-        elif self._state == _HEAD and not self._stalled:
+            self._begin_task(bytes(self._rest))
+        elif (self._state == _HEAD and not self._stalled) or (self._state == _LINGER and left):
             self._end()
+        elif 0 < left <= self._untaken - TAKEN_BYTES:  # slowly, but it takes them
+            self._wait(STALL_S)
         else:
-            self._transport.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """End it now, whatever was not sent."""
+        self._state = _GONE
+        self._transport.abort()
 
     def end_if_idle(self) -> None:
-        """End it now where no request is being answered."""
-        if self._state == _HEAD and not self._rest:
+        """End it now where no request is being answered, soon where one has begun to come."""
+        if self._state != _HEAD:
+            return
+        if self._rest:
+            self.until_s = min(self.until_s, self._keeper.now_s + LAST_HEAD_S)
+        else:
             self._end()
+            if not self._stalled:  # of TLS, few answer a goodbye that they don't wait for
+                self.until_s = self._keeper.now_s + LINGER_S
 
     def _end(self) -> None:
         """Close it once what was written is taken, or soon."""
         self._state = _GONE
-        self.until_s = self._keeper.now_s + STALL_S
+        self._wait(STALL_S)
         self._transport.close()
+
+    def _wait(self, seconds: float) -> None:
+        """Let it expire then."""
+        self._untaken = self._transport.get_write_buffer_size()
+        self.until_s = self._keeper.loop.time() + seconds
 
     # --- from bytes to requests -----------------------------------------------------------------
 
@@ -196,7 +248,7 @@ class Connection(asyncio.Protocol):
             return
         end = data.find(END, self._seen)
         if end == 0 or data[:2] == b"\r\n":  # empty lines before a request are passed over
-            data = data.lstrip(b"\r\n")
+            self._rest = data = bytearray(data.lstrip(b"\r\n"))
             self._seen = 0
             end = data.find(END)
         if end < 0:
@@ -214,69 +266,99 @@ class Connection(asyncio.Protocol):
             return
         self._head = head
         if head.length is None or head.length > SMALL_BYTES or head.expects:
-            self._begin_task(data[begins:])
+            self._begin_task(bytes(data[begins:]))
         else:
             self._take_whole(head, data, begins)
 
     def _look_again(self) -> None:
-        if self._state == _HEAD and self._rest and not self._stalled:
-            rest, self._rest = self._rest, bytearray()
-            self._look(rest)
+        if self._state in (_HEAD, _BODY) and self._rest and not self._stalled:
+            self._look(self._rest)
 
     def _wait_for_head(self, data: bytes | bytearray) -> None:
         if len(data) > MOST_BYTES:
             self._refuse(431)
             return
+        if self._eof:
+            self._end()
+            return
         self._seen = max(0, len(data) - len(END) + 1)
         if data is not self._rest:
             self._rest = bytearray(data)
+        self.go_on()
 
     def _take_whole(self, head: Head, data: bytes | bytearray, begins: int) -> None:
         """Take a request whose length is known and small, if all of it is there."""
         ends = begins + cast("int", head.length)
         if len(data) < ends:
+            if self._eof:
+                self._begin_task(bytes(data[begins:]))
+                return
             if self._state != _BODY:
                 self._state = _BODY
                 self.until_s = self._keeper.now_s + SOON_S
-                self._rest = bytearray(data[begins:])
+                self._drop(data, begins)
+            self.go_on()
             return
         body = bytes(data[begins:ends])
-        if self._rest or len(data) > ends:
-            self._rest = bytearray(data[ends:])
+        self._drop(data, ends)
         self._state = _BUSY
-        self.until_s = _NEVER
-        if not self._keeper.service.handle_now(head, body, self):
+        if not self._stalled:
+            self.until_s = _NEVER
+        try:
+            is_taken = self._keeper.service.handle_now(head, body, self)
+        except Exception:
+            LOG.exception("a request failed")
+            self.answer(*_FAULT)
+            return
+        if not is_taken:
             self.hand_over(body)
+
+    def _drop(self, data: bytes | bytearray, n: int) -> None:
+        """Keep of the bytes that were looked at what is behind these."""
+        if data is self._rest:
+            del self._rest[:n]
+        elif len(data) > n:
+            self._rest = bytearray(memoryview(data)[n:])
 
     def hand_over(self, body: bytes) -> None:
         """Give the request, whose body is there, a task."""
         if self._state == _BUSY:
-            head = self._head
-            self._run(Scope(head, self), Exchange(self, head, parts=[body], left=0))
+            self._run(Exchange(self, self._head, parts=[body], left=0))
 
-    def _begin_task(self, data: bytes | bytearray) -> None:
+    def _begin_task(self, came: bytes) -> None:
         """Give a request a task, and what has come of its body."""
         head = self._head
         self._state = _BUSY
-        self.until_s = _NEVER
-        came = bytes(data)
+        if not self._stalled:
+            self.until_s = _NEVER
         self._rest = bytearray()
-        exchange = Exchange(self, head, parts=[], left=head.length)
-        self._exchange = exchange
+        exchange = self._exchange = Exchange(self, head, parts=[], left=head.length)
         if head.length is None:
             self._chunks = httptools.HttpRequestParser(exchange)
             # It ends a message only where it saw its head; this one says what matters of ours.
             self._chunks.feed_data(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
         if came:
             self._pass_on(came)
-        self._run(Scope(head, self), exchange)
+        if self._eof:
+            exchange.fail()
+        self._run(exchange)
 
-    def _run(self, scope: Scope, exchange: Exchange) -> None:
+    def _run(self, exchange: Exchange) -> None:
         keeper = self._keeper
         self._exchange = exchange
-        task = keeper.loop.create_task(keeper.service.handle(scope, exchange))
+        task = keeper.loop.create_task(keeper.service.handle(Scope(exchange.head, self), exchange))
         keeper.tasks.add(task)
-        task.add_done_callback(keeper.ended)
+        task.add_done_callback(functools.partial(self._ended, exchange))
+
+    def _ended(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        """A request's task ended; where it gave no answer that is a fault of ours."""
+        self._keeper.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.error("a request failed", exc_info=error)
+        elif self._exchange is exchange and self._state == _BUSY:
+            LOG.error("a request got no answer")
+        if self._exchange is exchange:
+            self.answer(*_FAULT)
 
     def _pass_on(self, data: bytes) -> None:
         """Bytes of a body that comes in; what follows it waits."""
@@ -299,13 +381,13 @@ class Connection(asyncio.Protocol):
         waiting = len(self._rest)
         if self._exchange is not None and not self._exchange.is_wanted:
             waiting += self._exchange.n_waiting
-        if waiting > AHEAD_BYTES and not self._paused:
+        if waiting > AHEAD_BYTES and not self._paused and self._state < _LINGER:
             self._paused = True
             self._transport.pause_reading()
 
     def go_on(self) -> None:
         """Read again: somebody wants it."""
-        if self._paused:
+        if self._paused and not self._eof:
             self._paused = False
             if self._state != _GONE:
                 self._transport.resume_reading()
@@ -325,22 +407,29 @@ class Connection(asyncio.Protocol):
         is_read = exchange is None or exchange.left == 0
         ends = (
             self._keeper.leaves
-            or self._ends
             or not head.keeps
             or not is_read
+            or (self._eof and not self._rest)
             or ("connection", "close") in headers
         )
-        self._exchange = self._chunks = None
-        self._transport.write(
-            answer_bytes(status, headers, body, ends=ends, bodiless=head.method == "HEAD")
-        )
+        try:
+            said = answer_bytes(status, headers, body, ends=ends, bodiless=head.method == "HEAD")
+        except ValueError:
+            LOG.exception("a request's answer is none")
+            ends, said = True, bare(500)
+        if exchange is not None:
+            exchange.end()
+            self._exchange = self._chunks = None
+        if self._stalled:
+            self._untaken += len(said)
+        self._transport.write(said)
         if ends:
-            self._close(lingers=not is_read or bool(self._rest))
+            self._close(is_read=is_read)
             return
         self._state = _HEAD
         if not self._stalled:
             self.until_s = self._keeper.now_s + HEAD_S
-        if self._paused:
+        if self._paused and len(self._rest) <= AHEAD_BYTES:
             self.go_on()
         if self._rest:
             self._keeper.loop.call_soon(self._look_again)
@@ -348,16 +437,27 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         """Answer what no service sees; the connection ends."""
         self._transport.write(bare(status))
-        self._close(lingers=True)
+        self._close()
 
-    def _close(self, *, lingers: bool) -> None:
+    def _close(self, *, is_read: bool = False) -> None:
+        """End it after an answer.
+
+        To close with bytes unread would take the answer from the caller (RFC 9112, 9.6): what it
+        still sends is read for a moment and thrown away.
+        """
+        is_read = is_read and not self._rest and not self._paused
         self._rest = bytearray()
-        if not lingers:
+        if self._eof or (is_read and not self._is_plain):
             self._end()
             return
-        # To close with bytes unread would take the answer from the caller (RFC 9112, 9.6).
         self._state = _LINGER
-        self.until_s = self._keeper.now_s + LINGER_S
-        if self._transport.can_write_eof():
+        if not self._stalled:
+            self.until_s = self._keeper.now_s + LINGER_S
+        if self._is_plain:
             self._transport.write_eof()
         self.go_on()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it has two halves, as with TLS there are none."""
+        return self._transport.can_write_eof()

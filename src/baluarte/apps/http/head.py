@@ -9,14 +9,17 @@ Source: RFC 9112 (HTTP/1.1); llhttp by way of httptools.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 import httptools
 
 END = b"\r\n\r\n"
+_PROTOCOL = re.compile(rb"[\r\n]*[^\r\n]* HTTP/1\.[01]\r\n")  # llhttp reads RTSP and ICE too
 MOST_BYTES = 64 << 10  #: of a head; more is refused with 431
 MOST_HEADERS = 100
 _MOST_KNOWN_BYTES = 2 << 10  #: of a head that is remembered
+_MOST_KNOWN_HEADERS = 32  #: likewise: each takes many times its bytes
 _MOST_KNOWN = 2_048  #: heads that are remembered
 
 
@@ -42,6 +45,9 @@ class HeadFields:
         self._first: dict[str, str] = {}
         for name, value in self._pairs:
             self._first.setdefault(name, value)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
 
     def get(self, key: str) -> str | None:
         """The first value, or None."""
@@ -82,8 +88,9 @@ class Head:
         if version not in ("1.1", "1.0"):
             raise BadHeadError(400)
         self.length = _length(self.headers, version)
-        self.keeps = parser.should_keep_alive() and self.length is not None
-        self.expects = _expects(self.headers)
+        # A caller of HTTP/1.0 takes for granted that it ends, unless it is told otherwise.
+        self.keeps = read.keeps and version == "1.1" and self.length is not None
+        self.expects = _expects(self.headers) and version == "1.1"
         self.path, self.query_string, self.authority = _target(read.url, self.method)
         self.memo: object = None
 
@@ -95,6 +102,8 @@ class _Read:
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = False
+        self.keeps = False
+        self.parser: httptools.HttpRequestParser | None = None  # while it reads
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -106,6 +115,7 @@ class _Read:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.keeps = self.parser is not None and self.parser.should_keep_alive()  # later it forgets
 
 
 class Heads:
@@ -123,7 +133,7 @@ class Heads:
         head = self._known.get(data)
         if head is None:
             head = read_head(data)
-            if len(data) <= _MOST_KNOWN_BYTES:
+            if len(data) <= _MOST_KNOWN_BYTES and len(head.headers) <= _MOST_KNOWN_HEADERS:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
                 self._known[data] = head
@@ -137,22 +147,23 @@ def read_head(data: bytes) -> Head:
         BadHeadError: they are none.
     """
     read = _Read()
-    parser = httptools.HttpRequestParser(read)
-    upgrades = False
+    read.parser = parser = httptools.HttpRequestParser(read)
+    is_whole = False
     try:
-        parser.feed_data(data)
-    except httptools.HttpParserUpgrade:  # to what isn't spoken here: it goes on as it is
-        upgrades = True
+        parser.feed_data(data[:-1])
+        is_whole = not read.complete  # else what llhttp takes for more would be a body to us
+        parser.feed_data(data[-1:])
+    except httptools.HttpParserUpgrade:  # to what isn't spoken here: it is answered as it is
+        read.keeps = False
     except httptools.HttpParserCallbackError as error:
         raise _cause(error) from None
     except httptools.HttpParserError:
         raise BadHeadError(400) from None
-    if not read.complete:
+    finally:
+        read.parser = None
+    if not (is_whole and read.complete and _PROTOCOL.match(data)):
         raise BadHeadError(400)
-    head = Head(read, parser)
-    if upgrades:
-        head.keeps = False
-    return head
+    return Head(read, parser)
 
 
 def _cause(error: BaseException) -> BadHeadError:

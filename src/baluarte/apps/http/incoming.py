@@ -78,15 +78,27 @@ class Scope:
 class Exchange:
     """A request with a task: its body as it comes, and its answer."""
 
-    __slots__ = ("_connection", "_failed", "_head", "_parts", "_waiter", "is_wanted", "left")
+    __slots__ = (
+        "_connection",
+        "_failed",
+        "_is_asked_for",
+        "_is_over",
+        "_parts",
+        "_waiter",
+        "head",
+        "is_wanted",
+        "left",
+    )
 
     def __init__(
         self, connection: Line, head: Head, *, parts: list[bytes], left: int | None
     ) -> None:
         self._connection = connection
-        self._head = head
+        self.head = head
         self._parts = parts
         self._failed = False
+        self._is_asked_for = False  # whether the caller was told that the body may come
+        self._is_over = False  # answered: what its service still does is nothing to the connection
         self._waiter: asyncio.Future[None] | None = None
         self.left = left  #: bytes of the body that haven't come; None: nobody knows
         self.is_wanted = False  #: whether somebody reads it
@@ -117,24 +129,31 @@ class Exchange:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The body in parts, as they come."""
         while True:
-            self._want()
-            while self._parts:
-                yield self._parts.pop(0)
+            parts, self._parts = self._parts, []
+            self.is_wanted = False  # whoever works on one doesn't wait for more
+            for part in parts:
+                yield part
+            if self._parts:
+                continue
             if self.left == 0:
                 return
-            self._connection.go_on()
+            self._want()
             await self._more()
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Answer, once."""
-        self._connection.answer(status, headers, body)
+        """Answer, once; a second answer goes nowhere."""
+        if not self._is_over:
+            self._connection.answer(status, headers, body)
 
     def _want(self) -> None:
-        if not self.is_wanted:
-            self.is_wanted = True
-            if self.left != 0 and self._head.expects and not self._parts:
-                self._connection.say_continue()
-            self._connection.go_on()
+        """Let the body come."""
+        self.is_wanted = True
+        if self.left == 0 or self._is_over:
+            return
+        if self.head.expects and not self._parts and not self._is_asked_for:
+            self._connection.say_continue()
+        self._is_asked_for = True
+        self._connection.go_on()
 
     async def _more(self) -> None:
         if self._failed:
@@ -160,6 +179,11 @@ class Exchange:
         if self.left != 0:
             self._failed = True
             self._wake()
+
+    def end(self) -> None:
+        """It is answered."""
+        self._is_over = True
+        self.fail()
 
     on_body = feed  # llhttp's name, of chunks
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import socket
 import ssl
 from typing import Final
@@ -19,9 +20,13 @@ from baluarte.apps.http.exchange import Service
 LOG = logging.getLogger("baluarte.http")
 MOST_OPEN = 4_096  #: connections of a worker; more wait to be accepted
 HANDSHAKE_S = 30.0
+DRAIN_S = 20.0  #: in which what is open must be answered; then it ends all the same
+_FILES = 256  #: that a worker opens beside its connections
 _LOOK_S = 0.5  #: between two looks at who waits too long
-_FULL_S = 0.2  #: before connections are taken again, where there is no room for them
-_NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_FULL_S = 0.2  #: before connections are taken again, where that failed
+_ROOM = 32  #: one in so many idle connections ends where all places are taken
+_CANCEL_S = 2.0  #: in which what was given up has ended
+_NOTHING: Final = {errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPROTO}
 
 
 class Listener:
@@ -44,8 +49,10 @@ class Listener:
         self._context = context
         self._keeper = Keeper(service, loop)
         self._greeting: set[asyncio.Task[None]] = set()
+        self._most = most_open()
         self._takes = False
         self._stopped = False
+        self._is_told = False  # whether the log says that connections can't be taken
 
     def start(self) -> None:
         """Take connections from now on."""
@@ -60,21 +67,36 @@ class Listener:
         self._keeper.leaves = True
 
     async def drain(self) -> None:
-        """Return when every request is answered and every connection closed."""
+        """Return when every request is answered and every connection closed, or soon."""
         self.stop()
-        self._keeper.drain()
-        while self._keeper.open or self._keeper.tasks or self._greeting:
+        keeper, until = self._keeper, self._loop.time() + DRAIN_S
+        while keeper.open or keeper.tasks or self._greeting:
+            if self._loop.time() > until:
+                LOG.error("what is still open is given up")
+                await self._give_up()
+                return
+            keeper.drain()
             await asyncio.sleep(0.02)
-            self._keeper.drain()
+
+    async def _give_up(self) -> None:
+        tasks = self._keeper.tasks | self._greeting
+        self._keeper.give_up()
+        for task in self._greeting:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_S)
+        await asyncio.sleep(0)  # the loop tells connections that they are gone
 
     def _look(self) -> None:
-        self._keeper.look()
-        if not self._stopped and not self._takes:
-            self._listen()
         self._loop.call_later(_LOOK_S, self._look)
+        self._keeper.look()
+        if self._n_open() >= self._most:
+            self._keeper.make_room(max(1, self._most // _ROOM))
+        if not self._takes:
+            self._listen()
 
     def _listen(self) -> None:
-        if self._n_open() < MOST_OPEN:
+        if not self._stopped and self._n_open() < self._most:
             self._takes = True
             self._loop.add_reader(self._socket.fileno(), self._take)
 
@@ -89,35 +111,48 @@ class Listener:
     def _take(self) -> None:
         """Take one connection; the loop calls again while there are more."""
         try:
-            taken, _ = self._socket.accept()
-        except (BlockingIOError, InterruptedError, ConnectionError):
-            return  # another worker was sooner, or the caller has gone
+            taken, peer = self._socket.accept()
         except OSError as error:
-            LOG.error("a connection can't be taken: %s", error)  # noqa: TRY400 - one line will do
-            if error.errno in _NO_ROOM:
-                self._pause()
-                self._loop.call_later(_FULL_S, self._again)
+            if error.errno not in _NOTHING:  # else another worker was sooner, or the caller left
+                self._fail(error)
             return
+        self._is_told = False
         taken.setblocking(False)  # noqa: FBT003 - likewise
-        task = self._loop.create_task(self._greet(taken))
+        task = self._loop.create_task(self._greet(taken, peer))
         self._greeting.add(task)
         task.add_done_callback(self._greeting.discard)
-        if self._n_open() >= MOST_OPEN:
+        if self._n_open() >= self._most:
             self._pause()
 
+    def _fail(self, error: OSError) -> None:
+        """No connection can be taken, for want of files or memory: try again a little later."""
+        if not self._is_told:
+            LOG.error("a connection can't be taken: %s", error)
+            self._is_told = True
+        self._pause()
+        self._loop.call_later(_FULL_S, self._again)
+
     def _again(self) -> None:
-        if not self._stopped and not self._takes:
+        if not self._takes:
             self._listen()
 
-    async def _greet(self, taken: socket.socket) -> None:
+    async def _greet(self, taken: socket.socket, peer: tuple[str, int]) -> None:
         """Make a connection of a socket; a handshake that fails ends it, and nothing else."""
         context = self._context
         try:
             await self._loop.connect_accepted_socket(
-                lambda: Connection(self._keeper),
+                lambda: Connection(self._keeper, peer),
                 taken,
                 ssl=context,
                 ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
             )
-        except (OSError, ssl.SSLError, asyncio.CancelledError):
+        except (OSError, RuntimeError, asyncio.CancelledError):  # that is all that ends with it
             taken.close()
+
+
+def most_open() -> int:
+    """Connections of a worker: as many as there may be, and files for all else."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MOST_OPEN
+    return max(1, min(MOST_OPEN, files - min(_FILES, files // 2)))

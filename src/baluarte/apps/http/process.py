@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import signal
 import socket
 import ssl
@@ -45,6 +46,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
 def run(load: Callable[[], Service], listening: socket.socket, tls: Tls | None) -> None:
     """Answer what comes to the socket, until SIGTERM or SIGINT; then what is open, and return.
 
+    Where the parent process dies nobody would tell it to stop, or look after it: it stops then too.
+
     Args:
         load: makes the service; it may wait until it is needed.
     """
@@ -59,6 +62,9 @@ def run(load: Callable[[], Service], listening: socket.socket, tls: Tls | None) 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        loop.add_reader(parent.sentinel, stop)
     listener = Listener(
         service, listening, loop=loop, context=None if tls is None else tls.context()
     )
@@ -67,6 +73,8 @@ def run(load: Callable[[], Service], listening: socket.socket, tls: Tls | None) 
     listener.start()
     try:
         loop.run_until_complete(stopped)
+        if parent is not None:
+            loop.remove_reader(parent.sentinel)
         loop.run_until_complete(listener.drain())
     finally:
         service.close(loop)

@@ -94,8 +94,9 @@ class Supervisor:
             well = self._follow()
         finally:
             self._stop_workers()
-            os.close(self._woken)
-            os.close(self._wakes)
+            ends, self._woken, self._wakes = (self._woken, self._wakes), -1, -1
+            for end in ends:  # a signal that still comes must not write into another's file
+                os.close(end)
         return well
 
     def _told_to_stop(self, *_: object) -> None:
@@ -214,9 +215,13 @@ class Supervisor:
 
     def _renew_all(self) -> None:
         for index in range(len(self._workers)):
-            old, new = self._workers[index], self._another()
-            self._workers[index] = new
-            self._wait_for(new)
+            new = self._another()
+            if not self._wait_for(new):
+                if not self._stops:
+                    LOG.error("a new worker doesn't answer; the ones before it go on")
+                _end([new])
+                return
+            old, self._workers[index] = self._workers[index], new
             _relieve(old)
 
     def _stop_workers(self) -> None:
@@ -230,12 +235,14 @@ class Supervisor:
         for thread in self._ending:
             thread.join()
 
-    def _wait_for(self, worker: SpawnProcess) -> None:
+    def _wait_for(self, worker: SpawnProcess) -> bool:
+        """Whether it answers, soon."""
         until = time.monotonic() + _START_S
         while worker.is_alive() and not self._stops and time.monotonic() < until:
             if worker.pid in self._started():
-                return
+                return True
             time.sleep(_POLL_S)
+        return False
 
 
 def _relieve(worker: SpawnProcess) -> None:
