@@ -179,6 +179,46 @@ def test_a_tenants_quota_ends_within_a_turn(tmp_path: Path) -> None:
         ground.close()
 
 
+def test_what_arrived_makes_a_worker_busy_until_its_turn(ground: Ground) -> None:
+    seen: list[bool] = []
+
+    async def come() -> None:
+        door = ground.worker._door
+        assert door is not None
+        seen.append(door.is_asked)
+        assert ground.worker.handle_now(ground.head(), bodies(1)[0], Wire())
+        seen.append(door.is_asked)
+        await asyncio.sleep(0)
+        seen.append(door.is_asked)
+
+    ground.loop.run_until_complete(come())
+    assert seen == [False, True, False]
+
+
+def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = ground.worker._door
+    assert door is not None
+
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    for name, where in (
+        ("read_each", "baluarte.core.quick_rows.QuickReader.read_each"),
+        ("decide_records", "baluarte.stages.score.Scorer.decide_records"),
+        ("identify_all", "baluarte.stages.score.Scorer.identify_all"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, fails)
+            wires = ground.turn([(ground.head(), body) for body in bodies(3, start=50)])
+        assert [wire.said[0][0] for wire in wires] == [500] * 3, name
+        assert door._inflight.n == 0
+        assert door._plane._n_rows == 0
+    again = ground.turn([(ground.head(), body) for body in bodies(3, start=50)])
+    assert [wire.said[0][0] for wire in again] == [200] * 3
+
+
 def test_a_request_for_anything_else_is_not_taken(ground: Ground) -> None:
     for head in (
         ground.head("/v1/detectors/flows/labels"),

@@ -111,6 +111,11 @@ class Door:
             raise ValueError("the inventory of routes and what the door answers differ")
 
     @property
+    def is_asked(self) -> bool:
+        """Whether requests came that nobody looked at yet."""
+        return self._lane.has_arrived
+
+    @property
     def own_name(self) -> str:
         """A host that requests may name."""
         return self._guard.name

@@ -147,6 +147,11 @@ class Lane:
         self._arrived: dict[Kind, list[_Arrived]] = {}
         self._kinds: dict[tuple[object, ...], Kind] = {}
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether requests wait for the turn of the loop."""
+        return bool(self._arrived)
+
     def take(self, head: Head, body: bytes, wire: Wire) -> bool:
         """Take a request; False where it is none for this lane."""
         kind = head.memo
@@ -224,9 +229,14 @@ class Lane:
                 one.wire.answer(*self.failed(refusal))
             return
         admitted = self._count_in(arrived, holder)
+        try:
+            found = self._read_each(champion, admitted, kind)
+        except BaseException:
+            self.inflight.n -= len(admitted)
+            raise
         n_rows = 0
         requests: list[Request] = []
-        for one, quick in zip(admitted, self._read_each(champion, admitted, kind), strict=True):
+        for one, quick in zip(admitted, found, strict=True):
             try:
                 rows, shape = quick or self.read(champion, one.body, kind.form)
                 plane.require_room(n_rows + len(rows))

@@ -157,7 +157,7 @@ class Worker:
             clock=self._clock,
             counts=self._counts,
             loop=loop,
-            is_busy=lambda: plane.is_deciding,
+            is_busy=lambda: plane.is_deciding or (self._door is not None and self._door.is_asked),
         )
         plane.on_decided = shadows.offer
         self._settler = Settler(
