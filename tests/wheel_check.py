@@ -18,6 +18,7 @@ NEEDS_FILES = (
     "baluarte.adapters.sources.",
     "baluarte.adapters.sinks.",
     "baluarte.adapters.arrow_",
+    "baluarte.adapters.csv_blocks",
     "baluarte.adapters.parquet_",
     "baluarte.apps.scoring.protocols.arrow_stream",
 )
