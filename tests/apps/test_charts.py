@@ -154,6 +154,20 @@ def test_flags_on_the_time_line_never_cover_each_other() -> None:
     assert len(texts(chart)) >= len(moments)
 
 
+def test_capitals_get_the_room_that_they_take() -> None:
+    moments = [
+        Moment(at=4_250, label="CONTRACT BROKEN", tone="broken"),
+        Moment(at=8_600, label="Retrain", tone="kept"),
+    ]
+    chart = timeline(moments, [Span(start=0, stop=22_544, label="v1")], x=Axis(label="e", low=0))
+    rows = [
+        each.attrib["y"]
+        for each in ET.fromstring(chart).iter("text")
+        if "strong" in each.attrib["class"]
+    ]
+    assert len(set(rows)) == 2
+
+
 FINITE = st.floats(-1e12, 1e12)
 
 

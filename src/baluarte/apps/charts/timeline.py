@@ -21,6 +21,8 @@ from baluarte.apps.charts.values import SYMBOL, Axis, Moment, Span
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import Numerals
 
+_CAPITAL = 1.4  #: width of a strong capital beside that of other letters
+
 
 def timeline(
     moments: Sequence[Moment],
@@ -55,7 +57,7 @@ def timeline(
     for moment, level in zip(moments, levels, strict=True):
         a, y = frame.x(moment.at), base - 16 - level * 22.0
         text = f"{SYMBOL[moment.tone]} {moment.label}".strip()
-        flip = a + len(text) * CHARACTER > WIDTH
+        flip = a + _width(text) > WIDTH
         parts += [
             tag("line", x1=a, x2=a, y1=y - 8, y2=base, class_=f"flag {moment.tone}"),
             tag("circle", cx=a, cy=base, r=4, class_=f"dot {moment.tone}"),
@@ -70,6 +72,11 @@ def timeline(
     return canvas(height, x.label, parts)
 
 
+def _width(text: str) -> float:
+    """How wide a strong label is; capitals take more room."""
+    return CHARACTER * sum(_CAPITAL if letter.isupper() else 1.0 for letter in text)
+
+
 def _levels(moments: Sequence[Moment], place: Callable[[float], float]) -> list[int]:
     """A level for each label on which it overlaps no other.
 
@@ -79,7 +86,7 @@ def _levels(moments: Sequence[Moment], place: Callable[[float], float]) -> list[
     levels = [0] * len(moments)
     for position in sorted(range(len(moments)), key=lambda k: -moments[k].at):
         moment = moments[position]
-        width = (len(moment.label) + 2) * CHARACTER + 14
+        width = _width(moment.label) + 2 * CHARACTER + 14
         start = place(moment.at)
         start = start - width if start + width > WIDTH else start
         level = 0
