@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 
@@ -132,6 +133,30 @@ def test_after_a_body_the_next_request_is_read_but_not_after_chunks(site: Site) 
 def test_chunks_that_are_none_are_the_callers_fault(site: Site, last: bytes) -> None:
     (one,) = site.talk(chunked("/echo", b"abc", last=last + get("/now")), half=False)
     assert (one.status, one.headers["connection"]) == (400, "close")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "expected"),
+    [
+        (b"BREW /pot HTTP/1.1\r\nhost: a\r\n\r\n", 400, "registered method"),
+        (b"GET / HTTP/3\r\n\r\n", 400, "METHOD PATH HTTP/1.1"),
+        (b"GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n", 400, "Content-L"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n", 400, "Transfer-Encoding"),
+        (b"CONNECT a:1 HTTP/1.1\r\n\r\n", 405, "no proxy"),
+        (b"GET / HTTP/1.1\r\nexpect: tea\r\n\r\n", 417, "100-continue"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431, "100 headers"),
+        (b"GET / HTTP/1.1\r\na: " + b"b" * 70_000 + b"\r\n\r\n", 431, "65536 bytes"),
+    ],
+)
+def test_who_is_refused_before_any_service_is_told_what_was_expected(
+    site: Site, sent: bytes, status: int, expected: str
+) -> None:
+    (one,) = site.talk(sent, half=False)
+    assert (one.status, one.headers["content-type"]) == (status, "application/problem+json")
+    problem = json.loads(one.body)
+    assert problem["status"] == status
+    assert expected in problem["detail"]
+    assert site.service.served == []
 
 
 def test_chunks_may_have_extensions_and_trailers(site: Site) -> None:

@@ -1,6 +1,6 @@
 """Answers as bytes.
 
-Source: RFC 9110 (HTTP semantics), RFC 9112 (HTTP/1.1).
+Source: RFC 9110 (HTTP semantics), RFC 9112 (HTTP/1.1), RFC 9457 (problem details).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import ClassVar
+
+import msgspec
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BODILESS = frozenset({204, 304})
@@ -62,9 +64,18 @@ def answer_bytes(
     return b"".join((_start(status, headers), date, length, end, b"\r\n", body))
 
 
-def bare(status: int) -> bytes:
-    """An answer of nothing but its status; the connection ends with it."""
-    return answer_bytes(status, [], b"", ends=True, bodiless=False)
+def bare(status: int, detail: str = "") -> bytes:
+    """An answer that no service gives; the connection ends with it.
+
+    Args:
+        detail: what was expected; with it the answer is a problem (RFC 9457).
+    """
+    if not detail:
+        return answer_bytes(status, [], b"", ends=True, bodiless=False)
+    said = {"title": _PHRASES[status], "status": status, "detail": detail}
+    body = msgspec.json.encode(said)
+    head = [("content-type", "application/problem+json")]
+    return answer_bytes(status, head, body, ends=True, bodiless=False)
 
 
 def date_line() -> bytes:

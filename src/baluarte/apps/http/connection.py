@@ -20,7 +20,7 @@ import httptools
 
 from baluarte.apps.http.answers import CONTINUE, answer_bytes, bare
 from baluarte.apps.http.exchange import Service
-from baluarte.apps.http.head import END, MOST_BYTES, BadHeadError, Head, Heads
+from baluarte.apps.http.head import END, MOST_BYTES, TOO_LARGE, BadHeadError, Head, Heads
 from baluarte.apps.http.incoming import Exchange, Scope
 
 LOG = logging.getLogger("baluarte.http")
@@ -50,7 +50,7 @@ class Keeper:
         self.service = service
         self.loop = loop
         self.heads = Heads()
-        self.open: set[Connection] = set()
+        self.open: dict[Connection, None] = {}  # in the order in which they came
         self.tasks: set[asyncio.Task[None]] = set()
         self.leaves = False
         self.now_s = loop.time()
@@ -142,13 +142,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
         self._transport = cast("asyncio.Transport", transport)
-        self._keeper.open.add(self)
+        self._keeper.open[self] = None
         self.until_s = self._keeper.now_s + HEAD_S
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """It is gone; who waits for its body hears that, and its answer goes nowhere."""
         self._state = _GONE
-        self._keeper.open.discard(self)
+        self._keeper.open.pop(self, None)
         if self._exchange is not None:
             self._exchange.fail()
 
@@ -256,13 +256,13 @@ class Connection(asyncio.Protocol):
             return
         begins = end + len(END)
         if begins > MOST_BYTES:
-            self._refuse(431)
+            self._refuse(431, TOO_LARGE)
             return
         self._seen = 0
         try:
             head = self._keeper.heads.read(bytes(data[:begins]))
         except BadHeadError as error:
-            self._refuse(error.status)
+            self._refuse(error.status, str(error))
             return
         self._head = head
         if head.length is None or head.length > SMALL_BYTES or head.expects:
@@ -276,7 +276,7 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_head(self, data: bytes | bytearray) -> None:
         if len(data) > MOST_BYTES:
-            self._refuse(431)
+            self._refuse(431, TOO_LARGE)
             return
         if self._eof:
             self._end()
@@ -434,9 +434,9 @@ class Connection(asyncio.Protocol):
         if self._rest:
             self._keeper.loop.call_soon(self._look_again)
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, expected: str) -> None:
         """Answer what no service sees; the connection ends."""
-        self._transport.write(bare(status))
+        self._transport.write(bare(status, expected))
         self._close()
 
     def _close(self, *, is_read: bool = False) -> None:

@@ -21,6 +21,14 @@ MOST_HEADERS = 100
 _MOST_KNOWN_BYTES = 2 << 10  #: of a head that is remembered
 _MOST_KNOWN_HEADERS = 32  #: likewise: each takes many times its bytes
 _MOST_KNOWN = 2_048  #: heads that are remembered
+_FORM = (
+    "expected the head of an HTTP/1.1 request: METHOD PATH HTTP/1.1 with a registered method, then "
+    "one header a line, each line ended by CR LF"
+)
+_ONE_END = (
+    "expected one Content-Length in digits, or in its place Transfer-Encoding: chunked in HTTP/1.1"
+)
+TOO_LARGE = f"expected a head of at most {MOST_BYTES} bytes and {MOST_HEADERS} headers"
 
 
 class BadHeadError(Exception):
@@ -28,10 +36,11 @@ class BadHeadError(Exception):
 
     Args:
         status: what the caller gets.
+        expected: what should have been there; nothing of what was is told back.
     """
 
-    def __init__(self, status: int) -> None:
-        super().__init__(str(status))
+    def __init__(self, status: int, expected: str) -> None:
+        super().__init__(expected)
         self.status = status
 
 
@@ -62,7 +71,6 @@ class Head:
     """What a head says; it is shared by all requests with the same bytes.
 
     Attributes:
-        target: path and query as they came.
         length: bytes of the body; None where it comes in chunks.
         keeps: whether the connection may stay open after the answer.
         expects: whether the caller waits for a word before the body.
@@ -86,7 +94,7 @@ class Head:
         self.headers = HeadFields(read.headers)
         version = parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            raise BadHeadError(400)
+            raise BadHeadError(400, _FORM)
         self.length = _length(self.headers, version)
         # A caller of HTTP/1.0 takes for granted that it ends, unless it is told otherwise.
         self.keeps = read.keeps and version == "1.1" and self.length is not None
@@ -110,7 +118,7 @@ class _Read:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= MOST_HEADERS:
-            raise BadHeadError(431)
+            raise BadHeadError(431, TOO_LARGE)
         self.headers.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
@@ -157,12 +165,12 @@ def read_head(data: bytes) -> Head:
         read.keeps = False
     except httptools.HttpParserCallbackError as error:
         raise _cause(error) from None
-    except httptools.HttpParserError:
-        raise BadHeadError(400) from None
+    except httptools.HttpParserError as error:  # llhttp's words are its own, none of the caller's
+        raise BadHeadError(400, f"{_FORM}; found: {error}") from None
     finally:
         read.parser = None
     if not (is_whole and read.complete and _PROTOCOL.match(data)):
-        raise BadHeadError(400)
+        raise BadHeadError(400, _FORM)
     return Head(read, parser)
 
 
@@ -172,7 +180,7 @@ def _cause(error: BaseException) -> BadHeadError:
         if isinstance(cause, BadHeadError):
             return cause
         cause = cause.__context__
-    return BadHeadError(400)
+    return BadHeadError(400, _FORM)
 
 
 def _length(headers: HeadFields, version: str) -> int | None:
@@ -185,12 +193,12 @@ def _length(headers: HeadFields, version: str) -> int | None:
     lengths = headers.get_all("content-length")
     if codings:
         if lengths or version == "1.0" or len(codings) > 1 or codings[0].lower() != "chunked":
-            raise BadHeadError(400)
+            raise BadHeadError(400, _ONE_END)
         return None
     if not lengths:
         return 0
     if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-        raise BadHeadError(400)
+        raise BadHeadError(400, _ONE_END)
     return int(lengths[0]) if len(lengths[0]) <= 18 else 1 << 62
 
 
@@ -199,7 +207,7 @@ def _expects(headers: HeadFields) -> bool:
     if wanted is None:
         return False
     if wanted.lower() != "100-continue":
-        raise BadHeadError(417)
+        raise BadHeadError(417, "expected of an Expect header only 100-continue")
     return True
 
 
@@ -210,13 +218,13 @@ def _target(url: bytes, method: str) -> tuple[str, str, str | None]:
         BadHeadError: it is none.
     """
     if method == "CONNECT":
-        raise BadHeadError(405)
+        raise BadHeadError(405, "expected a path of this server; it is no proxy")
     if url == b"*":
         return "*", "", None
     try:
         parts = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError:
-        raise BadHeadError(400) from None
+        raise BadHeadError(400, "expected a target such as /readyz") from None
     authority = None
     if parts.host is not None:
         authority = parts.host.decode("latin-1")
