@@ -21,13 +21,12 @@ MOST_HEADERS = 100
 _MOST_KNOWN_BYTES = 2 << 10  #: of a head that is remembered
 _MOST_KNOWN_HEADERS = 32  #: likewise: each takes many times its bytes
 _MOST_KNOWN = 2_048  #: heads that are remembered
+#: No status line may stand in an answer's body, where a careless reader could take it for one.
 _FORM = (
-    "expected the head of an HTTP/1.1 request: METHOD PATH HTTP/1.1 with a registered method, then "
+    "expected a request of HTTP 1.1: a line with a registered method, a path and the version, then "
     "one header a line, each line ended by CR LF"
 )
-_ONE_END = (
-    "expected one Content-Length in digits, or in its place Transfer-Encoding: chunked in HTTP/1.1"
-)
+_ONE_END = "expected one Content-Length in digits, or in its place one Transfer-Encoding: chunked"
 TOO_LARGE = f"expected a head of at most {MOST_BYTES} bytes and {MOST_HEADERS} headers"
 
 
