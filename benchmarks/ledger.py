@@ -119,8 +119,7 @@ class Decided:
             phi=all_of.phi[:0],
         )
         who = self.identities[:n]
-        answers = self.scorer.answers(some, who, ids)
-        return self.scorer.records(some, answers, who, decided_at=0)
+        return self.scorer.records(some, ids, who, decided_at=0)
 
 
 def sample_scorer(folder: Path, parts: BundleParts | None = None) -> Scorer:

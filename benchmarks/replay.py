@@ -129,8 +129,7 @@ class Bench:
                     rows, ordinals=range(start, start + len(rows)), arrival_us=now
                 )
                 ids = format_ids(now // 1000, session.shard.tag, session.shard.size, events.n)
-                answers = scorer.answers(decided, who, ids)
-                session.shard.append(scorer.records(decided, answers, who, decided_at=now))
+                session.shard.append(scorer.records(decided, ids, who, decided_at=now))
                 session.shard.commit()
                 known = [
                     LabelRow(event_id=f"e{start + i}", label=1 if y[i] else 0, at=1, source="desk")

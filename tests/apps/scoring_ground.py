@@ -23,7 +23,6 @@ from baluarte.adapters.system import SystemClock
 from baluarte.apps.scoring.guard import Token, make_token
 from baluarte.apps.scoring.settings import Limits, ServeSettings
 from baluarte.core.bundle import BundleParts
-from baluarte.core.decision import Decision
 from baluarte.core.event import Values
 from baluarte.core.registry import Version
 from baluarte.core.windows import WindowCounts
@@ -52,7 +51,9 @@ class CountsKept:
         self.accepts = True
         self.shed = self.gaps = self.repeats = self.forgotten_early = 0
 
-    def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None: ...
+    def decided(
+        self, detector: str, version: int, outcomes: Sequence[str], points: Sequence[int]
+    ) -> None: ...
 
     def deferred(self, detector: str, n: int) -> None: ...
 

@@ -129,8 +129,7 @@ def test_personal_values_are_in_no_file_that_is_exported(
         )  # fmt: skip
         decided = scorer.decide_records(events, reasons="all")
         ids = format_ids(now // 1000, session.shard.tag, session.shard.size, len(events))
-        answers = scorer.answers(decided, who, ids)
-        session.shard.append(scorer.records(decided, answers, who, decided_at=now))
+        session.shard.append(scorer.records(decided, ids, who, decided_at=now))
         session.shard.commit()
     shell = Shell(ground.root, capsys)
     assert shell.json("replay")[1]["identical"] == 50

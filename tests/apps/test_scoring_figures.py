@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from baluarte.apps.scoring.figures import Figures, Spread, Store, born_of, merged, merged_spreads
 from baluarte.apps.scoring.metrics import Metrics
-from baluarte.core.decision import Decision
 
 
 def lines(page: bytes) -> dict[str, float]:
@@ -31,13 +30,6 @@ def gone(folder: Path, numbers: dict[str, list[tuple[tuple[str, ...], float]]]) 
     (folder / f"figures-{os.getpid()}-1.json").write_bytes(msgspec.json.encode(said))
 
 
-def decision(points: int) -> Decision:
-    return Decision(
-        id="x", event_id="e", detector="flows", version=2, score=1, points=points,
-        probability=0.5, band=0, outcome="pass",
-    )  # fmt: skip
-
-
 def test_counts_of_a_worker_that_died_stay_and_its_state_goes(tmp_path: Path) -> None:
     gone(
         tmp_path,
@@ -48,7 +40,7 @@ def test_counts_of_a_worker_that_died_stay_and_its_state_goes(tmp_path: Path) ->
         },
     )
     metrics = Metrics(str(tmp_path))
-    metrics.decided("flows", 2, [decision(5), decision(999)])
+    metrics.decided("flows", 2, ["pass", "pass"], [5, 999])
     metrics.ledger(waiting=0, lag_s=None, writable=True)
     found = lines(metrics.page())
     assert found['baluarte_decisions_total{detector="flows",outcome="pass",version="2"}'] == 42

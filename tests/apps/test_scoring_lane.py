@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from scoring_ground import Workplace, on_the_wire
 
@@ -16,8 +18,10 @@ from baluarte import wiring
 from baluarte.apps.http.head import Head, read_head
 from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.scoring.worker import Worker
+from baluarte.core.plain_rows import PlainReader, PlainRows
 from baluarte.testing.bundles import sample_events
 
+PLAIN_READ = "baluarte.core.plain_rows.PlainReader.read"
 POST = "/v1/detectors/flows/decisions"
 
 
@@ -195,6 +199,55 @@ def test_what_arrived_makes_a_worker_busy_until_its_turn(ground: Ground) -> None
     assert seen == [False, True, False]
 
 
+def recorded(ground: Ground, n: int) -> dict[str, dict[str, Any]]:
+    """The decisions of a ledger by their ids, once there are so many."""
+    ledger = wiring.open_ledger_reader(ground.place.settings().ledger)
+    for _ in range(400):
+        found = {
+            record["id"]: record
+            for tag in ledger.shards()
+            for record in map(msgspec.json.decode, ledger.records(tag))
+            if record["kind"] == "decision"
+        }
+        if len(found) >= n:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{len(found)} records of {n}")
+
+
+def nothing_is_plain(reader: PlainReader, texts: list[bytes], *, max_depth: int) -> PlainRows:
+    return PlainRows([], [], [], [], np.empty((0, 1)), b"[]")
+
+
+@pytest.mark.parametrize("asked", ["", "?reasons=all", "?reasons=none"])
+def test_plain_rows_get_the_answers_and_records_of_any_others(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    head = ground.head(POST + asked)
+    said: list[list[dict[str, Any]]] = []
+    for start in (0, 100):
+        with monkeypatch.context() as patch:
+            if start:
+                patch.setattr(PLAIN_READ, nothing_is_plain)
+            sent = [(head, body) for body in bodies(60, start=start)]
+            said.append([only(wire)[1] for wire in ground.turn(sent)])
+    assert [list(answer) for answer in said[0]] == [list(answer) for answer in said[1]]
+    records = recorded(ground, 120)
+    for plain, other in zip(*said, strict=True):
+        of_plain, of_other = records[plain["id"]], records[other["id"]]
+        for one in (plain, other, of_plain, of_other):
+            for own in ("id", "event_id", "event_digest", "decided_at", "event_at"):
+                one.pop(own, None)
+        for one in (of_plain, of_other):
+            one["event"].pop("id")
+        assert plain == other
+        assert of_plain == of_other
+    n_alerts = sum(answer["outcome"] != "pass" for answer in said[0])
+    assert 0 < n_alerts < 60
+    n_told = {"": n_alerts, "?reasons=all": 60, "?reasons=none": 0}[asked]
+    assert sum("reasons" in answer for answer in said[0]) == n_told
+
+
 def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,13 +257,20 @@ def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    for name, where in (
-        ("read_each", "baluarte.core.quick_rows.QuickReader.read_each"),
-        ("decide_records", "baluarte.stages.score.Scorer.decide_records"),
-        ("identify_all", "baluarte.stages.score.Scorer.identify_all"),
+    plain, ordinary = {}, {PLAIN_READ: nothing_is_plain}
+    for name, where, also in (
+        ("read", PLAIN_READ, plain),
+        ("decide_encoded", "baluarte.stages.score.Scorer.decide_encoded", plain),
+        ("identify_encoded", "baluarte.stages.score.Scorer.identify_encoded", plain),
+        ("plain_answers", "baluarte.apps.scoring.requests.plain_answers", plain),
+        ("read_each", "baluarte.core.quick_rows.QuickReader.read_each", ordinary),
+        ("decide_records", "baluarte.stages.score.Scorer.decide_records", ordinary),
+        ("identify_all", "baluarte.stages.score.Scorer.identify_all", ordinary),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(where, fails)
+            for other, instead in also.items():
+                patch.setattr(other, instead)
             wires = ground.turn([(ground.head(), body) for body in bodies(3, start=50)])
         assert [wire.said[0][0] for wire in wires] == [500] * 3, name
         assert door._inflight.n == 0

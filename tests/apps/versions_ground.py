@@ -221,10 +221,7 @@ class Life:
         self.n_deferred += sum(deferred)
         who = [scorer.identify(r, ordinal=i, arrival_us=now) for i, r in enumerate(records)]
         ids = format_ids(now // 1000, session.shard.tag, session.shard.size, len(records))
-        answers = scorer.answers(decided, who, ids)
-        session.shard.append(
-            scorer.records(decided, answers, who, decided_at=now, deferred=deferred)
-        )
+        session.shard.append(scorer.records(decided, ids, who, decided_at=now, deferred=deferred))
         session.shard.commit()
 
     def put(self, records: list[dict[str, Any]], root: Path) -> None:

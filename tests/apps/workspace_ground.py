@@ -141,8 +141,7 @@ class Ground:
                 events, ordinals=range(len(events)), arrival_us=now, subjects=subjects, keys=keys
             )
             ids = format_ids(now // 1000, shard.tag, shard.size, len(events))
-            answers = scorer.answers(decisions, identities, ids)
-            records = scorer.records(decisions, answers, identities, decided_at=now)
+            records = scorer.records(decisions, ids, identities, decided_at=now)
             if change:
                 records = [
                     msgspec.json.encode(msgspec.json.decode(record) | change) for record in records

@@ -32,8 +32,7 @@ def decide(place: PeoplePlace, people: list[Person], n: int) -> None:
         decisions = scorer.decide_records(events, reasons="none")
         now = session.clock.now_us()
         ids = format_ids(now // 1000, session.shard.tag, session.shard.size, len(events))
-        answers = scorer.answers(decisions, who, ids)
-        session.shard.append(scorer.records(decisions, answers, who, decided_at=now))
+        session.shard.append(scorer.records(decisions, ids, who, decided_at=now))
         session.shard.commit()
 
 

@@ -74,8 +74,7 @@ def make(folder: Path) -> None:
     decisions = scorer.decide_records(events, reasons="all")
     identities = [scorer.identify(e, ordinal=i, arrival_us=now) for i, e in enumerate(events)]
     ids = format_ids(now // 1000, shard.tag, shard.size, len(events))
-    answers = scorer.answers(decisions, identities, ids)
-    shard.append(scorer.records(decisions, answers, identities, decided_at=now))
+    shard.append(scorer.records(decisions, ids, identities, decided_at=now))
     shard.commit()
     shard.close()
     clock.advance(1_000_000)

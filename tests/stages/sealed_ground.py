@@ -57,9 +57,7 @@ class Place:
         ids = format_ids(self.clock.now_us() // 1000, "00000a", 0, n)
         self.answers = self.scorer.answers(decisions, who, ids)
         self.features = decisions.features
-        self.data = self.scorer.records(
-            decisions, self.answers, who, decided_at=self.clock.now_us()
-        )
+        self.data = self.scorer.records(decisions, ids, who, decided_at=self.clock.now_us())
         self.records = [msgspec.json.decode(data, type=DecisionRecord) for data in self.data]
 
     def open(self, digest: str, at_us: int) -> SealedBundle:

@@ -60,8 +60,7 @@ class Place:
         decisions = scorer.decide_records(events)
         who = [scorer.identify(e, ordinal=i, arrival_us=5) for i, e in enumerate(events)]
         ids = format_ids(self.clock.now_us() // 1000, "00000a", 0, n)
-        answers = scorer.answers(decisions, who, ids)
-        data = scorer.records(decisions, answers, who, decided_at=self.clock.now_us())
+        data = scorer.records(decisions, ids, who, decided_at=self.clock.now_us())
         return [msgspec.json.decode(record, type=DecisionRecord) for record in data]
 
 

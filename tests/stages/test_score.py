@@ -166,8 +166,7 @@ def test_a_record_holds_all_that_replay_needs() -> None:
     decisions = by.decide_records(values)
     identities = [by.identify(v, ordinal=i, arrival_us=9) for i, v in enumerate(values)]
     ids = format_ids(1_700_000_000_000, "00beef", 4, 30)
-    answers = by.answers(decisions, identities, ids)
-    found = by.records(decisions, answers, identities, decided_at=11)
+    found = by.records(decisions, ids, identities, decided_at=11)
     for i, data in enumerate(found):
         record = msgspec.json.decode(data, type=Record)
         assert isinstance(record, DecisionRecord)

@@ -19,7 +19,7 @@ from sealed_ground import Place
 from baluarte.adapters import sealing
 from baluarte.adapters.sealing import NATIVE, NONCE_BYTES, SEALS_AT_ONCE, SealingKey
 from baluarte.core import decision_bytes
-from baluarte.core.decision import Decision, DecisionRecord
+from baluarte.core.decision import DecisionRecord
 from baluarte.core.decision_bytes import Decided, RecordWriter
 from baluarte.core.envelope import Envelope, PersonalPlan, context_of, sealed_bytes
 from baluarte.stages import score
@@ -38,8 +38,8 @@ def records(place: Place, n: int, who: list[Identity] | None = None) -> list[byt
     """The records of the first decisions of the place."""
     scorer = place.scorer
     decisions = scorer.decide_records(place.events[:n], reasons="all")
-    answers: list[Decision] = place.answers[:n]
-    return list(scorer.records(decisions, answers, who or place.who[:n], decided_at=7))
+    ids = [answer.id for answer in place.answers[:n]]
+    return list(scorer.records(decisions, ids, who or place.who[:n], decided_at=7))
 
 
 def envelopes(found: Iterable[bytes]) -> list[bytes]:

@@ -115,6 +115,5 @@ def test_no_record_is_made_of_personal_values_without_their_key(place: Place) ->
     events = place.events[:1]
     decisions = place.scorer.decide_records(events)
     who = place.scorer.identify_all(events, ordinals=range(len(events)), arrival_us=5)
-    answers = place.scorer.answers(decisions, who, ["x"])
     with pytest.raises(ValueError, match="needs its subject's key"):
-        place.scorer.records(decisions, answers, who, decided_at=1)
+        place.scorer.records(decisions, ["x"], who, decided_at=1)

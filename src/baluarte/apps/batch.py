@@ -157,8 +157,7 @@ def _record(
 ) -> list[str]:
     """Record the decisions, durably; their ids."""
     ids = format_ids(now_us // 1000, shard.tag, shard.size, decisions.n)
-    answers = scorer.answers(decisions, identities, ids)
-    shard.append(scorer.records(decisions, answers, identities, decided_at=now_us))
+    shard.append(scorer.records(decisions, ids, identities, decided_at=now_us))
     shard.commit()
     return ids
 

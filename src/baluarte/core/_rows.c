@@ -8,18 +8,7 @@
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030B0000
 #endif
-#include <Python.h>
-
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#define MAX_EXACT 9007199254740992LL /* 2**53: core.event.MAX_EXACT_INTEGER */
-#define FLOAT32_MAX 3.4028234663852886e38
-
-/* How a field's values become their record form; core/quick_rows.py numbers them. */
-enum { IGNORED = 0, NUMBER = 1, INTEGER = 2, CATEGORY = 3, TEXT = 4, CONVERTED = 5, REQUIRED = 64 };
-enum { MAX_CATEGORY = 512, MAX_TEXT = 16384 }; /* characters: core.event_value */
+#include "_rows.h"
 
 /* --- keys and depth of a text that a JSON decoder accepted ---------------------------------------- */
 
@@ -86,9 +75,7 @@ static int is_plain(PyObject *value, Py_ssize_t max_chars) {
     return memchr(text, 0, (size_t)n_bytes) == NULL;
 }
 
-/* The record form of one value, a new reference; NULL with an error where it is refused, and without
- * one where Python must look. */
-static PyObject *converted(int kind, PyObject *value, PyObject *convert) {
+PyObject *rows_converted(int kind, PyObject *value, PyObject *convert) {
     PyObject *found = NULL;
     if (kind == NUMBER || kind == INTEGER) found = number(value, kind == INTEGER);
     if ((kind == CATEGORY && is_plain(value, MAX_CATEGORY)) ||
@@ -111,7 +98,7 @@ static PyObject *record(PyObject *names, const char *kinds, PyObject *converts, 
         if (value == NULL) goto failed;
         *n_given += value != unset;
         if (value != unset && value != Py_None && kind != IGNORED) {
-            found = converted(kind, value, PyTuple_GetItem(converts, i));
+            found = rows_converted(kind, value, PyTuple_GetItem(converts, i));
             if (found == NULL) goto failed;
         }
         if (found != NULL && found != Py_None) {
@@ -170,7 +157,7 @@ static PyObject *records(PyObject *module, PyObject *args) {
 /* --- records to columns --------------------------------------------------------------------------- */
 
 /* A number's column: 0, or -1 with an error. */
-static int plain_column(PyObject *value, double *x) {
+int rows_plain_column(PyObject *value, double *x) {
     if (value == NULL || value == Py_None) {
         *x = NAN;
         return 0;
@@ -190,7 +177,7 @@ static int plain_column(PyObject *value, double *x) {
 }
 
 /* A category's column by its table of codes. */
-static int coded_column(PyObject *value, PyObject *codes, PyObject *unseen, double *x) {
+int rows_coded_column(PyObject *value, PyObject *codes, PyObject *unseen, double *x) {
     PyObject *code = PyDict_GetItemWithError(codes, value == NULL ? Py_None : value);
     if (code == NULL && PyErr_Occurred()) return -1;
     *x = PyFloat_AsDouble(code == NULL ? unseen : code);
@@ -198,7 +185,7 @@ static int coded_column(PyObject *value, PyObject *codes, PyObject *unseen, doub
 }
 
 /* The columns of a field that Python computes. */
-static int called_columns(PyObject *value, PyObject *part, double *x, Py_ssize_t width) {
+int rows_called_columns(PyObject *value, PyObject *part, double *x, Py_ssize_t width) {
     PyObject *list = PyList_New(0);
     if (list == NULL) return -1;
     PyObject *done =
@@ -226,10 +213,10 @@ static int encoded(PyObject *names, PyObject *parts, const char *widths, PyObjec
         PyObject *value = PyDict_GetItemWithError(row, PyTuple_GetItem(names, i));
         if (value == NULL && PyErr_Occurred()) return -1;
         Py_XINCREF(value);
-        int failed = part == Py_None ? plain_column(value, x)
+        int failed = part == Py_None ? rows_plain_column(value, x)
                      : PyTuple_Check(part)
-                         ? coded_column(value, PyTuple_GetItem(part, 0), PyTuple_GetItem(part, 1), x)
-                         : called_columns(value, part, x, widths[i]);
+                         ? rows_coded_column(value, PyTuple_GetItem(part, 0), PyTuple_GetItem(part, 1), x)
+                         : rows_called_columns(value, part, x, widths[i]);
         Py_XDECREF(value);
         if (failed) return -1;
     }
@@ -237,7 +224,7 @@ static int encoded(PyObject *names, PyObject *parts, const char *widths, PyObjec
 }
 
 /* How many columns there are; -1 with an error where the parts are not what their comment says. */
-static Py_ssize_t n_columns(PyObject *parts, const char *widths, Py_ssize_t n) {
+Py_ssize_t rows_n_columns(PyObject *parts, const char *widths, Py_ssize_t n) {
     Py_ssize_t d = 0;
     for (Py_ssize_t i = 0; i < n; d += widths[i++]) {
         PyObject *part = PyTuple_GetItem(parts, i);
@@ -264,7 +251,7 @@ static PyObject *encode(PyObject *module, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "expected a part and a width of each field");
         return NULL;
     }
-    Py_ssize_t d = n_columns(parts, widths, n_widths), n = PyList_Size(rows);
+    Py_ssize_t d = rows_n_columns(parts, widths, n_widths), n = PyList_Size(rows);
     if (d < 0 || PyObject_GetBuffer(out, &buffer, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
         return NULL;
     int failed = d == 0 || n > PY_SSIZE_T_MAX / d / (Py_ssize_t)sizeof(double) ||
@@ -290,6 +277,8 @@ static PyMethodDef methods[] = {
     {"scan", scan, METH_O, "Keys of all objects of a JSON text, and how deep it nests."},
     {"records", records, METH_VARARGS, "Decoded rows as records; None where Python must look."},
     {"encode", encode, METH_VARARGS, "Records as rows of columns, into a buffer of doubles."},
+    {"plan", rows_plan, METH_VARARGS, "What read needs to know of a schema and its columns."},
+    {"read", rows_read, METH_VARARGS, "Plain objects as records' JSON and rows of columns."},
     {NULL, NULL, 0, NULL},
 };
 

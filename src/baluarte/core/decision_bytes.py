@@ -73,6 +73,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     features: NDArray[np.float64]  #: (n, d) in the clear; null where they are NaN
     reasons: list[Sequence[int] | None]
     deferred: list[bool]
+    cells: bytes | None = None  #: the JSON of all features, row by row, where it is there already
 
 
 class RecordWriter:
@@ -176,7 +177,7 @@ class RecordWriter:
             decided.points,
             decided.bands,
             decided.base,
-            *_cells(decided.features),
+            *_cells(decided.features, decided.cells),
             decided.reasons,
             decided.deferred,
         )
@@ -213,9 +214,9 @@ class RecordWriter:
         return b"".join(parts)
 
 
-def _cells(table: NDArray[np.float64]) -> tuple[bytes, int]:
+def _cells(table: NDArray[np.float64], known: bytes | None = None) -> tuple[bytes, int]:
     """All cells of a table as one JSON array, row by row, and the width of a row."""
-    return _ENCODE.encode(table.ravel().tolist()), table.shape[1]
+    return known or _ENCODE.encode(table.ravel().tolist()), table.shape[1]
 
 
 def _text(text: str) -> str:

@@ -133,6 +133,15 @@ class Encoder:
         widths = bytes(len(_PARTS.get(f.type, ("",))) for f in self.tables.fields)
         object.__setattr__(self, "_widths", widths)
 
+    @property
+    def parts(self) -> tuple[tuple[str, object, int], ...]:
+        """Of each field its name, how compiled code makes its columns, and how many they are.
+
+        None is a plain number, a pair the codes of a category and the code of an unseen one;
+        anything else is called.
+        """
+        return tuple(zip(self._names, self._parts, self._widths, strict=True))
+
     def encode(self, events: Events) -> NDArray[np.float64]:
         """(n, d) float64; a feature without a column is missing in every row."""
         X = np.full((events.n, len(self.columns)), math.nan)

@@ -93,7 +93,7 @@ class QuickReader:
             self._reorder = itemgetter(*order) if len(order) > 1 else tuple
         ordered = [fields[i] for i in order]
         self._names = tuple(field.name for field in ordered)
-        self._kinds = bytes(_kind(field) for field in ordered)
+        self._kinds = bytes(kind_of(field) for field in ordered)
         self._converts: tuple[Convert, ...] = tuple(converter(field) for field in ordered)
         self._native = compiled
         row: Any = self._root.struct
@@ -182,6 +182,7 @@ def quick_reader(schema: Schema) -> QuickReader | None:
         return None
 
 
-def _kind(field: Field) -> int:
+def kind_of(field: Field) -> int:
+    """A field's kind as compiled code numbers it."""
     kind = _IGNORED if field.role == "ignored" else _KINDS.get(field.type, _CONVERTED)
     return kind | (_REQUIRED if field.required else 0)

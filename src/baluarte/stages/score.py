@@ -25,7 +25,7 @@ from baluarte.core.envelope import (
     digested,
     plan_personal,
 )
-from baluarte.core.event import Events, Values
+from baluarte.core.event import Events, Value, Values
 from baluarte.core.leaves import Records, text_digests
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.errors import OutsideError
@@ -161,6 +161,12 @@ class Scorer:
         """Decide events in record form, such as the few rows of a request: the same bits."""
         return self._decide(self.encoder.encode_rows(rows), reasons, 1)
 
+    def decide_encoded(
+        self, X: NDArray[np.float64], *, reasons: Reasons | NDArray[np.bool_] = "alerts"
+    ) -> Decisions:
+        """Decide events whose (n, d) columns are encoded already: the same bits."""
+        return self._decide(X, reasons, 1)
+
     def _decide(
         self, X: NDArray[np.float64], reasons: Reasons | NDArray[np.bool_], threads: int
     ) -> Decisions:
@@ -282,26 +288,54 @@ class Scorer:
     ) -> list[Identity]:
         """The identities of events without anything personal."""
         id_field, time_field = self.id_field, self._time_field
-        found = []
-        events = _SORTED.encode_lines(rows).split(b"\n")[:-1]  # a text's line ends are escaped
+        return self.identify_encoded(
+            _SORTED.encode_lines(rows).split(b"\n")[:-1],  # a text's line ends are escaped
+            ids=[values.get(id_field) if id_field else None for values in rows],
+            times=[values.get(time_field) if time_field else None for values in rows],
+            ordinals=ordinals,
+            arrival_us=arrival_us,
+        )
+
+    def identify_encoded(
+        self,
+        events: Sequence[bytes],
+        *,
+        ids: Sequence[Value | None],
+        times: Sequence[Value | None],
+        ordinals: Iterable[int],
+        arrival_us: int,
+    ) -> list[Identity]:
+        """The identities of events whose records are JSON already; as :meth:`identify_all`.
+
+        Args:
+            ids: of each its own, if it has one.
+            times: likewise.
+        """
         digests = text_digests(events)  # as core.event.event_digest
-        for values, event, digest, ordinal in zip(rows, events, digests, ordinals, strict=True):
-            own_id = values.get(id_field) if id_field else None
-            own_at = values.get(time_field) if time_field else None
-            found.append(
-                Identity(
-                    event_id=f"{digest[7:39]}-{ordinal}" if own_id is None else str(own_id),
-                    event_at=arrival_us if own_at is None else int(own_at),
-                    digest=digest,
-                    event=event,
-                )
+        columns = zip(ids, times, events, digests, ordinals, strict=True)
+        return [
+            Identity(
+                event_id=f"{digest[7:39]}-{ordinal}" if own_id is None else str(own_id),
+                event_at=arrival_us if own_at is None else int(own_at),
+                digest=digest,
+                event=event,
             )
-        return found
+            for own_id, own_at, event, digest, ordinal in columns
+        ]
 
     def answers(
-        self, decisions: Decisions, identities: Sequence[Identity], ids: Sequence[str]
+        self,
+        decisions: Decisions,
+        identities: Sequence[Identity],
+        ids: Sequence[str],
+        *,
+        rows: Sequence[int] | None = None,
     ) -> list[Decision]:
-        """The decisions as rows, in order."""
+        """The decisions as rows, in order.
+
+        Args:
+            rows: which of them; None: all.
+        """
         detector, version, base = self.detector, self.version, decisions.base
         columns = zip(
             ids,
@@ -313,6 +347,8 @@ class Scorer:
             map(decisions.reasons().get, range(decisions.n)),
             strict=True,
         )
+        if rows is not None:
+            columns = map(list(columns).__getitem__, rows)  # type: ignore[assignment]
         return [
             Decision(
                 id=own_id,
@@ -333,34 +369,38 @@ class Scorer:
     def records(
         self,
         decisions: Decisions,
-        answers: Sequence[Decision],
+        ids: list[str],
         identities: Sequence[Identity],
         *,
         decided_at: int,
         role: Literal["champion", "challenger"] = "champion",
         deferred: Sequence[bool] | None = None,
+        cells: bytes | None = None,
     ) -> Records:
         """The ledger's bytes of each decision: with them it can be computed again.
 
         Args:
+            ids: of the decisions.
             deferred: of which rows reasons were due and left to replay; None: of none.
+            cells: the JSON of all encoded columns, where it is there already.
         """
         plan, writer = self.personal, self._writer(role)
         decided = Decided(
-            ids=[answer.id for answer in answers],
+            ids=ids,
             scores=decisions.scores,
             points=decisions.points,
             bands=decisions.bands,
             base=decisions.base,
             features=decisions.features,
-            reasons=[answer.reasons for answer in answers],
-            deferred=[False] * len(answers) if deferred is None else list(deferred),
+            reasons=list(map(decisions.reasons().get, range(decisions.n))),
+            deferred=[False] * decisions.n if deferred is None else list(deferred),
+            cells=cells,
         )
         if plan is None:
             return writer.write_all(decided, identities, decided_at=decided_at)
         columns = decisions.features[:, list(plan.columns)]
         clear = msgspec.structs.replace(
-            decided, features=_without(decisions.features, plan.columns)
+            decided, features=_without(decisions.features, plan.columns), cells=None
         )
         nonces = _nonces(identities)
         if nonces is not None:

@@ -10,8 +10,10 @@ from baluarte.apps.reason_words import ReasonWords
 from baluarte.apps.scoring.body import Shape
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
+from baluarte.stages.score import Decisions, Identity, Scorer
 
 _ENCODE = msgspec.json.Encoder()
+_TEXT = _ENCODE.encode
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,6 +79,36 @@ def answer(
         reasons=reasons,
         reasons_deferred=deferred,
     )
+
+
+def plain_answers(
+    decisions: Decisions, ids: Sequence[str], identities: Sequence[Identity], scorer: Scorer
+) -> list[bytes]:
+    """The JSON of each row's :class:`Answer`, as far as it has no reasons."""
+    detector, version = _TEXT(scorer.detector).decode(), scorer.version
+    outcomes = [
+        f',"detector":{detector},"version":{version},"outcome":{_TEXT(name).decode()},"points":'
+        for name in decisions.outcomes
+    ]
+    # A text's line ends are escaped, and numbers have no commas.
+    event_ids = _ENCODE.encode_lines([one.event_id for one in identities]).decode().split("\n")
+    probabilities = _TEXT(decisions.probability.tolist())[1:-1].decode().split(",")
+    columns = zip(
+        ids,
+        event_ids,
+        decisions.bands.tolist(),
+        decisions.points.tolist(),
+        decisions.scores.tolist(),
+        probabilities,
+        strict=False,  # after the last event's id comes a line end
+    )
+    return [
+        (
+            f'{{"id":"{own_id}","event_id":{event_id}{outcomes[band]}{points}'
+            f',"score":{score},"probability":{probability}}}'
+        ).encode()
+        for own_id, event_id, band, points, score, probability in columns
+    ]
 
 
 def reasons_of(

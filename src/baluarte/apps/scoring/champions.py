@@ -22,6 +22,7 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.contract import Contract
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event_rows import RowReader
+from baluarte.core.plain_rows import PlainReader, plain_reader
 from baluarte.core.pseudonym import Pseudonyms
 from baluarte.core.quick_rows import QuickReader, quick_reader
 from baluarte.core.registry import Version
@@ -48,6 +49,7 @@ class Champion:
     windows: Windowed | None = None  #: its window features at work
     opener: Opener | None = None  #: of fields that come sealed
     pseudonyms: Pseudonyms | None = None  #: what stands for personal values of its events
+    plain: PlainReader | None = None  #: of requests that are one plain row, where they may be so
 
 
 class Champions:
@@ -226,6 +228,8 @@ class Champions:
     def _ready(self, version: Version, bundle: SealedBundle, scorer: Scorer) -> Champion:
         schema, opener = bundle.contract.events, self._opener(bundle.contract)
         hidden: frozenset[str] = frozenset() if opener is None else opener.hidden
+        pseudonyms = self._pseudonyms(bundle)
+        as_they_come = opener is None and pseudonyms is None and scorer.personal is None
         return Champion(
             version=version,
             scorer=scorer,
@@ -233,7 +237,8 @@ class Champions:
             quick=quick_reader(schema) if opener is None else None,
             say=reason_words(bundle, self._language, hidden),
             opener=opener,
-            pseudonyms=self._pseudonyms(bundle),
+            pseudonyms=pseudonyms,
+            plain=plain_reader(schema, scorer.encoder) if as_they_come else None,
         )
 
     def _windows_of(self, contract: Contract) -> Windowed | None:

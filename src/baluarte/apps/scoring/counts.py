@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
 from baluarte.ports import Room
 
@@ -13,8 +12,10 @@ from baluarte.ports import Room
 class Counts(Protocol):
     """Where the data plane's figures go; Prometheus in a server, nowhere in a test of its parts."""
 
-    def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None:
-        """Decisions were made and recorded."""
+    def decided(
+        self, detector: str, version: int, outcomes: Sequence[str], points: Sequence[int]
+    ) -> None:
+        """Decisions with these outcomes and points were made and recorded."""
         ...
 
     def deferred(self, detector: str, n: int) -> None:

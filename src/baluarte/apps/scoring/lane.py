@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, overload
 
 from baluarte.apps.http.exchange import Wire
 from baluarte.apps.http.head import Head
@@ -23,15 +23,17 @@ from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.repeats import Again
-from baluarte.apps.scoring.requests import Request
+from baluarte.apps.scoring.requests import GROUP_ROWS, Request
 from baluarte.apps.scoring.routes import Route, find
 from baluarte.apps.scoring.settings import Limits
 from baluarte.core.event import Values
+from baluarte.core.plain_rows import PlainRows
 from baluarte.ports import Clock
 from baluarte.stages.score import Reasons
 
 Failed = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
 _MOST_KINDS = 1_024
+_JSON = [("content-type", "application/json")]
 
 
 class Kind:
@@ -75,14 +77,39 @@ class _Arrived(NamedTuple):
     at_s: float
 
 
+_Plain = tuple[list[_Arrived], PlainRows]  #: requests of one plain row each, and those
+
+
+class _TextRow(Sequence[Values]):
+    """The one row of a text that was read to columns, in record form for who wants that."""
+
+    __slots__ = ("_body", "_champion", "_lane", "_rows")
+
+    def __init__(self, lane: Lane, champion: Champion, body: bytes) -> None:
+        self._lane, self._champion, self._body = lane, champion, body
+        self._rows: list[Values] | None = None
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, index: int) -> Values: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Values]: ...
+    def __getitem__(self, index: int | slice) -> Values | list[Values]:
+        if self._rows is None:
+            self._rows, _ = self._lane.read(self._champion, self._body, "json")
+        return self._rows[index]
+
+
 class _Taken(Request):
     """A request that is answered on its wire."""
 
     __slots__ = ("_arrived", "_is_settled", "_lane", "_shape")
 
     def __init__(
-        self, champion: Champion, rows: list[Values], kind: Kind, *, lane: Lane, arrived: _Arrived,
-        shape: Shape,
+        self, champion: Champion, rows: Sequence[Values], kind: Kind, *, lane: Lane,
+        arrived: _Arrived, shape: Shape,
     ) -> None:  # fmt: skip
         super().__init__(champion, rows, kind.reasons)
         self._lane, self._arrived, self._shape = lane, arrived, shape
@@ -109,6 +136,9 @@ class _Taken(Request):
         lane.counts.answered(
             time.perf_counter() - self._arrived.at_s, scorer.detector, scorer.version
         )
+        if self.content is not None:
+            wire.answer(200, _JSON, self.content)
+            return
         content, content_type = encode_answers(self.answers, self._shape)
         wire.answer(200, [("content-type", content_type)], content)
 
@@ -229,6 +259,59 @@ class Lane:
                 one.wire.answer(*self.failed(refusal))
             return
         admitted = self._count_in(arrived, holder)
+        try:
+            groups, admitted = self._read_plain(champion, admitted, kind)
+        except BaseException:
+            self.inflight.n -= len(admitted)
+            raise
+        for some, plain in groups:
+            if self._has_room(kind, len(some)):
+                plane.decide_now(
+                    champion, [self._taken(champion, kind, one) for one in some], plain
+                )
+            else:
+                admitted += some  # each is told
+        if admitted:
+            self._take_each(champion, kind, admitted)
+
+    def _taken(self, champion: Champion, kind: Kind, arrived: _Arrived) -> Request:
+        """A request whose one row was read to columns."""
+        row = _TextRow(self, champion, arrived.body)
+        return _Taken(champion, row, kind, lane=self, arrived=arrived, shape="one")
+
+    def _read_plain(
+        self, champion: Champion, arrived: list[_Arrived], kind: Kind
+    ) -> tuple[list[_Plain], list[_Arrived]]:
+        """Those whose bodies are one plain object each, in groups, and the others."""
+        if champion.plain is None or kind.form != "json":
+            return [], arrived
+        groups: list[_Plain] = []
+        others: list[_Arrived] = []
+        for start in range(0, len(arrived), GROUP_ROWS):
+            some = arrived[start : start + GROUP_ROWS]
+            found = champion.plain.read(
+                [one.body for one in some], max_depth=self._limits.max_depth
+            )
+            if len(found.which) < len(some):
+                plain = set(found.which)
+                others += [one for i, one in enumerate(some) if i not in plain]
+                some = [some[i] for i in found.which]
+            if some:
+                groups.append((some, found))
+        return groups, others
+
+    def _has_room(self, kind: Kind, n: int) -> bool:
+        """Whether so many events may be decided now; they are counted then."""
+        try:
+            self.plane.require_room(n)
+            self._guard.spend(kind.name, n)
+        except Refusal:
+            return False
+        return True
+
+    def _take_each(self, champion: Champion, kind: Kind, admitted: list[_Arrived]) -> None:
+        """Read requests one by one, and decide them together."""
+        plane, guard = self.plane, self._guard
         try:
             found = self._read_each(champion, admitted, kind)
         except BaseException:

@@ -10,7 +10,6 @@ import msgspec
 
 from baluarte.apps.scoring.figures import Labels, Numbers, Spread, Store
 from baluarte.apps.scoring.metric_families import FAMILIES, POINTS, SECONDS, SPREADS
-from baluarte.core.decision import Decision
 from baluarte.core.windows import WindowCounts
 from baluarte.ports import Room
 
@@ -34,18 +33,22 @@ class Metrics:
         self._numbers["baluarte_champion_swaps"][()] = 0
         self._set("baluarte_workers", 1)
 
-    def decided(self, detector: str, version: int, decisions: Sequence[Decision]) -> None:
-        """Decisions were made and recorded."""
+    def decided(
+        self, detector: str, version: int, outcomes: Sequence[str], points: Sequence[int]
+    ) -> None:
+        """Decisions with these outcomes and points were made and recorded."""
         names = self._of_version(detector, version)
-        points = self._points.get(names)
-        if points is None:
-            points = self._points[names] = Spread([0] * (len(POINTS) + 1))
+        spread = self._points.get(names)
+        if spread is None:
+            spread = self._points[names] = Spread([0] * (len(POINTS) + 1))
         made = self._decisions
-        for decision in decisions:
-            key = (*names, decision.outcome)
-            made[key] = made.get(key, 0) + 1
-            points.counts[decision.points // 100] += 1  # as the bounds of POINTS are
-            points.total += decision.points
+        for outcome in set(outcomes):
+            key = (*names, outcome)
+            made[key] = made.get(key, 0) + outcomes.count(outcome)
+        counts = spread.counts
+        for each in points:
+            counts[each // 100] += 1  # as the bounds of POINTS are
+        spread.total += sum(points)
 
     def deferred(self, detector: str, n: int) -> None:
         """Reasons of so many decisions were due and left to replay."""

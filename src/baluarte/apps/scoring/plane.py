@@ -25,6 +25,7 @@ from baluarte.apps.scoring.requests import (
     Awaited,
     Request,
     answer_all,
+    answer_plain,
     due_of,
     groups,
     keys_of,
@@ -34,9 +35,10 @@ from baluarte.apps.scoring.requests import (
 from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.windowed import Windowed
 from baluarte.core.decision import Decision
-from baluarte.core.event import Values
+from baluarte.core.event import Value, Values
 from baluarte.core.ids import format_ids
 from baluarte.core.leaves import Records
+from baluarte.core.plain_rows import PlainRows
 from baluarte.errors import BaluarteError, DataError, OutsideError
 from baluarte.ports import Clock, LedgerShard
 from baluarte.stages.score import Decisions, Identity, Reasons, Scorer
@@ -80,6 +82,7 @@ class Plane:
         self._n_rows = 0  # accepted and not yet answered
         #: told of each batch whose records are queued
         self.on_decided: Callable[[str, Sequence[Values], Sequence[Identity]], None] | None = None
+        self.is_watched: Callable[[str], bool] = lambda _: True  #: whether it is told of a detector
 
     def champion(self, detector: str) -> Champion:
         """The version that decides.
@@ -136,7 +139,7 @@ class Plane:
             return await self._first_decisions(champion, records, keys, reasons)
 
     async def _first_decisions(
-        self, champion: Champion, records: list[Values], keys: EventKeys, reasons: Reasons
+        self, champion: Champion, records: Sequence[Values], keys: EventKeys, reasons: Reasons
     ) -> list[Answer]:
         """Of events that were decided before the first decisions; of the others new ones."""
         repeats = self._repeats
@@ -154,29 +157,43 @@ class Plane:
         """Whether what is decided by it needs neither windows nor subjects' keys first."""
         return champion.windows is None and champion.scorer.personal is None
 
-    def decide_now(self, champion: Champion, requests: list[Request]) -> None:
-        """Decide requests of a champion that waits for nothing; each is settled, now or later."""
+    def decide_now(
+        self, champion: Champion, requests: list[Request], plain: PlainRows | None = None
+    ) -> None:
+        """Decide requests of a champion that waits for nothing; each is settled, now or later.
+
+        Args:
+            plain: the row of each, where each has one that is read already; at most a group.
+        """
         for batch in groups(requests):
-            rows = [row for request in batch for row in request.rows]
-            self._n_rows += len(rows)
+            self._n_rows += sum(len(request.rows) for request in batch)
             try:
-                self._identify(champion, batch, rows)
-                self._decide(batch)
+                self._identify(champion, batch, plain)
+                self._decide(batch, plain)
             except BaluarteError as error:
                 settle(batch, no_room() if isinstance(error, OutsideError) else error)
             except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
                 settle(batch, error)
 
-    def _identify(self, champion: Champion, batch: list[Request], rows: list[Values]) -> None:
+    def _identify(self, champion: Champion, batch: list[Request], plain: PlainRows | None) -> None:
         """Say which events those of requests are, and what they are claimed by."""
-        if champion.pseudonyms is not None:
-            champion.pseudonyms.records(rows)
-        identities = champion.scorer.identify_all(
-            rows,
-            ordinals=[i for request in batch for i in range(len(request.rows))],
-            arrival_us=self._clock.now_us(),
-        )
-        keys = self._keys(champion, [request.rows for request in batch])
+        now = self._clock.now_us()
+        if plain is None:
+            rows = [row for request in batch for row in request.rows]
+            if champion.pseudonyms is not None:
+                champion.pseudonyms.records(rows)
+            identities = champion.scorer.identify_all(
+                rows,
+                ordinals=[i for request in batch for i in range(len(request.rows))],
+                arrival_us=now,
+            )
+            keys = self._keys(champion, [request.rows for request in batch])
+        else:
+            identities = champion.scorer.identify_encoded(
+                plain.events, ids=plain.ids, times=plain.times, ordinals=[0] * len(batch),
+                arrival_us=now,
+            )  # fmt: skip
+            keys = self._keys_of(champion, plain.ids)
         start = 0
         for request, mine in zip(batch, keys, strict=True):
             end = start + len(request.rows)
@@ -205,7 +222,7 @@ class Plane:
 
         task.add_done_callback(done)
 
-    def _keys(self, champion: Champion, records: Sequence[list[Values]]) -> list[EventKeys]:
+    def _keys(self, champion: Champion, records: Sequence[Sequence[Values]]) -> list[EventKeys]:
         """What the events of requests are claimed by; nothing where no claim is kept."""
         if self._repeats is not None:
             try:
@@ -214,6 +231,16 @@ class Plane:
                 if self.gaps is None:
                     raise no_room() from None
         return [([], [len(rows)]) for rows in records]
+
+    def _keys_of(self, champion: Champion, ids: Sequence[Value | None]) -> list[EventKeys]:
+        """As :meth:`_keys`, of requests of one event each, by the events' own ids."""
+        if self._repeats is not None and champion.scorer.id_field is not None:
+            try:
+                return self._repeats.keys_of(champion, [[own_id] for own_id in ids])
+            except OutsideError:
+                if self.gaps is None:
+                    raise no_room() from None
+        return [([], [1]) for _ in ids]
 
     async def _decide_new(
         self,
@@ -323,11 +350,11 @@ class Plane:
             except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
                 settle(batch, error)
 
-    def _decide(self, batch: list[Request]) -> None:
+    def _decide(self, batch: list[Request], plain: PlainRows | None = None) -> None:
         """Decide the events of a batch that nobody has decided yet, and queue their records."""
         repeats, shard = self._repeats, self.recorder.shard if self.recorder.accepts else None
         if repeats is None or not any(request.keys[0] for request in batch):
-            self._decide_claimed(batch, shard)
+            self._decide_claimed(batch, shard, plain)
             return
         reserved = batch[0].champion.windows is not None
         if shard is None:
@@ -344,37 +371,44 @@ class Plane:
         if not new:
             return
         try:
-            self._decide_claimed(new, shard)
+            self._decide_claimed(new, shard, plain if len(new) == len(batch) else None)
         except BaseException:
             repeats.give_back(keys_of(new))
             raise
 
-    def _decide_claimed(self, batch: list[Request], shard: LedgerShard | None) -> None:
+    def _decide_claimed(
+        self, batch: list[Request], shard: LedgerShard | None, plain: PlainRows | None = None
+    ) -> None:
         scorer = batch[0].champion.scorer
-        one = len(batch) == 1
-        rows = batch[0].rows if one else [row for request in batch for row in request.rows]
-        identities = (
-            batch[0].identities
-            if one
-            else [identity for request in batch for identity in request.identities]
-        )
+        identities = [identity for request in batch for identity in request.identities]
         late = self._n_rows > self._limits.reasons_above
-        decisions = scorer.decide_records(rows, reasons="none" if late else wishes(batch))
-        due = due_of(batch, decisions.bands.tolist()) if late else [False] * len(rows)
+        wish = "none" if late else wishes(batch)
+        if plain is None:
+            rows = [row for request in batch for row in request.rows]
+            decisions = scorer.decide_records(rows, reasons=wish)
+        else:
+            decisions = scorer.decide_encoded(plain.features, reasons=wish)
+        bands = decisions.bands.tolist()
+        due = due_of(batch, bands) if late else [False] * len(bands)
         now = self._clock.now_us()
         undone = _Undone(scorer, decisions, identities, due)
         if shard is None:
             self._answer_in_gap(batch, undone)
             return
-        ids = format_ids(now // 1000, shard.tag, shard.size, len(rows))
-        decided, records = undone.with_ids(ids, now)
-        answer_all(batch, decided, due)
+        ids = format_ids(now // 1000, shard.tag, shard.size, len(bands))
+        if plain is None or late:
+            decided, records = undone.with_ids(ids, now)
+            answer_all(batch, decided, due)
+        else:
+            records = scorer.records(decisions, ids, identities, decided_at=now, cells=plain.cells)
+            answer_plain(batch, decisions, ids, identities)
+        outcomes, points = [scorer.outcomes[band] for band in bands], decisions.points.tolist()
 
         def done(failure: OutsideError | None) -> None:
             if failure is not None:
                 self._answer_in_gap(batch, undone)
                 return
-            self._counts.decided(scorer.detector, scorer.version, decided)
+            self._counts.decided(scorer.detector, scorer.version, outcomes, points)
             if late:
                 self._counts.deferred(scorer.detector, sum(due))
             settle(batch, None)
@@ -382,8 +416,9 @@ class Plane:
         gaps = self.gaps
         lost = None if gaps is None else functools.partial(gaps.add, scorer, records, now)
         self.recorder.append(records, done, lost=lost)
-        if self.on_decided is not None:
-            self.on_decided(scorer.detector, rows, identities)
+        if self.on_decided is not None and self.is_watched(scorer.detector):
+            seen = [row for request in batch for row in request.rows]
+            self.on_decided(scorer.detector, seen, identities)
 
     def _answer_in_gap(self, batch: list[Request], undone: _Undone) -> None:
         """The ledger is away: answer and count what can't be recorded, or refuse."""
@@ -411,7 +446,7 @@ class _Undone:
         """The decisions and their records."""
         decided = self.scorer.answers(self.decisions, self.identities, ids)
         return decided, self.scorer.records(
-            self.decisions, decided, self.identities, decided_at=now, deferred=self.due
+            self.decisions, ids, self.identities, decided_at=now, deferred=self.due
         )
 
 

@@ -23,7 +23,7 @@ from baluarte.apps.scoring.champions import Champion, Champions
 from baluarte.apps.scoring.counts import Counts
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.core.decision import Decision, DecisionRecord
-from baluarte.core.event import Values
+from baluarte.core.event import Value, Values
 from baluarte.core.schema import Schema
 from baluarte.errors import BaluarteError, OutsideError
 from baluarte.ports import Clock, LedgerShard
@@ -104,10 +104,14 @@ class Repeats:
         Raises:
             OutsideError: the ledger is away.
         """
-        name, detector = champion.scorer.id_field, champion.scorer.detector
+        name = champion.scorer.id_field
         if name is None:
             return [([], [len(rows)]) for rows in requests]
-        own = [[values.get(name) for values in rows] for rows in requests]
+        return self.keys_of(champion, [[values.get(name) for values in rows] for rows in requests])
+
+    def keys_of(self, champion: Champion, own: Sequence[Sequence[Value | None]]) -> list[EventKeys]:
+        """As :meth:`keys`, of the events' own ids; None has none."""
+        detector = champion.scorer.detector
         if all(len(ids) == 1 and ids[0] is not None for ids in own):
             return [([key], [0, 1]) for key in self.claims.keys(detector, [str(i) for (i,) in own])]
         keys = iter(

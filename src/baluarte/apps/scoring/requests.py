@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baluarte.apps.scoring.answer import Answer, answer
+from baluarte.apps.scoring.answer import Answer, answer, encode_answers, plain_answers
 from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.repeats import EventKeys
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
-from baluarte.stages.score import Identity, Reasons
+from baluarte.stages.score import Decisions, Identity, Reasons
 
 GROUP_ROWS = 256  #: rows of different requests that are decided and recorded together
 
@@ -27,17 +27,19 @@ class Request:
         identities: of its events; none until they are known.
         keys: by which its events are claimed.
         answers: to each event, once it is decided.
+        content: JSON of the one answer, where it was written at once instead.
     """
 
-    __slots__ = ("answers", "champion", "identities", "keys", "reasons", "rows")
+    __slots__ = ("answers", "champion", "content", "identities", "keys", "reasons", "rows")
 
-    def __init__(self, champion: Champion, rows: list[Values], reasons: Reasons) -> None:
+    def __init__(self, champion: Champion, rows: Sequence[Values], reasons: Reasons) -> None:
         self.champion = champion
         self.rows = rows
         self.reasons = reasons
         self.identities: list[Identity] = []
         self.keys: EventKeys = ([], [len(rows)])
         self.answers: list[Answer] = []
+        self.content: bytes | None = None
 
     @abstractmethod
     def settle(self, failure: BaseException | None) -> None:
@@ -96,6 +98,30 @@ def answer_all(batch: Sequence[Request], decided: list[Decision], due: list[bool
             )
         ]
         start = end
+
+
+def answer_plain(
+    batch: Sequence[Request],
+    decisions: Decisions,
+    ids: Sequence[str],
+    identities: Sequence[Identity],
+) -> None:
+    """Write the answer of each request, which has one row; as :func:`answer_all`."""
+    champion = batch[0].champion
+    scorer = champion.scorer
+    contents = plain_answers(decisions, ids, identities, scorer)
+    for request, content in zip(batch, contents, strict=True):
+        request.content = content
+    if not len(decisions.explained):
+        return
+    explained = decisions.explained.tolist()
+    for i, decision in zip(
+        explained, scorer.answers(decisions, identities, ids, rows=explained), strict=True
+    ):
+        request = batch[i]
+        request.content = encode_answers(
+            [answer(decision, request.rows[0], scorer.fields, champion.say)], "one"
+        )[0]
 
 
 def settle(batch: Sequence[Request], failure: BaseException | None) -> None:

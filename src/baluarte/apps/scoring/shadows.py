@@ -62,6 +62,10 @@ class Shadows:
         self._n_rows = 0
         self._task: asyncio.Task[None] | None = None
 
+    def watches(self, detector: str) -> bool:
+        """Whether somebody shadows it."""
+        return detector in self._challengers.current
+
     def offer(self, detector: str, rows: Sequence[Values], identities: Sequence[Identity]) -> None:
         """These were decided just now; whoever shadows the detector scores them later."""
         if detector not in self._challengers.current:
@@ -125,8 +129,7 @@ class Shadows:
             return
         now = self._clock.now_us()
         ids = format_ids(now // 1000, shard.tag, shard.size, len(rows))
-        answers = scorer.answers(found, identities, ids)
-        records = scorer.records(found, answers, identities, decided_at=now, role="challenger")
+        records = scorer.records(found, ids, identities, decided_at=now, role="challenger")
         self._recorder.append(records, lambda _: None)
         self._counts.shadowed(scorer.detector, scorer.version, len(rows))
 

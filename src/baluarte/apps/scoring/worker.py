@@ -159,7 +159,7 @@ class Worker:
             loop=loop,
             is_busy=lambda: plane.is_deciding or (self._door is not None and self._door.is_asked),
         )
-        plane.on_decided = shadows.offer
+        plane.on_decided, plane.is_watched = shadows.offer, shadows.watches
         self._settler = Settler(
             functools.partial(wiring.open_ledger_keeper, settings.ledger),
             every_s=settings.settle_s,
