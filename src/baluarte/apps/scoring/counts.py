@@ -38,8 +38,8 @@ class Counts(Protocol):
         """So many events were left out by a challenger, for the load or a failure."""
         ...
 
-    def answered(self, seconds: float, detector: str, version: int) -> None:
-        """A request for decisions got its answer."""
+    def answered(self, seconds: Sequence[float], detector: str, version: int) -> None:
+        """Requests for decisions got their answers, each after so long."""
         ...
 
     def refused(self, code: str) -> None:

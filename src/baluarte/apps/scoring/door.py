@@ -192,7 +192,7 @@ class Door:
     def _timed(self, detector: str, started: float) -> None:
         champion = self._plane.champions.current.get(detector)
         version = 0 if champion is None else champion.version.version
-        self._counts.answered(time.perf_counter() - started, detector, version)
+        self._counts.answered([time.perf_counter() - started], detector, version)
 
     # --- decisions --------------------------------------------------------------------------
 

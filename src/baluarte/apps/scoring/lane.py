@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, overload
+from typing import cast
 
 from baluarte.apps.http.exchange import Wire
 from baluarte.apps.http.head import Head
@@ -34,6 +34,7 @@ from baluarte.stages.score import Reasons
 Failed = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
 _MOST_KINDS = 1_024
 _JSON = [("content-type", "application/json")]
+_NO_CHAMPION = cast("Champion", None)  # until the loop turns
 
 
 class Kind:
@@ -69,85 +70,78 @@ class Inflight:
         self.n += 1
 
 
-class _Arrived(NamedTuple):
-    """A request that came, and when."""
+class Taken(Request):
+    """A request that came whole, and is answered on its wire.
 
-    body: bytes
-    wire: Wire
-    at_s: float
+    Its champion is known when the loop turns; its rows are read when somebody asks for them.
+    """
 
+    __slots__ = ("_rows", "at_s", "body", "form", "is_settled", "lane", "shape", "wire")
 
-_Plain = tuple[list[_Arrived], PlainRows]  #: requests of one plain row each, and those
-
-
-class _TextRow(Sequence[Values]):
-    """The one row of a text that was read to columns, in record form for who wants that."""
-
-    __slots__ = ("_body", "_champion", "_lane", "_rows")
-
-    def __init__(self, lane: Lane, champion: Champion, body: bytes) -> None:
-        self._lane, self._champion, self._body = lane, champion, body
+    def __init__(self, lane: Lane, kind: Kind, body: bytes, wire: Wire) -> None:
+        super().__init__(_NO_CHAMPION, kind.reasons, n_rows=1)
+        self.lane, self.form = lane, kind.form
+        self.body, self.wire = body, wire
+        self.at_s = time.perf_counter()  #: when it came
+        self.is_settled = False
         self._rows: list[Values] | None = None
+        self.shape: Shape = "one"
 
-    def __len__(self) -> int:
-        return 1
-
-    @overload
-    def __getitem__(self, index: int) -> Values: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Values]: ...
-    def __getitem__(self, index: int | slice) -> Values | list[Values]:
+    @property
+    def rows(self) -> list[Values]:
+        """Its events, in record form."""
         if self._rows is None:
-            self._rows, _ = self._lane.read(self._champion, self._body, "json")
-        return self._rows[index]
+            self.has(self.lane.read(self.champion, self.body, self.form))
+        return cast("list[Values]", self._rows)
 
+    def has(self, found: tuple[list[Values], Shape]) -> None:
+        """These are its events, and the shape in which they came."""
+        self._rows, self.shape = found
+        self.n_rows = len(self._rows)
 
-class _Taken(Request):
-    """A request that is answered on its wire."""
-
-    __slots__ = ("_arrived", "_is_settled", "_lane", "_shape")
-
-    def __init__(
-        self, champion: Champion, rows: Sequence[Values], kind: Kind, *, lane: Lane,
-        arrived: _Arrived, shape: Shape,
-    ) -> None:  # fmt: skip
-        super().__init__(champion, rows, kind.reasons)
-        self._lane, self._arrived, self._shape = lane, arrived, shape
-        self._is_settled = False
+    def fail(self, error: BaseException) -> None:
+        """Answer why there is no decision."""
+        self.is_settled = True
+        if isinstance(error, Refusal):
+            error.body_read = True
+        self.wire.answer(*self.lane.failed(error))
 
     def settle(self, failure: BaseException | None) -> None:
         """Answer the caller, once."""
-        lane = self._lane
-        if self._is_settled:
+        if self.is_settled:
             return
-        if isinstance(failure, Again):
-            lane.plane.decide_again(self, self._told)
+        if failure is None:
+            self.settle_all([self])
+        elif isinstance(failure, Again):
+            self.lane.plane.decide_again(self, self._told)
+        else:
+            self.lane.leave([self])
+            self.fail(failure)
+
+    @classmethod
+    def settle_all(cls, requests: Sequence[Request]) -> None:
+        """Answer the callers of requests of one champion that were decided."""
+        batch = [one for one in cast("Sequence[Taken]", requests) if not one.is_settled]
+        if not batch:
             return
-        self._is_settled = True
-        lane.plane.given_back(self)
-        lane.inflight.n -= 1
-        wire = self._arrived.wire
-        if failure is not None:
-            if isinstance(failure, Refusal):
-                failure.body_read = True
-            wire.answer(*lane.failed(failure))
-            return
-        scorer = self.champion.scorer
-        lane.counts.answered(
-            time.perf_counter() - self._arrived.at_s, scorer.detector, scorer.version
-        )
-        if self.content is not None:
-            wire.answer(200, _JSON, self.content)
-            return
-        content, content_type = encode_answers(self.answers, self._shape)
-        wire.answer(200, [("content-type", content_type)], content)
+        lane, scorer = batch[0].lane, batch[0].champion.scorer
+        lane.leave(batch)
+        now_s = time.perf_counter()
+        lane.counts.answered([now_s - one.at_s for one in batch], scorer.detector, scorer.version)
+        for one in batch:
+            one.is_settled = True
+            if one.content is not None:
+                one.wire.answer(200, _JSON, one.content)
+            else:
+                content, content_type = encode_answers(one.answers, one.shape)
+                one.wire.answer(200, [("content-type", content_type)], content)
 
     def _told(self, found: list[Answer] | BaseException) -> None:
         """Of first decisions."""
         if isinstance(found, BaseException):
             self.settle(found)
         else:
-            self.answers = found
+            self.content, self.answers = None, found
             self.settle(None)
 
 
@@ -174,7 +168,7 @@ class Lane:
         self.plane, self.counts, self.inflight, self.failed = plane, counts, inflight, failed
         self._guard, self._limits, self._clock, self._loop = guard, limits, clock, loop
         self._reasons_of = reasons_of
-        self._arrived: dict[Kind, list[_Arrived]] = {}
+        self._arrived: dict[Kind, list[Taken]] = {}
         self._kinds: dict[tuple[object, ...], Kind] = {}
 
     @property
@@ -191,13 +185,17 @@ class Lane:
             return False
         if not self._arrived:
             self._loop.call_soon(self._turn)
-        arrived = _Arrived(body, wire, time.perf_counter())
         waiting = self._arrived.get(kind)
         if waiting is None:
-            self._arrived[kind] = [arrived]
+            self._arrived[kind] = [Taken(self, kind, body, wire)]
         else:
-            waiting.append(arrived)
+            waiting.append(Taken(self, kind, body, wire))
         return True
+
+    def leave(self, requests: Sequence[Request]) -> None:
+        """These are answered."""
+        self.plane.given_back(requests)
+        self.inflight.n -= len(requests)
 
     def read(self, champion: Champion, body: bytes, form: Form) -> tuple[list[Values], Shape]:
         """The events of a body in record form.
@@ -243,7 +241,7 @@ class Lane:
                 for one in arrived:
                     one.wire.answer(*self.failed(error))
 
-    def _begin(self, kind: Kind, arrived: list[_Arrived]) -> None:
+    def _begin(self, kind: Kind, arrived: list[Taken]) -> None:
         plane = self.plane
         champion = plane.champions.current.get(kind.name)
         if champion is None or not plane.waits_for_nothing(champion):
@@ -258,84 +256,23 @@ class Lane:
             for one in arrived:
                 one.wire.answer(*self.failed(refusal))
             return
+        for one in arrived:
+            one.champion = champion
         admitted = self._count_in(arrived, holder)
         try:
-            groups, admitted = self._read_plain(champion, admitted, kind)
+            groups, others = self._read_plain(champion, admitted, kind)
         except BaseException:
             self.inflight.n -= len(admitted)
             raise
         for some, plain in groups:
             if self._has_room(kind, len(some)):
-                plane.decide_now(
-                    champion, [self._taken(champion, kind, one) for one in some], plain
-                )
+                plane.decide_now(champion, some, plain)
             else:
-                admitted += some  # each is told
-        if admitted:
-            self._take_each(champion, kind, admitted)
+                others += some  # each is told
+        if others:
+            self._take_each(champion, kind, others)
 
-    def _taken(self, champion: Champion, kind: Kind, arrived: _Arrived) -> Request:
-        """A request whose one row was read to columns."""
-        row = _TextRow(self, champion, arrived.body)
-        return _Taken(champion, row, kind, lane=self, arrived=arrived, shape="one")
-
-    def _read_plain(
-        self, champion: Champion, arrived: list[_Arrived], kind: Kind
-    ) -> tuple[list[_Plain], list[_Arrived]]:
-        """Those whose bodies are one plain object each, in groups, and the others."""
-        if champion.plain is None or kind.form != "json":
-            return [], arrived
-        groups: list[_Plain] = []
-        others: list[_Arrived] = []
-        for start in range(0, len(arrived), GROUP_ROWS):
-            some = arrived[start : start + GROUP_ROWS]
-            found = champion.plain.read(
-                [one.body for one in some], max_depth=self._limits.max_depth
-            )
-            if len(found.which) < len(some):
-                plain = set(found.which)
-                others += [one for i, one in enumerate(some) if i not in plain]
-                some = [some[i] for i in found.which]
-            if some:
-                groups.append((some, found))
-        return groups, others
-
-    def _has_room(self, kind: Kind, n: int) -> bool:
-        """Whether so many events may be decided now; they are counted then."""
-        try:
-            self.plane.require_room(n)
-            self._guard.spend(kind.name, n)
-        except Refusal:
-            return False
-        return True
-
-    def _take_each(self, champion: Champion, kind: Kind, admitted: list[_Arrived]) -> None:
-        """Read requests one by one, and decide them together."""
-        plane, guard = self.plane, self._guard
-        try:
-            found = self._read_each(champion, admitted, kind)
-        except BaseException:
-            self.inflight.n -= len(admitted)
-            raise
-        n_rows = 0
-        requests: list[Request] = []
-        for one, quick in zip(admitted, found, strict=True):
-            try:
-                rows, shape = quick or self.read(champion, one.body, kind.form)
-                plane.require_room(n_rows + len(rows))
-                guard.spend(kind.name, len(rows))
-            except Exception as error:  # noqa: BLE001 - the caller's fault, or ours: this one's
-                if isinstance(error, Refusal):
-                    error.body_read = True
-                self.inflight.n -= 1
-                one.wire.answer(*self.failed(error))
-                continue
-            n_rows += len(rows)
-            requests.append(_Taken(champion, rows, kind, lane=self, arrived=one, shape=shape))
-        if requests:
-            plane.decide_now(champion, requests)
-
-    def _count_in(self, arrived: list[_Arrived], holder: Holder | None) -> list[_Arrived]:
+    def _count_in(self, arrived: list[Taken], holder: Holder | None) -> list[Taken]:
         """Those that the key's rate and this worker have room for; the others are refused."""
         admitted = []
         for one in arrived:
@@ -348,8 +285,61 @@ class Lane:
                 admitted.append(one)
         return admitted
 
+    def _read_plain(
+        self, champion: Champion, arrived: list[Taken], kind: Kind
+    ) -> tuple[list[tuple[list[Taken], PlainRows]], list[Taken]]:
+        """Those whose bodies are one plain object each, in groups with their rows; the others."""
+        if champion.plain is None or kind.form != "json":
+            return [], arrived
+        groups: list[tuple[list[Taken], PlainRows]] = []
+        others: list[Taken] = []
+        for start in range(0, len(arrived), GROUP_ROWS):
+            some: Sequence[Taken] = arrived[start : start + GROUP_ROWS]
+            found = champion.plain.read(
+                [one.body for one in some], max_depth=self._limits.max_depth
+            )
+            if len(found.which) < len(some):
+                plain = set(found.which)
+                others += [one for i, one in enumerate(some) if i not in plain]
+                some = [some[i] for i in found.which]
+            if some:
+                groups.append((list(some), found))
+        return groups, others
+
+    def _has_room(self, kind: Kind, n: int) -> bool:
+        """Whether so many events may be decided now; they are counted then."""
+        try:
+            self.plane.require_room(n)
+            self._guard.spend(kind.name, n)
+        except Refusal:
+            return False
+        return True
+
+    def _take_each(self, champion: Champion, kind: Kind, admitted: list[Taken]) -> None:
+        """Read requests one by one, and decide them together."""
+        try:
+            found = self._read_each(champion, admitted, kind)
+        except BaseException:
+            self.inflight.n -= len(admitted)
+            raise
+        n_rows = 0
+        requests: list[Request] = []
+        for one, quick in zip(admitted, found, strict=True):
+            try:
+                one.has(quick or self.read(champion, one.body, kind.form))
+                self.plane.require_room(n_rows + one.n_rows)
+                self._guard.spend(kind.name, one.n_rows)
+            except Exception as error:  # noqa: BLE001 - the caller's fault, or ours: this one's
+                self.inflight.n -= 1
+                one.fail(error)
+                continue
+            n_rows += one.n_rows
+            requests.append(one)
+        if requests:
+            self.plane.decide_now(champion, requests)
+
     def _read_each(
-        self, champion: Champion, arrived: list[_Arrived], kind: Kind
+        self, champion: Champion, arrived: list[Taken], kind: Kind
     ) -> list[tuple[list[Values], Shape] | None]:
         """The events of bodies that are a plain object each; None where :meth:`read` must look."""
         if champion.quick is None or kind.form != "json" or len(arrived) == 1:

@@ -70,14 +70,16 @@ class Metrics:
         """So many events were left out by a challenger, for the load or a failure."""
         self._add("baluarte_shadow_shed", n, detector)
 
-    def answered(self, seconds: float, detector: str, version: int) -> None:
-        """A request for decisions got its answer."""
+    def answered(self, seconds: Sequence[float], detector: str, version: int) -> None:
+        """Requests for decisions got their answers, each after so long."""
         names = self._of_version(detector, version)
         spread = self._seconds.get(names)
         if spread is None:
             spread = self._seconds[names] = Spread([0] * (len(SECONDS) + 1))
-        spread.counts[bisect_left(SECONDS, seconds)] += 1
-        spread.total += seconds
+        counts = spread.counts
+        for each in seconds:
+            counts[bisect_left(SECONDS, each)] += 1
+        spread.total += sum(seconds)
 
     def refused(self, code: str) -> None:
         """A request was refused."""

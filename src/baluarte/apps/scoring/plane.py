@@ -158,7 +158,10 @@ class Plane:
         return champion.windows is None and champion.scorer.personal is None
 
     def decide_now(
-        self, champion: Champion, requests: list[Request], plain: PlainRows | None = None
+        self,
+        champion: Champion,
+        requests: Sequence[Request],
+        plain: PlainRows | None = None,
     ) -> None:
         """Decide requests of a champion that waits for nothing; each is settled, now or later.
 
@@ -166,7 +169,7 @@ class Plane:
             plain: the row of each, where each has one that is read already; at most a group.
         """
         for batch in groups(requests):
-            self._n_rows += sum(len(request.rows) for request in batch)
+            self._n_rows += sum([request.n_rows for request in batch])
             try:
                 self._identify(champion, batch, plain)
                 self._decide(batch, plain)
@@ -184,7 +187,7 @@ class Plane:
                 champion.pseudonyms.records(rows)
             identities = champion.scorer.identify_all(
                 rows,
-                ordinals=[i for request in batch for i in range(len(request.rows))],
+                ordinals=[i for request in batch for i in range(request.n_rows)],
                 arrival_us=now,
             )
             keys = self._keys(champion, [request.rows for request in batch])
@@ -196,14 +199,14 @@ class Plane:
             keys = self._keys_of(champion, plain.ids)
         start = 0
         for request, mine in zip(batch, keys, strict=True):
-            end = start + len(request.rows)
+            end = start + request.n_rows
             request.keys = mine
             request.identities = identities[start:end]
             start = end
 
-    def given_back(self, request: Request) -> None:
-        """A request of :meth:`decide_now` is settled."""
-        self._n_rows -= len(request.rows)
+    def given_back(self, requests: Sequence[Request]) -> None:
+        """Requests of :meth:`decide_now` are settled."""
+        self._n_rows -= sum([request.n_rows for request in requests])
 
     def decide_again(self, request: Request, told: Told) -> None:
         """Answer a request of :meth:`decide_now` some of whose events were decided before."""
@@ -285,7 +288,7 @@ class Plane:
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(request)
-        self._n_rows += len(request.rows)
+        self._n_rows += request.n_rows
 
     def require_room(self, n_rows: int) -> None:
         """Return if so many more rows can be decided and recorded.

@@ -24,32 +24,44 @@ class Request:
     """One request's events, from when they were read to its answer.
 
     Attributes:
+        n_rows: how many events.
         identities: of its events; none until they are known.
         keys: by which its events are claimed.
         answers: to each event, once it is decided.
         content: JSON of the one answer, where it was written at once instead.
     """
 
-    __slots__ = ("answers", "champion", "content", "identities", "keys", "reasons", "rows")
+    __slots__ = ("answers", "champion", "content", "identities", "keys", "n_rows", "reasons")
 
-    def __init__(self, champion: Champion, rows: Sequence[Values], reasons: Reasons) -> None:
+    def __init__(self, champion: Champion, reasons: Reasons, *, n_rows: int) -> None:
         self.champion = champion
-        self.rows = rows
         self.reasons = reasons
+        self.n_rows = n_rows
         self.identities: list[Identity] = []
-        self.keys: EventKeys = ([], [len(rows)])
+        self.keys: EventKeys = ([], [n_rows])
         self.answers: list[Answer] = []
         self.content: bytes | None = None
+
+    @property
+    @abstractmethod
+    def rows(self) -> list[Values]:
+        """Its events, in record form."""
 
     @abstractmethod
     def settle(self, failure: BaseException | None) -> None:
         """Tell whoever waits that the answers are there, or why they aren't; once."""
 
+    @classmethod
+    def settle_all(cls, requests: Sequence[Request]) -> None:
+        """Tell all who wait that their answers are there."""
+        for request in requests:
+            request.settle(None)
+
 
 class Awaited(Request):
     """A request that a task waits for."""
 
-    __slots__ = ("future",)
+    __slots__ = ("_rows", "future")
 
     def __init__(
         self,
@@ -58,8 +70,14 @@ class Awaited(Request):
         reasons: Reasons,
         future: asyncio.Future[list[Answer]],
     ) -> None:
-        super().__init__(champion, rows, reasons)
+        super().__init__(champion, reasons, n_rows=len(rows))
+        self._rows = rows
         self.future = future
+
+    @property
+    def rows(self) -> list[Values]:
+        """Its events, in record form."""
+        return self._rows
 
     def settle(self, failure: BaseException | None) -> None:
         """Answer the task; one that has gone away is not told."""
@@ -76,11 +94,11 @@ def groups(batch: Sequence[Request]) -> Iterator[list[Request]]:
     group: list[Request] = []
     n = 0
     for request in batch:
-        if group and n + len(request.rows) > GROUP_ROWS:
+        if group and n + request.n_rows > GROUP_ROWS:
             yield group
             group, n = [], 0
         group.append(request)
-        n += len(request.rows)
+        n += request.n_rows
     yield group
 
 
@@ -90,7 +108,7 @@ def answer_all(batch: Sequence[Request], decided: list[Decision], due: list[bool
     for request in batch:
         fields = request.champion.scorer.fields
         say = None if request.reasons == "none" else request.champion.say
-        end = start + len(request.rows)
+        end = start + request.n_rows
         request.answers = [
             answer(decision, values, fields, say, deferred=deferred)
             for decision, values, deferred in zip(
@@ -125,7 +143,10 @@ def answer_plain(
 
 
 def settle(batch: Sequence[Request], failure: BaseException | None) -> None:
-    """Settle each."""
+    """Settle each; all of a batch came the same way."""
+    if failure is None:
+        batch[0].settle_all(batch)
+        return
     for request in batch:
         request.settle(failure)
 
@@ -140,14 +161,14 @@ def wishes(batch: Sequence[Request]) -> Reasons | NDArray[np.bool_]:
     said = {request.reasons for request in batch}
     if len(said) == 1:
         return said.pop()
-    sizes = [len(request.rows) for request in batch]
+    sizes = [request.n_rows for request in batch]
     mask: NDArray[np.bool_] = np.repeat([request.reasons == "all" for request in batch], sizes)
     return mask
 
 
 def due_of(batch: Sequence[Request], bands: Sequence[Any]) -> list[bool]:
     """Whether each row's request would have had its reasons."""
-    said = [request.reasons for request in batch for _ in request.rows]
+    said = [request.reasons for request in batch for _ in range(request.n_rows)]
     return [
         wish == "all" or (wish == "alerts" and band > 0)
         for wish, band in zip(said, bands, strict=True)
