@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import os
 import sqlite3
 import statistics
@@ -26,6 +25,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import msgspec
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "apps"), str(ROOT / "benchmarks")]
@@ -107,7 +108,7 @@ class Decided:
         """The records of ``n`` decisions that follow one another in the shard."""
         ids = format_ids(1_700_000_000_000, shard.tag, shard.size, n)
         all_of = self.decisions
-        some = dataclasses.replace(
+        some = msgspec.structs.replace(
             all_of,
             n=n,
             features=all_of.features[:n],

@@ -10,7 +10,6 @@ to the same bytes and the same bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,8 +26,7 @@ _ENCODE = msgspec.json.Encoder().encode
 _Key = tuple[bytes, int]  #: of an object: its bytes, and the field or ~ the object that it leads to
 
 
-@dataclass(frozen=True, slots=True)
-class PlainRows:
+class PlainRows(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Those of some texts that are plain objects, in their order."""
 
     which: list[int]  #: (k,) ascending numbers of the texts

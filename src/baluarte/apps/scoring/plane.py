@@ -9,8 +9,9 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from baluarte.adapters.system import lone_name
 from baluarte.apps.scoring.answer import Answer
@@ -436,8 +437,7 @@ class Plane:
         settle(batch, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Undone:
+class _Undone(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Scored events whose ids and records are not made yet."""
 
     scorer: Scorer
