@@ -23,6 +23,7 @@ from baluarte.apps.http import connection, listener, supervisor
 from baluarte.apps.http.exchange import HTTPProtocol, Scope, Wire
 from baluarte.apps.http.head import Head
 from baluarte.apps.http.listener import Listener
+from baluarte.apps.http.places import Place
 from baluarte.apps.http.process import listen
 from baluarte.apps.http.supervisor import Supervisor
 
@@ -129,6 +130,9 @@ class Odd:
     async def _bodiless(self, scope: Scope, protocol: HTTPProtocol) -> None:
         protocol.response_bytes(int(scope.query_string), [], b"none may be here")
 
+    async def _pid(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        protocol.response_bytes(200, TEXT, str(os.getpid()).encode())
+
     async def _who(self, scope: Scope, protocol: HTTPProtocol) -> None:
         await asyncio.sleep(0.01)
         self.seen.append(scope.client)
@@ -174,14 +178,16 @@ def answers(data: bytes, *, heads: bool = False) -> list[Answer]:
 class Site:
     """A listener in a thread of its own."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, place: Place | None = None) -> None:
         self.service = Odd()
         self.faults: list[dict[str, Any]] = []
         self.loop = uvloop.new_event_loop()
         self.loop.set_exception_handler(lambda _, fault: self.faults.append(fault))
         self.socket = listen("127.0.0.1", 0)
         self.port = self.socket.getsockname()[1]
-        self.listener = Listener(self.service, self.socket, loop=self.loop, context=context)
+        self.listener = Listener(
+            self.service, self.socket, loop=self.loop, context=context, place=place
+        )
         self.keeper = self.listener._keeper
         self.loop.call_soon(self.listener.start)
         self._thread = threading.Thread(target=self.loop.run_forever, name="site")

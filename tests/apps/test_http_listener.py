@@ -32,6 +32,7 @@ from test_scoring_tls import Authority
 
 from baluarte.apps.http import listener
 from baluarte.apps.http.listener import MOST_OPEN, most_open
+from baluarte.apps.http.places import MOST_PLACES, Places
 from baluarte.apps.http.process import Tls
 
 
@@ -363,6 +364,86 @@ def test_workers_that_cannot_be_renewed_go_on(tmp_path: Path) -> None:
         assert served.ask() == 200
     assert served.parent.returncode == 0
     assert served.closed() == announced(tmp_path)
+
+
+def held(served: Served, n: int, stack: contextlib.ExitStack) -> list[tuple[int, socket.socket]]:
+    """So many connections that stay open, opened at once, each with the worker that has it."""
+    ones = [
+        stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=20))
+        for _ in range(n)
+    ]
+    for one in ones:
+        one.sendall(get("/pid"))
+    return [(int(next_of(one).body), one) for one in ones]
+
+
+def test_connections_are_shared_out_evenly(tmp_path: Path) -> None:
+    def is_even() -> bool:  # on a machine that is full of other work it may not be, once or twice
+        with contextlib.ExitStack() as stack:
+            of = [pid for pid, _ in held(served, 40, stack)]
+            return abs(of.count(first) - of.count(second)) <= 4
+
+    with Served(tmp_path, workers=2) as served:
+        until(lambda: len(announced(tmp_path)) == 2)
+        first, second = announced(tmp_path)
+        tries = [is_even() for _ in range(9)]
+        assert sum(tries) >= 3, tries
+
+
+@pytest.mark.parametrize("patience_s", [0.05, 1e9])
+def test_a_connection_is_left_to_workers_that_have_fewer_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch, patience_s: float
+) -> None:
+    be_quick(monkeypatch, _WAY_S=patience_s)
+    places = Places()
+    mine, other = places.take(), places.take()
+    assert mine is not None
+    assert other is not None
+    with Site(place=mine) as site, contextlib.ExitStack() as stack:
+        site.talk(get("/now"))  # nobody else is there
+        first = stack.enter_context(site.caller(get("/now")))
+        assert next_of(first).status == 200
+        other.tell(0)
+        second = stack.enter_context(site.caller(get("/now")))
+        if patience_s > 1:
+            site.until(lambda: site.listener._waits_since_s is not None)
+            second.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                second.recv(1)
+            second.settimeout(20)
+            other.tell(1)  # it has taken one
+        assert next_of(second).status == 200
+        assert site.faults == []
+    places.close()
+
+
+def test_a_dead_workers_connections_are_no_reason_to_wait(tmp_path: Path) -> None:
+    with Served(tmp_path, workers=2) as served, contextlib.ExitStack() as stack:
+        until(lambda: len(announced(tmp_path)) == 2)
+        ones = held(served, 20, stack)
+        os.kill(ones[0][0], signal.SIGKILL)
+        survivors = {pid for pid, _ in held(served, 10, stack)}
+        assert ones[0][0] not in survivors
+        until(lambda: len(announced(tmp_path)) == 3)
+        new = announced(tmp_path) - {pid for pid, _ in ones} - survivors
+        until(lambda: {pid for pid, _ in held(served, 4, stack)} & (new or announced(tmp_path)))
+
+
+def test_numbers_of_connections_are_seen_by_the_others() -> None:
+    places = Places()
+    one, other = places.take(), places.take()
+    assert one is not None
+    assert other is not None
+    assert not one.is_fullest(5)  # nobody is at the other place yet
+    other.tell(3)
+    assert [one.is_fullest(n) for n in (2, 3, 4)] == [False, False, True]
+    other.leave()
+    assert not one.is_fullest(4)
+    other.tell(0)
+    places.give_back(other)
+    assert not one.is_fullest(4)
+    assert [places.take() is None for _ in range(MOST_PLACES)] == [False] * 63 + [True]
+    places.close()
 
 
 def test_workers_end_in_order_where_their_parent_is_killed(tmp_path: Path) -> None:

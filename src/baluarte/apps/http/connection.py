@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -42,12 +43,20 @@ class Keeper:
     """What the connections of a worker share.
 
     Attributes:
+        on_change: called when a connection is gone.
         now_s: the loop's time, as of its last look.
         leaves: whether each connection ends with its next answer.
     """
 
-    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        service: Service,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self.service = service
+        self.on_change = on_change
         self.loop = loop
         self.heads = Heads()
         self.open: dict[Connection, None] = {}  # in the order in which they came
@@ -149,6 +158,7 @@ class Connection(asyncio.Protocol):
         """It is gone; who waits for its body hears that, and its answer goes nowhere."""
         self._state = _GONE
         self._keeper.open.pop(self, None)
+        self._keeper.on_change()
         if self._exchange is not None:
             self._exchange.fail()
 

@@ -1,7 +1,7 @@
 """The listening socket of a worker: connections are taken one at a time, and no more than it keeps.
 
-All workers share the socket: who is free takes the next connection, and what waits in it when a
-worker dies is taken by another.
+All workers share the socket: one that has fewest connections takes the next, or soon any other, and
+what waits in it when a worker dies is taken by another.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import asyncio
 import errno
 import logging
 import resource
+import select
 import socket
 import ssl
 from typing import Final
 
 from baluarte.apps.http.connection import Connection, Keeper
 from baluarte.apps.http.exchange import Service
+from baluarte.apps.http.places import Place
 
 LOG = logging.getLogger("baluarte.http")
 MOST_OPEN = 4_096  #: connections of a worker; more wait to be accepted
@@ -24,6 +26,9 @@ DRAIN_S = 20.0  #: in which what is open must be answered; then it ends all the 
 _FILES = 256  #: that a worker opens beside its connections
 _LOOK_S = 0.5  #: between two looks at who waits too long
 _FULL_S = 0.2  #: before connections are taken again, where that failed
+_WAY_S = 0.05  #: for which a connection is left to workers that have fewer
+_FREELY_S = 0.005  #: for which it takes what comes where nobody else did in that time
+_WAY_PAUSE_S = 0.001
 _ROOM = 32  #: one in so many idle connections ends where all places are taken
 _CANCEL_S = 2.0  #: in which what was given up has ended
 _NOTHING: Final = {errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPROTO}
@@ -34,6 +39,7 @@ class Listener:
 
     Args:
         context: of TLS; None: plain.
+        place: where this worker sees how many connections the others have; None: it is alone.
     """
 
     def __init__(
@@ -43,11 +49,17 @@ class Listener:
         *,
         loop: asyncio.AbstractEventLoop,
         context: ssl.SSLContext | None,
+        place: Place | None = None,
     ) -> None:
         self._loop = loop
         self._socket = listening
         self._context = context
-        self._keeper = Keeper(service, loop)
+        self._keeper = Keeper(service, loop, on_change=self._tell)
+        self._place = place
+        self._waits_since_s: float | None = None  # since when one is left to others
+        self._freely_until_s = 0.0
+        self._waiting = select.poll()
+        self._waiting.register(listening, select.POLLIN)
         self._greeting: set[asyncio.Task[None]] = set()
         self._most = most_open()
         self._takes = False
@@ -57,6 +69,7 @@ class Listener:
     def start(self) -> None:
         """Take connections from now on."""
         self._socket.setblocking(False)  # noqa: FBT003 - as the socket module has it
+        self._tell()
         self._listen()
         self._loop.call_later(_LOOK_S, self._look)
 
@@ -64,6 +77,8 @@ class Listener:
         """Take no more; those that are open end with their next answer."""
         self._stopped = True
         self._pause()
+        if self._place is not None:
+            self._place.leave()
         self._keeper.leaves = True
 
     async def drain(self) -> None:
@@ -108,8 +123,38 @@ class Listener:
     def _n_open(self) -> int:
         return len(self._keeper.open) + len(self._greeting)
 
+    def _tell(self) -> None:
+        """The others see how many are open."""
+        if self._place is not None and not self._stopped:
+            self._place.tell(self._n_open())
+
+    def _gives_way(self) -> bool:
+        """Whether a worker that has fewer connections gets a moment to take this one."""
+        now_s = self._loop.time()
+        if self._place is None or not self._place.is_fullest(self._n_open()):
+            self._waits_since_s = None
+            return False
+        if now_s < self._freely_until_s:
+            return False
+        if self._waits_since_s is None:
+            self._waits_since_s = now_s
+        elif now_s - self._waits_since_s > _WAY_S:  # nobody did: they are busy, or gone
+            self._waits_since_s, self._freely_until_s = None, now_s + _FREELY_S
+            return False
+        self._pause()
+        self._loop.call_later(_WAY_PAUSE_S, self._look_again)
+        return True
+
+    def _look_again(self) -> None:
+        """Go on with a connection that was left to others."""
+        if not self._waiting.poll(0):
+            self._waits_since_s = None
+        self._again()
+
     def _take(self) -> None:
         """Take one connection; the loop calls again while there are more."""
+        if self._gives_way():
+            return
         try:
             taken, peer = self._socket.accept()
         except OSError as error:
@@ -120,9 +165,14 @@ class Listener:
         taken.setblocking(False)  # noqa: FBT003 - likewise
         task = self._loop.create_task(self._greet(taken, peer))
         self._greeting.add(task)
-        task.add_done_callback(self._greeting.discard)
+        task.add_done_callback(self._greeted)
+        self._tell()
         if self._n_open() >= self._most:
             self._pause()
+
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        self._greeting.discard(task)
+        self._tell()
 
     def _fail(self, error: OSError) -> None:
         """No connection can be taken, for want of files or memory: try again a little later."""

@@ -14,6 +14,7 @@ import uvloop
 
 from baluarte.apps.http.exchange import Service
 from baluarte.apps.http.listener import Listener
+from baluarte.apps.http.places import Place
 
 LEAVE = signal.SIGURG  #: others take over; a process that doesn't await it doesn't notice
 LEAVE_S = 1.5  #: from then to the end: a connection that is in use has ended with an answer
@@ -43,13 +44,19 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
         return context
 
 
-def run(load: Callable[[], Service], listening: socket.socket, tls: Tls | None) -> None:
+def run(
+    load: Callable[[], Service],
+    listening: socket.socket,
+    tls: Tls | None,
+    place: Place | None = None,
+) -> None:
     """Answer what comes to the socket, until SIGTERM or SIGINT; then what is open, and return.
 
     Where the parent process dies nobody would tell it to stop, or look after it: it stops then too.
 
     Args:
         load: makes the service; it may wait until it is needed.
+        place: among the workers that share the socket.
     """
     service = load()
     loop = uvloop.new_event_loop()
@@ -65,9 +72,8 @@ def run(load: Callable[[], Service], listening: socket.socket, tls: Tls | None) 
     parent = multiprocessing.parent_process()
     if parent is not None:
         loop.add_reader(parent.sentinel, stop)
-    listener = Listener(
-        service, listening, loop=loop, context=None if tls is None else tls.context()
-    )
+    context = None if tls is None else tls.context()
+    listener = Listener(service, listening, loop=loop, context=context, place=place)
     loop.add_signal_handler(LEAVE, listener.stop)
     service.open(loop)
     listener.start()

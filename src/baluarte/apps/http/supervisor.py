@@ -22,6 +22,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from baluarte.apps.http.exchange import Service
+from baluarte.apps.http.places import Place, Places
 from baluarte.apps.http.pool import Bounds, CpuMeter, Pool
 from baluarte.apps.http.process import LEAVE, LEAVE_S, Tls, run
 
@@ -66,6 +67,8 @@ class Supervisor:
         self._started, self._warm = started, warm
         self._spawn = multiprocessing.get_context("spawn")
         self._workers: list[SpawnProcess] = []
+        self._places = Places()
+        self._placed: list[tuple[SpawnProcess, Place | None]] = []
         self._spare: tuple[SpawnProcess, Connection] | None = None
         self._spare_after_s = 0.0
         self._pool = None if bounds is None else Pool(bounds)
@@ -94,6 +97,7 @@ class Supervisor:
             well = self._follow()
         finally:
             self._stop_workers()
+            self._places.close()
             ends, self._woken, self._wakes = (self._woken, self._wakes), -1, -1
             for end in ends:  # a signal that still comes must not write into another's file
                 os.close(end)
@@ -108,11 +112,21 @@ class Supervisor:
             os.write(self._wakes, b".")
 
     def _start(self, load: Load) -> SpawnProcess:
+        self._clear_places()
+        place = self._places.take()
         worker = self._spawn.Process(
-            name="baluarte-worker", target=run, args=(load, self._listening, self._tls)
+            name="baluarte-worker", target=run, args=(load, self._listening, self._tls, place)
         )
         worker.start()
+        self._placed.append((worker, place))
         return worker
+
+    def _clear_places(self) -> None:
+        """Nobody waits for workers that have ended."""
+        for worker, place in self._placed:
+            if not worker.is_alive():
+                self._places.give_back(place)
+        self._placed = [one for one in self._placed if one[0].is_alive()]
 
     def _follow(self) -> bool:
         ticks = self._warm is not None or self._pool is not None
@@ -151,6 +165,7 @@ class Supervisor:
                 self._killed_early += 1
                 if (worker.exitcode or 0) >= 0 or self._killed_early > _MOST_KILLED:
                     return False
+            self._clear_places()
             LOG.error("worker %d ended by itself; another one takes its place", index + 1)
             self._workers[index] = self._another()
         return True
