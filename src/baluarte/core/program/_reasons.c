@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_A_STRIP 3           /* fewer are taken one by one */
+#define ROWS_A_STRIP 5           /* fewer are taken one by one */
 #define MOST_STRIPS 8            /* in a block: as many rows share a tree's table */
 #define SUMS_OF_BLOCK (1u << 17) /* doubles at most */
 #define SUMS_OF_STRIP (1u << 21) /* more, and rows are taken one by one */
