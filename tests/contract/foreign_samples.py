@@ -347,6 +347,20 @@ def skops() -> list[Sample]:
             output=machine.decision_function(texts),
         )
     )
+    # Behind codes that are mostly zeros a machine keeps its own matrices by what isn't zero.
+    scaled.set_params(sparse_threshold=1.0)
+    for kind in ("rbf", "poly", "linear"):
+        sparse = make_pipeline(scaled, SVC(C=2.0, kernel=kind, degree=2)).fit(
+            texts[known], y[known]
+        )
+        samples.append(
+            Sample(
+                name=f"sparse_{kind}.skops",
+                data=sio.dumps(sparse),
+                rows=rows,
+                output=sparse.decision_function(texts),
+            )
+        )
     samples += ensembles(rows[known][:, :3].copy(), y[known])
     extra = ExtraTreesClassifier(4, max_depth=4, random_state=0).fit(rows[:, :3], y)
     samples.append(

@@ -105,7 +105,13 @@ def test_neither_batch_size_nor_threads_change_a_reason():
     X = trap_rows(program, rng, 150)
     for evaluator in evaluators(program):
         expected = evaluator.reasons(X)[1]
-        for size in (1, 7, 100):
+        for size in (
+            1,
+            4,
+            7,
+            100,
+            146,
+        ):  # one by one, eight side by side, blocks and what is left of one
             pieces = [evaluator.reasons(X[i : i + size])[1] for i in range(0, 150, size)]
             assert np.array_equal(np.concatenate(pieces), expected)
         assert np.array_equal(evaluator.reasons(X, threads=2)[1], expected)

@@ -86,6 +86,17 @@ def skops(path: Path, X: pd.DataFrame, y: np.ndarray) -> pd.DataFrame:
     return texts
 
 
+def machine(path: Path, X: pd.DataFrame, y: np.ndarray) -> pd.DataFrame:
+    """A polynomial, which grows fast beyond a range, behind codes that are kept sparse."""
+    sio = pytest.importorskip("skops.io")
+    from sklearn.svm import SVC
+
+    model, texts = pipeline(SVC(kernel="poly", degree=2), X, y)
+    model[0].set_params(sparse_threshold=1.0)
+    sio.dump(model.fit(texts, y), path)
+    return texts
+
+
 def onnx(path: Path, X: pd.DataFrame, y: np.ndarray) -> pd.DataFrame:
     skl2onnx = pytest.importorskip("skl2onnx")
     pytest.importorskip("onnxruntime")
@@ -124,6 +135,7 @@ MODELS: dict[str, tuple[Make, float]] = {
     "model.json": (xgboost, 1e-9),
     "model.ubj": (xgboost, 1e-9),
     "model.skops": (skops, 1e-9),
+    "machine.skops": (machine, 1e-9),
     "model.onnx": (onnx, 1e-6),  # of a probability in float32
     "model.pmml": (pmml, 1e-9),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -182,3 +185,56 @@ def test_a_booster_of_an_objective_of_ones_own_is_read() -> None:
     lines = [line for line in text.split("\n") if not line.startswith("objective=")]
     model = LightGBMText().read("\n".join(lines).encode(), positive=None, where="m.txt")
     assert model.scale == "raw"
+
+
+def sparse_machine() -> tuple[object, np.ndarray]:
+    from scipy.sparse import csr_matrix
+    from sklearn.svm import SVC
+
+    X = np.random.default_rng(0).normal(size=(60, 4)).clip(0)
+    return SVC().fit(csr_matrix(X), (X[:, 0] > 0.3).astype(int)), X
+
+
+LIES = {
+    "a column that is none": lambda m: m.support_vectors_.indices.fill(1 << 20),
+    "rows that end nowhere": lambda m: m.support_vectors_.indptr.fill(1 << 20),
+    "weights that are not stored": lambda m: setattr(m, "_dual_coef_", m._dual_coef_ * 0.0),
+    "fewer weights": lambda m: setattr(m, "_dual_coef_", m._dual_coef_[:, :3]),
+    "more vectors than there are": lambda m: m._n_support.fill(1 << 20),
+    "no intercept": lambda m: setattr(m, "_intercept_", np.zeros(0)),
+    "not sparse": lambda m: setattr(m, "_sparse", False),
+    "weights in full": lambda m: setattr(m, "dual_coef_", m.dual_coef_.toarray()),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_machine_whose_arrays_lie_is_refused_before_its_library_is_asked(lie: str) -> None:
+    sio = pytest.importorskip("skops.io")
+    machine, _ = sparse_machine()
+    Skops().read(sio.dumps(machine), positive=None, where="m.skops")
+    LIES[lie](machine)
+    if lie == "weights that are not stored":
+        machine._dual_coef_.eliminate_zeros()
+    with pytest.raises(DataError):
+        Skops().read(sio.dumps(machine), positive=None, where="m.skops")
+
+
+def test_what_unpacks_to_too_much_inside_a_sparse_matrix_is_refused() -> None:
+    sio = pytest.importorskip("skops.io")
+    machine, _ = sparse_machine()
+    data = sio.dumps(machine)
+    inner = io.BytesIO()
+    with (
+        zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as made,
+        made.open("data.npy", "w", force_zip64=True) as at,
+    ):
+        for _ in range(2_200):
+            at.write(bytes(1 << 20))
+    outer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as given, zipfile.ZipFile(outer, "w") as made:
+        for name in given.namelist():
+            is_matrix = name.endswith(".npz")
+            made.writestr(name, inner.getvalue() if is_matrix else given.read(name))
+    assert len(outer.getvalue()) < 32 << 20
+    with pytest.raises(DataError, match="bytes unpacked"):
+        Skops().read(outer.getvalue(), positive=None, where="m.skops")

@@ -19,6 +19,7 @@ from baluarte.core.program.model import Inputs
 from baluarte.errors import DataError
 from baluarte.methods.foreign_columns import Coded, Column, InFloat32, MissingFlag, Number
 from baluarte.methods.foreign_linear import Fold, range_of
+from baluarte.methods.sklearn_machines import in_full
 from baluarte.ports import Matrix
 
 _WIDER = 1.0  #: widths of the rows' range that an input's range reaches beyond it
@@ -26,11 +27,10 @@ _N_BACKGROUND = 32  #: rows that a kernel machine's reasons are estimated agains
 
 
 def kernel_machine(model: Any, columns: list[Column], rows: Matrix, sign: float) -> Draft:
-    """A fitted ``SVC`` of two classes: its support vectors and their dual weights.
+    """A fitted ``SVC`` of two classes that was checked: its support vectors and their dual weights.
 
     Raises:
         DataError: another kernel than rbf and poly, or an input that can't be prepared.
-        ValueError: arrays that don't fit together.
     """
     if model.kernel not in {"rbf", "poly"}:
         raise DataError(
@@ -40,13 +40,7 @@ def kernel_machine(model: Any, columns: list[Column], rows: Matrix, sign: float)
     rbf = model.kernel == "rbf"
     # A polynomial grows fast: beyond the rows' own range its inputs stay at the range's end.
     inputs, order = _inputs(columns, rows, wider=_WIDER if rbf else 0.0, add_up=False)
-    vectors = np.asarray(model.support_vectors_, dtype=np.float64)
-    weights = np.asarray(model.dual_coef_, dtype=np.float64)
-    shape = (len(vectors), len(columns))
-    if vectors.shape != shape or weights.shape != (1, len(vectors)):
-        raise ValueError("the support vectors and their weights differ in number")
-    if int(np.sum(model.n_support_)) != len(vectors) or len(model.support_) != len(vectors):
-        raise ValueError("the support vectors and their count differ")
+    vectors, weights = in_full(model.support_vectors_), in_full(model.dual_coef_)
     part = DraftKernel(
         inputs=inputs,
         kernel="rbf" if rbf else "polynomial",

@@ -18,6 +18,7 @@ from baluarte.errors import DataError
 from baluarte.methods.foreign_columns import Column
 from baluarte.methods.foreign_sums import Additive
 from baluarte.methods.sklearn_columns import Transformers, Vector
+from baluarte.methods.sklearn_machines import in_full
 from baluarte.methods.sklearn_models import Estimated, estimated, grown, second_of_two, single
 from baluarte.methods.sklearn_trees import average_path_length, depths
 from baluarte.ports import Matrix
@@ -96,7 +97,7 @@ def _stacking(model: Any, at: Place, positive: str | None) -> Estimated:
         _probable(one, at, _SECOND) if how == "predict_proba" else _scored(one, at)
         for one, how in zip(model.estimators_, model.stack_method_, strict=True)
     ]
-    weights = (sign * np.ravel(last.coef_)).tolist()
+    weights = (sign * np.ravel(in_full(last.coef_))).tolist()
     base = sign * float(np.ravel(last.intercept_)[0])
     columns = at.walk.numbers(at.vector) if model.passthrough else []
     if len(weights) != len(members) + len(columns):

@@ -16,6 +16,7 @@ from baluarte.methods.foreign_columns import Column, InFloat32
 from baluarte.methods.foreign_sums import Additive
 from baluarte.methods.foreign_trees import AT_MOST, ForeignTree
 from baluarte.methods.sklearn_dense import kernel_machine, network
+from baluarte.methods.sklearn_machines import check_machine, in_full
 from baluarte.ports import Matrix
 
 _LINEAR = frozenset(
@@ -90,6 +91,8 @@ def estimated(model: Any, columns: list[Column], positive: str | None, where: st
         return _weighted(model, columns, sign=1.0, says="predict")
     if kind in _BOOSTED:
         return _BOOSTED[kind](model, columns, _sign(model, positive, where))
+    if kind == "SVC":
+        check_machine(model)
     if kind in _LINEAR or (kind == "SVC" and model.kernel == "linear"):
         sign = _sign(model, positive, where)
         return _weighted(model, columns, sign=sign, says="decision_function")
@@ -163,7 +166,7 @@ def _boosted(found: Additive, columns: list[Column], sign: float, scale: Scale) 
 
 
 def _weighted(model: Any, columns: list[Column], *, sign: float, says: str) -> Estimated:
-    weights = np.ravel(model.coef_)
+    weights = np.ravel(in_full(model.coef_))
     base = float(np.ravel(model.intercept_)[0])
     terms = tuple(
         (column, sign * float(weight)) for column, weight in zip(columns, weights, strict=True)

@@ -93,8 +93,8 @@ def adopt(
     )
     given = X[:, fed.columns]
     _refuse_missing(model.inputs, given, fed, file)
-    fit = given[split.rows(Part.FIT)]
-    draft, program = _program(model, fit if len(fit) else given, fed, file)
+    # Ranges of all rows: on none of them may the program be at a range's end where the model isn't.
+    draft, program = _program(model, given, fed, file)
     output = model.by_library(given)
     own_value, size = value(draft, X)
     reference = own_value if output is None or output.margin is None else output.margin

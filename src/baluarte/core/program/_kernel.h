@@ -4,7 +4,7 @@
  *   _kernel.c    the Python module          _trees.c    scores of trees     _linear.c   linear parts
  *   _program.c   parts, blocks, threads     _walk.c     walked              _reasons.c  reasons
  *   _pack.c      trees made ready           _strips.c   rows side by side   _shapley.c  of a tree
- *   _dense.c     kernel machines, networks, stacks
+ *   _dense.c     kernel machines, networks, stacks                          _plan.c     made ready
  *
  * Only _kernel.c knows Python. A program copies checked arrays into a layout of its own and checks
  * again whatever memory safety and termination rest on, so that no program, however it was made,
@@ -85,8 +85,21 @@ typedef struct {
             uint32_t start, n_bits;
         } set;
     } u;
-    uint32_t bits; /* column and flags */
+    uint32_t bits;       /* column and flags */
+    uint16_t above, way; /* of a stop */
 } Node;
+
+/* A node as reasons pass it. They take right subtrees first, so that nodes earn in falling order, and
+ * stops lie in the order in which they are passed, as do leaves: a row reads on and on. A stop's
+ * column is a place among the used ones; `above` is where its path holds by the column's earlier
+ * split, 0 where there is none; `way` is its level and flags. */
+typedef struct {
+    Node node;
+    double merged[2], share[2]; /* left, right */
+} Stop;
+
+enum { LEFT_LEAF = 1, RIGHT_LEAF = 2, IS_LEFT = 4, LEVEL = 8 };
+#define HOLDS_AT(level, side) (2u * (level) + 2u + (side))
 
 /* Trees walked: see _walk.c. A right child follows its left sibling; leaves step onto themselves. */
 typedef struct {
@@ -144,9 +157,8 @@ typedef struct {
     int64_t *leaf;
     uint32_t *first; /* (n_trees + 1,) first node of each tree */
     /* reasons; NULL until plan() */
-    int64_t *before;
-    int32_t *above; /* 2 level + side of the path's earlier split of the column, or -1 */
-    double *share, *merged;
+    Stop *stop;      /* of tree k from first[k] on */
+    double *value;   /* of leaves, as stops pass them: of tree k from first[k] + k on */
     uint32_t *order; /* (n_trees,) quadrature nodes */
     size_t *table_at;
     double *table;
@@ -208,6 +220,7 @@ typedef struct Program {
     size_t n_used;
     uint32_t *used, *place; /* columns; of a column, its place among them */
     double *t, *u, *w;      /* quadrature of order q starts at points_at[q] */
+    double *fail;           /* -1 / u */
     size_t *points_at;
     Spare *spare; /* of a row's reasons; NULL where that would be much */
 } Program;
@@ -305,7 +318,10 @@ Fault join_stack(Dense *dense, uint32_t place, Program *member, int64_t *total);
 int score_dense(const Part *part, const double *X, size_t d, size_t n, int64_t *sums);
 void free_dense(Dense *dense);
 
-/* ---- _reasons.c ------------------------------------------------------------------------------- */
+/* ---- reasons: _plan.c, _reasons.c ------------------------------------------------------------- */
+
+/* Keeps memory for one row's reasons, where that is little; -1 where there is none. */
+int keep_spare(Program *program);
 
 /* Makes a program ready for reasons: `quadrature` is t, u = 1 - t and the weights w of orders
  * 1 .. max_order, one after another. */

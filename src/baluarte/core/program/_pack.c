@@ -8,8 +8,8 @@
 void free_trees(Trees *trees) {
     void *arrays[] = {trees->words, trees->order_of_trees, trees->tests, trees->small, trees->columns,
                       trees->node, trees->left, trees->right,
-                      trees->leaf, trees->first, trees->before, trees->above, trees->share, trees->merged,
-                      trees->order, trees->table_at, trees->table};
+                      trees->leaf, trees->first, trees->stop, trees->value, trees->order,
+                      trees->table_at, trees->table};
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) free(arrays[k]);
     free_walk(&trees->walk);
 }

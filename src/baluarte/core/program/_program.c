@@ -225,6 +225,7 @@ void program_free(Program *program) {
     free(program->used);
     free(program->place);
     free(program->points_at);
+    free(program->fail);
     free(program->t);
     free(program->u);
     free(program->w);

@@ -5,14 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_A_STRIP 3           /* fewer are taken one by one */
+#define ROWS_A_STRIP 5           /* fewer are taken one by one */
 #define MOST_STRIPS 8            /* in a block: as many rows share a tree's table */
 #define SUMS_OF_BLOCK (1u << 17) /* doubles at most */
 #define SUMS_OF_STRIP (1u << 21) /* more, and rows are taken one by one */
 #define TABLE_OF_BLOCK (1u << 19)
 #define SPARE_KEPT ((size_t)1 << 24) /* bytes, of one row */
-#define TABLES_KEPT ((size_t)1 << 22) /* doubles, 32 MiB */
-#define MAX_TOTALS ((size_t)1 << 25)  /* of a row: limits.py */
 
 /* ---- whole units ---------------------------------------------------------------------------- */
 
@@ -79,12 +77,6 @@ typedef struct {
     void *memory;
 } Scratch;
 
-static Points points_of(const Program *program, const Trees *trees, uint32_t tree) {
-    uint32_t q = trees->order[tree];
-    size_t at = program->points_at[q];
-    return (Points){program->t + at, program->u + at, program->w + at, (int)q};
-}
-
 /* A tree's table: kept, made here where it fits and many rows want it, or NULL. */
 static const double *table_of(const Trees *trees, uint32_t tree, const Points *points, size_t n,
                               const Scratch *scratch) {
@@ -95,14 +87,14 @@ static const double *table_of(const Trees *trees, uint32_t tree, const Points *p
     return scratch->table;
 }
 
-static void reasons_of_trees(const Program *program, const Trees *trees, const double *X, size_t n,
+static void reasons_of_trees(const Program *program, const Trees *trees, size_t n,
                              Scratch *scratch) {
     for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
         if (trees->first[tree] == trees->first[tree + 1]) continue;
         Points points = points_of(program, trees, tree);
         if (n < ROWS_A_STRIP) {
             for (size_t i = 0; i < n; i++) {
-                scratch->single.x = X + i * program->n_features;
+                scratch->single.x = scratch->x + i * program->n_used;
                 scratch->single.phi = scratch->phi + i * program->n_used * scratch->single.stride;
                 shapley_of_one(trees, tree, &points, &scratch->single);
             }
@@ -135,12 +127,16 @@ static int reasons_block(const Program *program, const double *X, size_t n, int6
     memset(scratch->phi, 0, scratch->n_sums * sizeof(double));
     memset(phi, 0, n * d * sizeof(int64_t));
     if (score_block(program, X, n, scratch->scores)) return -1;
+    if (n < ROWS_A_STRIP)
+        for (size_t i = 0; i < n; i++)
+            fill_strip(program->used, (uint32_t)program->n_used, X + i * d, d, 1, 1,
+                       scratch->x + i * program->n_used);
     for (size_t s = 0; n >= ROWS_A_STRIP && s < strips; s++)
         fill_strip(program->used, (uint32_t)program->n_used, X + 8 * s * d, d,
                    n - 8 * s < 8 ? n - 8 * s : 8, 8, scratch->x + s * 8 * program->n_used);
     for (size_t p = 0; p < program->n_parts; p++) {
         const Part *part = program->parts + p;
-        reasons_of_trees(program, &part->trees, X, n, scratch);
+        reasons_of_trees(program, &part->trees, n, scratch);
         for (size_t i = 0; i < n; i++)
             reasons_of_linear(&part->linear, X + i * d, phi + i * d);
     }
@@ -162,19 +158,19 @@ static size_t lay_out(const Program *program, Scratch *scratch, char *memory) {
         void *home;
         size_t bytes;
     } items[] = {
-        {&scratch->strip.at, of_strips * sizeof(uint32_t)},
-        {&scratch->strip.holds, 2 * of_strips * sizeof(LaneMasks)},
+        {&scratch->strip.at, of_strips * sizeof(Stop *)},
+        {&scratch->strip.holds, HOLDS_AT(of_strips, 0) * sizeof(LaneMasks)},
         {&scratch->strip.product, of_strips * q * sizeof(Lanes)},
         {&scratch->strip.right, of_strips * q * sizeof(Lanes)},
         {&scratch->strip.below, strip_q * sizeof(Lanes)},
         {&scratch->strip.tables, of_strips * sizeof(double *)},
         {&scratch->strip.table_room, of_strips * 7 * q * sizeof(double)},
-        {&scratch->single.levels, levels * sizeof(SingleLevel)},
-        {&scratch->single.product, levels * quads * sizeof(double)},
-        {&scratch->single.right, levels * quads * sizeof(double)},
+        {&scratch->single.at, levels * sizeof(Stop *)},
+        {&scratch->single.holds, HOLDS_AT(levels, 0)},
+        {&scratch->single.product, quads * sizeof(double)},
         {&scratch->single.below, quads * sizeof(double)},
-        {&scratch->single.rates, levels * 4 * quads * sizeof(double)},
-        {&scratch->x, 8 * scratch->n_strips * used * sizeof(double)},
+        {&scratch->single.levels, (levels + 1) * OF_LEVEL * quads * sizeof(double)},
+        {&scratch->x, (8 * scratch->n_strips + scratch->block) * used * sizeof(double)},
         {&scratch->phi, scratch->n_sums * sizeof(double)},
         {&scratch->table, scratch->table_room * sizeof(double)},
         {&scratch->sums, used * sizeof(double)},
@@ -208,7 +204,6 @@ static size_t plan_scratch(const Program *program, size_t n, Scratch *scratch) {
     if (scratch->n_strips > 1 && program->makes_tables)
         scratch->table_room =
             program->max_table < TABLE_OF_BLOCK ? program->max_table : TABLE_OF_BLOCK;
-    scratch->strip.place = scratch->single.place = program->place;
     scratch->strip.stride = q;
     scratch->single.stride = quads;
     return lay_out(program, scratch, NULL);
@@ -233,152 +228,8 @@ int reasons_rows(const Program *program, const double *X, size_t n, int64_t *phi
     return status;
 }
 
-/* ---- planning ------------------------------------------------------------------------------- */
-
-/* Keeps every tree's table where there is room for all of the part's. */
-static int keep_tables(Program *program, Trees *trees) {
-    size_t size = 0;
-    trees->table_at = room(trees->n_trees, sizeof(size_t));
-    if (!trees->table_at) return -1;
-    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
-        trees->table_at[tree] = size;
-        size += (size_t)(trees->first[tree + 1] - trees->first[tree]) * 7 * trees->order[tree];
-    }
-    if (size > TABLES_KEPT - program->tables_kept) return 0;
-    program->tables_kept += size;
-    trees->table = room(size, sizeof(double));
-    if (!trees->table) return -1;
-    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
-        if (trees->first[tree] == trees->first[tree + 1]) continue;
-        Points points = points_of(program, trees, tree);
-        fill_table(trees, tree, &points, trees->table + trees->table_at[tree]);
-    }
-    return 0;
-}
-
-static int list_used(Program *program) {
-    uint8_t *seen = room(program->n_features, 1);
-    program->used = room(program->n_features, sizeof(uint32_t));
-    program->place = room(program->n_features, sizeof(uint32_t));
-    if (!seen || !program->used || !program->place) {
-        free(seen);
-        return -1;
-    }
-    for (size_t p = 0; p < program->n_parts; p++) {
-        const Trees *trees = &program->parts[p].trees;
-        const Linear *linear = &program->parts[p].linear;
-        for (uint32_t i = 0; i < trees->n_nodes; i++) seen[trees->node[i].bits & COLUMN] = 1;
-        for (uint32_t m = 0; m < linear->n_numeric; m++) seen[linear->column[m]] = 1;
-        for (uint32_t k = 0; k < linear->n_tables; k++) seen[linear->table_column[k]] = 1;
-    }
-    for (size_t column = 0; column < program->n_features; column++) {
-        if (!seen[column]) continue;
-        program->place[column] = (uint32_t)program->n_used;
-        program->used[program->n_used++] = (uint32_t)column;
-    }
-    free(seen);
-    return 0;
-}
-
-/* Points of each order, padded to a multiple of four by points of no weight. */
-static Fault pad_points(Program *program, const Array *quadrature) {
-    const double fill[3] = {0.5, 0.5, 0.0};
-    double **homes[3] = {&program->t, &program->u, &program->w};
-    size_t size = 0, given = 0;
-    program->points_at = room((size_t)program->max_order + 1, sizeof(size_t));
-    if (!program->points_at) return NO_MEMORY;
-    for (uint32_t q = 1; q <= program->max_order; q++) {
-        program->points_at[q] = size;
-        size += (q + 3) / 4 * 4;
-        given += q;
-    }
-    for (int k = 0; k < 3; k++) {
-        const double *from = quadrature[k].items;
-        if (quadrature[k].size != sizeof(double) || quadrature[k].bytes != given * sizeof(double))
-            return "the quadrature has the wrong length";
-        *homes[k] = room(size, sizeof(double));
-        if (!*homes[k]) return NO_MEMORY;
-        for (size_t i = 0; i < size; i++) (*homes[k])[i] = fill[k];
-        for (uint32_t q = 1; q <= program->max_order; from += q++)
-            memcpy(*homes[k] + program->points_at[q], from, q * sizeof(double));
-    }
-    return NULL;
-}
-
-Fault plan_program(Program *program, int64_t base, uint32_t max_order, const Array *quadrature) {
-    if (max_order > MAX_DEPTH || base > MAX_SCORE || base < -MAX_SCORE || program->used)
-        return "the plan does not belong to this program";
-    if (list_used(program)) return NO_MEMORY;
-    if (program->n_used * max_order > MAX_TOTALS) return "reasons would take too much memory";
-    program->max_order = max_order;
-    program->reason_base = base;
-    return pad_points(program, quadrature);
-}
-
-Fault plan_done(Program *program) {
+int keep_spare(Program *program) {
     Scratch scratch;
     size_t bytes = plan_scratch(program, 1, &scratch);
-    if (bytes <= SPARE_KEPT && !(program->spare = spare_new(bytes))) return NO_MEMORY;
-    program->planned = 1;
-    return NULL;
-}
-
-/* Where on the path a column's earlier split is, level and side, and how deep trees are. */
-static Fault place_splits(Program *program, Trees *trees) {
-    Fault fault = NULL;
-    uint32_t *level = room(trees->n_nodes, sizeof(uint32_t));
-    trees->above = room(trees->n_nodes, sizeof(int32_t));
-    if (!trees->above || !level) {
-        free(level);
-        return NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < trees->n_nodes && !fault; i++) { /* parents come first */
-        int32_t children[2] = {trees->left[i], trees->right[i]};
-        int64_t before = trees->before[i];
-        for (int side = 0; side < 2; side++)
-            if (children[side] >= 0) level[children[side]] = level[i] + 1;
-        trees->above[i] = before < 0 ? -1 : (int32_t)(2 * level[before / 2] + (before & 1));
-        if (before >= 0 && level[before / 2] >= level[i])
-            fault = "a node's earlier split is not above it";
-        if (level[i] + 1 > program->max_levels) program->max_levels = level[i] + 1;
-    }
-    free(level);
-    return fault;
-}
-
-static int shares_hold(const double *share, size_t count) {
-    for (size_t k = 0; k < count; k++)
-        if (!(share[k] >= 0 && share[k] <= 1)) return 0;
-    return 1;
-}
-
-Fault plan_trees(Program *program, Trees *trees, const Array *arrays) {
-    uint32_t counts[PLAN_ARRAYS];
-    const size_t sizes[PLAN_ARRAYS] = {8, 8, 8, 4};
-    void *homes[PLAN_ARRAYS] = {&trees->before, &trees->share, &trees->merged, &trees->order};
-    for (int k = 0; k < PLAN_ARRAYS; k++) {
-        Fault fault = copy_in(arrays + k, sizes[k], homes[k], counts + k);
-        if (fault) return fault;
-    }
-    if (counts[0] != trees->n_nodes || counts[1] != 2 * trees->n_nodes ||
-        counts[2] != 2 * trees->n_nodes || counts[3] != trees->n_trees)
-        return "the arrays of a part's reasons differ in length";
-    if (!shares_hold(trees->share, counts[1]) || !shares_hold(trees->merged, counts[2]))
-        return "a share of rows is not in [0, 1]";
-    for (uint32_t tree = 0; tree < trees->n_trees; tree++) {
-        uint32_t first = trees->first[tree], last = trees->first[tree + 1];
-        if (first == last) continue;
-        if (trees->order[tree] < 1 || trees->order[tree] > program->max_order)
-            return "a tree has too few or too many quadrature nodes";
-        for (uint32_t i = first; i < last; i++)
-            if (trees->before[i] < -1 || trees->before[i] >= 2 * (int64_t)i ||
-                (trees->before[i] >= 0 && trees->before[i] < 2 * (int64_t)first))
-                return "a node's earlier split is not before it in its tree";
-        size_t table = (size_t)(last - first) * 7 * trees->order[tree];
-        if (table > program->max_table) program->max_table = table;
-    }
-    Fault fault = place_splits(program, trees);
-    if (!fault && keep_tables(program, trees)) fault = NO_MEMORY;
-    program->makes_tables |= !trees->table;
-    return fault;
+    return bytes <= SPARE_KEPT && !(program->spare = spare_new(bytes)) ? -1 : 0;
 }

@@ -16,15 +16,15 @@
  * the row satisfies the column's earlier splits on the path: of this one too (hold), or not (fail);
  * elsewhere the rate is the edge's share and nothing is earned. The gain of a fail is the same for
  * both sides. Layout: [side][hold q, gain q, fail q], gain of a fail q. */
-INLINE void node_table(const Trees *trees, uint32_t i, const double *restrict t,
+INLINE void node_table(const Stop *stop, const Stop *const *at, const double *restrict t,
                        const double *restrict u, double *restrict out, const int q) {
-    int64_t before = trees->before[i];
-    double merged_before = before < 0 ? 1.0 : trees->merged[before];
+    uint32_t above = stop->node.above;
+    double merged_before = above ? at[above / 2 - 1]->merged[above & 1] : 1.0;
     for (int side = 0; side < 2; side++) {
-        double merged = trees->merged[2 * (size_t)i + (size_t)side];
+        double merged = stop->merged[side];
         double *to = out + side * 3 * q;
         for (int j = 0; j < q; j++) {
-            double was = before < 0 ? 1.0 : t[j] + u[j] * merged_before;
+            double was = above ? t[j] + u[j] * merged_before : 1.0;
             double had = (1.0 - merged_before) / was;
             double now = t[j] + u[j] * merged;
             to[j] = now / was;
@@ -36,8 +36,12 @@ INLINE void node_table(const Trees *trees, uint32_t i, const double *restrict t,
 }
 
 void fill_table(const Trees *trees, uint32_t tree, const Points *points, double *table) {
-    for (uint32_t i = trees->first[tree]; i < trees->first[tree + 1]; i++, table += 7 * points->q)
-        node_table(trees, i, points->t, points->u, table, points->q);
+    const Stop *at[MAX_DEPTH], *end = trees->stop + trees->first[tree + 1];
+    for (const Stop *stop = trees->stop + trees->first[tree]; stop < end; stop++) {
+        at[stop->node.way / LEVEL] = stop;
+        node_table(stop, at, points->t, points->u, table, points->q);
+        table += 7 * points->q;
+    }
 }
 
 /* ---- eight rows ----------------------------------------------------------------------------- */
@@ -66,70 +70,71 @@ INLINE Lanes rate_of(const double *of_side, int j, const int q, LaneMasks hold, 
                    (fail & (LaneMasks)all_lanes(of_side[2 * q + j])) | share);
 }
 
-INLINE LaneMasks shares(const Trees *trees, uint32_t i, int side, LaneMasks held) {
-    double share = trees->share[2 * (size_t)i + (size_t)side];
-    return ~held & (LaneMasks)all_lanes(share);
+INLINE LaneMasks shares(const Stop *stop, int side, LaneMasks held) {
+    return ~held & (LaneMasks)all_lanes(stop->share[side]);
 }
 
 typedef struct {
     const Trees *trees;
     const Strip *strip;
     const double *table; /* of the tree, or NULL */
-    uint32_t first;
+    uint32_t tree;
     const Points *points;
 } Eight;
 
-/* Down one side of the node at `level`: to the next level, or to the sum of a leaf. */
-INLINE int descend(const Eight *of, uint32_t level, int side, const int q) {
+/* Down one side of the stop at `level`: products of the next level. */
+INLINE void go_down(const Eight *of, uint32_t level, int side, const int q) {
     const Strip *strip = of->strip;
-    uint32_t i = strip->at[level];
-    int32_t child = side ? of->trees->right[i] : of->trees->left[i];
-    const LaneMasks *holds = strip->holds + 2 * level;
+    const LaneMasks *holds = strip->holds + HOLDS_AT(level, 0);
     const double *mine = strip->tables[level] + side * 3 * q;
-    LaneMasks share = shares(of->trees, i, side, holds[0] | holds[1]);
+    LaneMasks share = shares(strip->at[level], side, holds[0] | holds[1]);
     const Lanes *from = strip->product + (size_t)level * (size_t)q;
     Lanes *to = strip->product + (size_t)(level + 1) * (size_t)q;
-    if (child >= 0) {
-        strip->at[level + 1] = (uint32_t)child;
-        for (int j = 0; j < q; j++)
-            to[j] = from[j] * rate_of(mine, j, q, holds[side], holds[1 - side], share);
-        return 1;
-    }
-    Lanes value = all_lanes((double)of->trees->leaf[~child]);
-    to = side ? strip->right + (size_t)level * (size_t)q : strip->below;
     for (int j = 0; j < q; j++)
-        to[j] = (from[j] * rate_of(mine, j, q, holds[side], holds[1 - side], share)) * value;
-    return 0;
+        to[j] = from[j] * rate_of(mine, j, q, holds[side], holds[1 - side], share);
 }
 
-INLINE void enter_node(const Eight *of, uint32_t level, const int q) {
-    const Trees *trees = of->trees;
+/* To a leaf of the stop at `level`: sums. */
+INLINE void go_to_leaf(const Eight *of, uint32_t level, int side, double leaf, Lanes *to,
+                       const int q) {
     const Strip *strip = of->strip;
-    uint32_t i = strip->at[level];
-    const Node *node = trees->node + i;
-    int32_t above = trees->above[i];
-    LaneMasks held = above < 0 ? ~(LaneMasks){0} : strip->holds[above];
-    LaneMasks left = left_of_eight(node, trees->words,
-                                   strip->x + 8 * (size_t)strip->place[node->bits & COLUMN]);
-    strip->holds[2 * level] = held & left;
-    strip->holds[2 * level + 1] = held & ~left;
+    const LaneMasks *holds = strip->holds + HOLDS_AT(level, 0);
+    const double *mine = strip->tables[level] + side * 3 * q;
+    LaneMasks share = shares(strip->at[level], side, holds[0] | holds[1]);
+    const Lanes *from = strip->product + (size_t)level * (size_t)q;
+    Lanes value = all_lanes(leaf);
+    for (int j = 0; j < q; j++)
+        to[j] = (from[j] * rate_of(mine, j, q, holds[side], holds[1 - side], share)) * value;
+}
+
+INLINE void enter_node(const Eight *of, uint32_t level, const Stop *stop, const int q) {
+    const Strip *strip = of->strip;
+    const Node *node = &stop->node;
+    LaneMasks held = strip->holds[node->above];
+    LaneMasks left = left_of_eight(node, of->trees->words,
+                                   strip->x + 8 * (size_t)(node->bits & COLUMN));
+    strip->at[level] = stop;
+    strip->holds[HOLDS_AT(level, 0)] = held & left;
+    strip->holds[HOLDS_AT(level, 1)] = held & ~left;
     if (of->table) {
-        strip->tables[level] = of->table + (size_t)(i - of->first) * 7 * (size_t)q;
+        size_t i = (size_t)(stop - (of->trees->stop + of->trees->first[of->tree]));
+        strip->tables[level] = of->table + i * 7 * (size_t)q;
     } else {
         double *room = strip->table_room + (size_t)level * 7 * (size_t)q;
-        node_table(trees, i, of->points->t, of->points->u, room, q);
+        node_table(stop, strip->at, of->points->t, of->points->u, room, q);
         strip->tables[level] = room;
     }
 }
 
-/* What the node at `level` earns of the sums below its sides; `below` becomes their sum. */
-INLINE void earn(const Eight *of, uint32_t level, const int q) {
+/* What the stop at `level` earns of the sums below its sides; `to` becomes their sum. */
+INLINE void earn(const Eight *of, uint32_t level, Lanes *to, const int q) {
     const Strip *strip = of->strip;
-    uint32_t column = of->trees->node[strip->at[level]].bits & COLUMN;
-    LaneMasks hold_left = strip->holds[2 * level], hold_right = strip->holds[2 * level + 1];
+    size_t place = strip->at[level]->node.bits & COLUMN;
+    LaneMasks hold_left = strip->holds[HOLDS_AT(level, 0)];
+    LaneMasks hold_right = strip->holds[HOLDS_AT(level, 1)];
     const double *left = strip->tables[level] + q, *right = left + 3 * q, *fail = left + 5 * q;
     const Lanes *sums = strip->right + (size_t)level * (size_t)q;
-    Lanes *earned = strip->phi + (size_t)strip->place[column] * strip->stride;
+    Lanes *earned = strip->phi + place * strip->stride;
     for (int j = 0; j < q; j++) {
         LaneMasks of_fail = (LaneMasks)all_lanes(fail[j]);
         LaneMasks of_left = (LaneMasks)all_lanes(left[j]), of_right = (LaneMasks)all_lanes(right[j]);
@@ -137,31 +142,40 @@ INLINE void earn(const Eight *of, uint32_t level, const int q) {
         Lanes gain_right = (Lanes)((hold_right & of_right) | (hold_left & of_fail));
         Lanes a = strip->below[j], b = sums[j];
         earned[j] += a * gain_left + b * gain_right;
-        strip->below[j] = a + b;
+        to[j] = a + b;
     }
+}
+
+/* From a left leaf up to where a left side is yet to be passed; whether there is one. */
+INLINE int go_up(const Eight *of, uint32_t *at_level, const int q) {
+    const Strip *strip = of->strip;
+    uint32_t level = *at_level;
+    while (strip->at[level]->node.way & IS_LEFT) earn(of, level--, strip->below, q);
+    if (!level) return earn(of, 0, strip->below, q), 0;
+    earn(of, level, strip->right + (size_t)(level - 1) * (size_t)q, q);
+    *at_level = level - 1;
+    return 1;
 }
 
 INLINE void tree_of_eight(const Eight *of, const int q) {
     const Strip *strip = of->strip;
+    const Stop *stop = of->trees->stop + of->trees->first[of->tree];
+    const double *leaf = of->trees->value + of->trees->first[of->tree] + of->tree;
     uint32_t level = 0;
-    strip->at[0] = of->first;
+    strip->holds[0] = ~(LaneMasks){0};
     for (int j = 0; j < q; j++) strip->product[j] = all_lanes(of->points->w[j]);
-    for (;;) {
-        enter_node(of, level, q);
-        if (descend(of, level, 1, q)) {
-            level++;
+    for (;; level++, stop++) {
+        enter_node(of, level, stop, q);
+        if (!(stop->node.way & RIGHT_LEAF)) {
+            go_down(of, level, 1, q);
             continue;
         }
-        while (!descend(of, level, 0, q)) {
-            earn(of, level, q);
-            while (level && of->trees->left[strip->at[level - 1]] == (int32_t)strip->at[level])
-                earn(of, --level, q);
-            if (!level) return;
-            level--;
-            memcpy(strip->right + (size_t)level * (size_t)q, strip->below,
-                   (size_t)q * sizeof(Lanes));
+        go_to_leaf(of, level, 1, *leaf++, strip->right + (size_t)level * (size_t)q, q);
+        while (strip->at[level]->node.way & LEFT_LEAF) {
+            go_to_leaf(of, level, 0, *leaf++, strip->below, q);
+            if (!go_up(of, &level, q)) return;
         }
-        level++;
+        go_down(of, level, 0, q);
     }
 }
 
@@ -206,7 +220,7 @@ __attribute__((target(WIDEST))) static void eight_widest(const Eight *of) {
 
 void shapley_of_eight(const Trees *trees, uint32_t tree, const Points *points, const double *table,
                       const Strip *strip) {
-    Eight of = {trees, strip, table, trees->first[tree], points};
+    Eight of = {trees, strip, table, tree, points};
     EightRows *rows = eight_plain;
 #if defined(__x86_64__)
     int vectors = vectors_here();
@@ -223,128 +237,120 @@ void shapley_of_eight(const Trees *trees, uint32_t tree, const Points *points, c
 typedef struct {
     const Trees *trees;
     const Single *row;
-    uint32_t first;
+    uint32_t tree;
     const Points *points;
 } One;
 
-INLINE void multiply(double *restrict to, const double *a, const double *b, const int quads) {
-    for (int k = 0; k < quads; k++)
-        *(Unaligned *)(to + 4 * k) = at(a + 4 * k) * at(b + 4 * k);
+INLINE double *level_of_one(const One *of, uint32_t level, const int quads) {
+    return of->row->levels + (size_t)(level + 1) * (OF_LEVEL * 4 * (size_t)quads);
 }
 
-INLINE int descend_one(const One *of, uint32_t level, int side, const int quads) {
+INLINE void put(double *to, Values x) {
+    *(Unaligned *)to = x;
+}
+
+INLINE Values either(Masks which, Values x, Values y) {
+    return (Values)((which & (Masks)x) | (~which & (Masks)y));
+}
+
+/* From the product `from` of the path to a stop: those of its sides, and what its sides earn. As
+ * node_table has it, of what a row that goes to one side needs alone. Where the column was split
+ * before, that split's side had `now` and first gain that are needed again here. */
+INLINE void enter_one(const One *of, uint32_t level, const Stop *stop, const double *from,
+                      const int quads) {
     const Single *row = of->row;
-    SingleLevel *here = row->levels + level;
-    size_t width = 4 * (size_t)quads;
-    int32_t child = side ? of->trees->right[here->node] : of->trees->left[here->node];
-    const double *from = row->product + (size_t)level * width;
-    if (child >= 0) {
-        row->levels[level + 1].node = (uint32_t)child;
-        multiply(row->product + (size_t)(level + 1) * width, from, here->rate[side], quads);
-        return 1;
-    }
-    Values value = same((double)of->trees->leaf[~child]);
-    double *to = side ? row->right + (size_t)level * width : row->below;
-    for (int k = 0; k < quads; k++)
-        *(Unaligned *)(to + 4 * k) =
-            (at(from + 4 * k) * at(here->rate[side] + 4 * k)) * value;
-    return 0;
-}
-
-/* As node_table, what a row that holds and goes to `side` needs alone: the rates of that side and
- * the other, their gains. */
-INLINE void rates_of_one(const One *of, uint32_t i, int side, double *restrict room,
-                         const int quads) {
-    const Trees *trees = of->trees;
-    int64_t before = trees->before[i];
-    const Points *points = of->points;
-    size_t width = 4 * (size_t)quads;
-    Values to_side = same(trees->merged[2 * (size_t)i + (size_t)side]);
-    Values to_other = same(trees->merged[2 * (size_t)i + (size_t)!side]);
-    for (int k = 0; k < quads; k++) {
-        Values t = at(points->t + 4 * k), u = at(points->u + 4 * k), had = same(0.0);
-        Values now = t + u * to_side, hold = now, fail = u * to_other;
-        if (before >= 0) { /* else was is 1 and had 0 */
-            Values merged_before = same(trees->merged[before]), was = t + u * merged_before;
-            had = (1.0 - merged_before) / was;
-            hold = now / was;
-            fail = fail / was;
-        }
-        double *to = room + 4 * k;
-        *(Unaligned *)to = hold;
-        *(Unaligned *)(to + width) = fail;
-        *(Unaligned *)(to + 2 * width) = (1.0 - to_side) / now - had;
-        *(Unaligned *)(to + 3 * width) = (-1.0 / u) - had;
-    }
-}
-
-INLINE void enter_one(const One *of, uint32_t level, const int quads) {
-    const Trees *trees = of->trees;
-    const Single *row = of->row;
-    SingleLevel *here = row->levels + level;
-    uint32_t i = here->node;
-    const Node *node = trees->node + i;
-    int32_t above = trees->above[i];
-    size_t width = 4 * (size_t)quads;
-    int held = above < 0 || row->levels[above / 2].holds[above & 1];
-    int right = !goes_left(node, trees->words, row->x[node->bits & COLUMN]);
-    double *room = row->rates + (size_t)level * 4 * width;
-    here->held = held;
-    here->holds[0] = (uint8_t)(held & !right);
-    here->holds[1] = (uint8_t)(held & right);
+    const Node *node = &stop->node;
+    const size_t width = 4 * (size_t)quads;
+    uint32_t above = node->above;
+    double *here = level_of_one(of, level, quads);
+    int held = row->holds[above];
+    int right = !goes_left(node, of->trees->words, row->x[node->bits & COLUMN]);
+    row->at[level] = stop;
+    row->holds[HOLDS_AT(level, 0)] = (uint8_t)(held & !right);
+    row->holds[HOLDS_AT(level, 1)] = (uint8_t)(held & right);
     if (!held) {
-        for (int side = 0; side < 2; side++) {
-            Values share = same(trees->share[2 * (size_t)i + (size_t)side]);
-            here->rate[side] = room + (size_t)side * width;
-            for (int k = 0; k < quads; k++)
-                *(Unaligned *)(room + (size_t)side * width + 4 * k) = share;
+        Values left = same(stop->share[0]);
+        Values other = same(stop->share[1]);
+        for (size_t k = 0; k < width; k += 4) {
+            Values product = at(from + k);
+            put(here + OF_LEFT * width + k, product * left);
+            put(row->product + k, product * other);
         }
-    } else {
-        rates_of_one(of, i, right, room, quads);
-        here->rate[right] = room;
-        here->rate[!right] = room + width;
-        here->gain[right] = room + 2 * width;
-        here->gain[!right] = room + 3 * width;
+        return;
+    }
+    const double *before = level_of_one(of, above / 2 - 1, quads);
+    Values to_side = same(stop->merged[right]), to_other = same(stop->merged[!right]);
+    Masks goes_right = same_mask(-(int64_t)right);
+    for (size_t k = 0; k < width; k += 4) {
+        Values product = at(from + k), t = at(of->points->t + k), u = at(of->points->u + k);
+        Values now = t + u * to_side, first = (1.0 - to_side) / now, gain = first;
+        Values hold = now, fail = u * to_other, gain_of_fail = at(of->points->fail + k);
+        if (above) { /* else was is 1 and had 0 */
+            Values was = at(before + NOW * width + k), had = at(before + FIRST_GAIN * width + k);
+            hold = hold / was;
+            fail = fail / was;
+            gain = gain - had;
+            gain_of_fail = gain_of_fail - had;
+        }
+        put(here + NOW * width + k, now);
+        put(here + FIRST_GAIN * width + k, first);
+        put(here + (GAIN + (size_t)right) * width + k, gain);
+        put(here + (GAIN + (size_t)!right) * width + k, gain_of_fail);
+        put(here + OF_LEFT * width + k, product * either(goes_right, fail, hold));
+        put(row->product + k, product * either(goes_right, hold, fail));
     }
 }
 
-INLINE void earn_one(const One *of, uint32_t level, const int quads) {
+/* What the stop at `level` earns of the sum `below` its left side; `to` becomes the sum of both. */
+INLINE void earn_one(const One *of, uint32_t level, const double *below, double *to,
+                     const int quads) {
     const Single *row = of->row;
-    const SingleLevel *here = row->levels + level;
-    uint32_t column = of->trees->node[here->node].bits & COLUMN;
-    const double *sums = row->right + (size_t)level * 4 * (size_t)quads;
-    double *earned = row->phi + (size_t)row->place[column] * row->stride;
-    for (int k = 0; k < 4 * quads; k += 4) {
-        Values a = at(row->below + k), b = at(sums + k);
-        if (here->held)
-            *(Unaligned *)(earned + k) =
-                at(earned + k) + (a * at(here->gain[0] + k) + b * at(here->gain[1] + k));
-        *(Unaligned *)(row->below + k) = a + b;
+    const Node *node = &row->at[level]->node;
+    const size_t width = 4 * (size_t)quads;
+    const double *here = level_of_one(of, level, quads);
+    double *earned = row->phi + (size_t)(node->bits & COLUMN) * row->stride;
+    int held = row->holds[node->above];
+    for (size_t k = 0; k < width; k += 4) {
+        Values a = at(below + k), b = at(here + BELOW_RIGHT * width + k);
+        if (held)
+            put(earned + k, at(earned + k) + (a * at(here + GAIN * width + k) +
+                                              b * at(here + (GAIN + 1) * width + k)));
+        put(to + k, a + b);
     }
+}
+
+INLINE void times(const double *from, double by, double *to, const int quads) {
+    Values value = same(by);
+    for (int k = 0; k < 4 * quads; k += 4) put(to + k, at(from + k) * value);
 }
 
 INLINE void tree_of_one(const One *of, const int quads) {
     const Single *row = of->row;
+    const Stop *stop = of->trees->stop + of->trees->first[of->tree];
+    const double *leaf = of->trees->value + of->trees->first[of->tree] + of->tree;
+    const double *from = of->points->w;
+    const size_t width = 4 * (size_t)quads;
     uint32_t level = 0;
-    size_t width = 4 * (size_t)quads;
-    row->levels[0].node = of->first;
-    memcpy(row->product, of->points->w, width * sizeof(double));
-    for (;;) {
-        enter_one(of, level, quads);
-        if (descend_one(of, level, 1, quads)) {
-            level++;
+    row->holds[0] = 1;
+    for (;; level++, stop++) {
+        enter_one(of, level, stop, from, quads);
+        if (!(stop->node.way & RIGHT_LEAF)) {
+            from = row->product;
             continue;
         }
-        while (!descend_one(of, level, 0, quads)) {
-            earn_one(of, level, quads);
-            while (level &&
-                   of->trees->left[row->levels[level - 1].node] == (int32_t)row->levels[level].node)
-                earn_one(of, --level, quads);
-            if (!level) return;
-            level--;
-            memcpy(row->right + (size_t)level * width, row->below, width * sizeof(double));
+        double *here = level_of_one(of, level, quads);
+        times(row->product, *leaf++, here + BELOW_RIGHT * width, quads);
+        while (row->at[level]->node.way & LEFT_LEAF) {
+            times(here + OF_LEFT * width, *leaf++, row->below, quads);
+            for (int is_left = 1; is_left; level--) {
+                is_left = row->at[level]->node.way & IS_LEFT;
+                here = level_of_one(of, level - 1, quads);
+                earn_one(of, level, row->below, is_left ? row->below : here + BELOW_RIGHT * width,
+                         quads);
+                if (!level) return;
+            }
         }
-        level++;
+        from = here + OF_LEFT * width;
     }
 }
 
@@ -354,6 +360,8 @@ INLINE void tree_of_one_any(const One *of) {
         tree_of_one(of, 1);
     else if (quads == 2)
         tree_of_one(of, 2);
+    else if (quads == 3)
+        tree_of_one(of, 3);
     else
         tree_of_one(of, quads);
 }
@@ -369,7 +377,7 @@ __attribute__((target(WIDE))) static void one_wide(const One *of) {
 #endif
 
 void shapley_of_one(const Trees *trees, uint32_t tree, const Points *points, const Single *row) {
-    One of = {trees, row, trees->first[tree], points};
+    One of = {trees, row, tree, points};
 #if defined(__x86_64__)
     if (vectors_here() != VECTORS_PLAIN) {
         one_wide(&of);

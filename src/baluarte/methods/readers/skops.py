@@ -11,6 +11,7 @@ import importlib.util
 import io
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _MAX_UNPACKED = 2 << 30  #: bytes
 _MAX_MEMBERS = 100_000
 _TRUSTED = (
     "numpy.dtype",
+    "scipy.sparse._csr.csr_array",
+    "scipy.sparse._csr.csr_matrix",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -41,8 +44,9 @@ _TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 )
-"""Beside what skops trusts by itself: the kind of a number, what fitted a network, arrays of trees,
-the two numbers of a sigmoid, and the table of an ensemble's members by name.
+"""Beside what skops trusts by itself: the kind of a number, matrices of what isn't zero, what
+fitted a network, arrays of trees, the two numbers of a sigmoid, and the table of an ensemble's
+members by name.
 
 The library walks a tree without looking where it points. Nothing is asked of it before every node
 was checked here.
@@ -199,16 +203,37 @@ def _refuse_unreadable(where: str) -> Iterator[None]:
 
 def _refuse_bombs(data: bytes, where: str) -> None:
     try:
-        members = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        total, n_members = _unpacked(data, _MAX_UNPACKED)
+    except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, zlib.error) as error:
         raise DataError(f"expected a skops file: {error}", where=where, hint="") from error
-    total = sum(one.file_size for one in members)
-    if total > _MAX_UNPACKED or len(members) > _MAX_MEMBERS:
+    if total > _MAX_UNPACKED or n_members > _MAX_MEMBERS:
         raise DataError(
-            f"expected at most {_MAX_UNPACKED} bytes unpacked, found {total}",
+            f"expected at most {_MAX_UNPACKED} bytes unpacked, found {total} or more",
             where=where,
             hint="The file is damaged or made to harm.",
         )
+
+
+def _unpacked(data: bytes, most: int, *, deep: bool = True) -> tuple[int, int]:
+    """Bytes and members of an archive, and of the archives in it; of more than ``most``, some.
+
+    A sparse matrix is an archive of its own (.npz) within the file.
+    """
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    members = archive.infolist()
+    total, n_members = sum(one.file_size for one in members), len(members)
+    if total > most or n_members > _MAX_MEMBERS or not deep:
+        return total, n_members
+    for one in members:
+        with archive.open(one) as file:
+            if file.read(2) != b"PK":
+                continue
+            inner = b"PK" + file.read()
+        within, n_within = _unpacked(inner, most - total, deep=False)
+        total, n_members = total + within, n_members + n_within
+        if total > most or n_members > _MAX_MEMBERS:
+            break
+    return total, n_members
 
 
 def _names(model: Any) -> tuple[list[str | None], int]:
