@@ -58,7 +58,9 @@ def test_one_score_and_many_give_the_same_bits(scores: np.ndarray) -> None:
         BANDS.probability(scores).tolist(),
         strict=True,
     )
-    assert [BANDS.decide_one(score) for score in scores.tolist()] == list(columns)
+    alone = [BANDS.decide_one(score) for score in scores.tolist()]
+    assert alone == list(columns)
+    assert alone == list(zip(*(column.tolist() for column in BANDS.read(scores)), strict=True))
 
 
 @given(arrays(np.int64, st.integers(2, 100), elements=any_score))

@@ -19,6 +19,7 @@ MODULES = {
     "windows_harness.py": ("core", "_windows"),
     "rows_harness.py": ("core", "_rows"),
     "records_harness.py": ("core", "_records"),
+    "bands_harness.py": ("core", "_bands"),
     "claims_harness.py": ("adapters/ledger", "_claims"),
 }
 FLAGS = (
@@ -74,6 +75,10 @@ def run_harness(folder, rounds, harness="harness.py"):
 
 def test_sound_and_damaged_programs_plans_and_buffers_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 3)
+
+
+def test_hostile_tables_and_scores_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "bands_harness.py")
 
 
 def test_window_features_and_damaged_state_run_clean_under_sanitizers(tmp_path):

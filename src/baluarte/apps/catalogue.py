@@ -50,6 +50,8 @@ class Texts:
 
     def written(self, value: object) -> str:
         """A value alone, as a placeholder that says nothing of its form writes it."""
+        if type(value) is float:
+            return self.numerals.number(value)
         return self._formatter.format_field(value, "")
 
     def __contains__(self, key: str) -> bool:

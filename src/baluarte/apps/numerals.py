@@ -36,6 +36,14 @@ class Numerals:
 
     def number(self, x: float, digits: int = 4) -> str:
         """A number to so many significant digits."""
+        if (
+            type(x) is float
+            and 1e-4 <= x < 999.0
+            and self.language == "en"
+            and digits > 3
+            and x % 1
+        ):
+            return f"{x:.{digits}g}"  # of most numbers that is all
         if math.isnan(x):
             return "–"
         if math.isinf(x):

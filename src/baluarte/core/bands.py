@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from baluarte.core.calibration import Knots
 from baluarte.core.contract import Points
 from baluarte.core.decision import MAX_SCORE
+from baluarte.core.native import native
 from baluarte.errors import TrustError
 
+NATIVE = native("_bands")  #: None where it was not built
 N_CUTS = 999  #: points are the number of cuts at or below a score, so 0-999
 ALWAYS = -MAX_SCORE  #: a cut that every score reaches
 NEVER = MAX_SCORE + 1  #: a cut that no score reaches
@@ -74,6 +76,20 @@ class Bands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def probability(self, scores: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) probability of attack, or of a lower score where ``calibration`` is ``quantile``."""
         return _interpolate(self._knots, scores)
+
+    def read(
+        self, scores: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """(n,) bands, points and probabilities of scores."""
+        if NATIVE is None:
+            return self.decide(scores), self.points(scores), self.probability(scores)
+        n = len(scores)
+        bands, points, probability = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
+        NATIVE.read(
+            scores, self._thresholds, self._cuts, self._knots.scores, self._knots.probabilities,
+            bands, points, probability,
+        )  # fmt: skip
+        return bands, points, probability
 
     def decide_one(self, score: int) -> tuple[int, int, float]:
         """Band, points and probability of one score: what the columns give, without arrays."""

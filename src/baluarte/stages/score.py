@@ -36,7 +36,6 @@ if TYPE_CHECKING:  # a serving process has no use for what training needs
 Reasons = Literal["alerts", "all", "none"]
 Kernel = Literal["auto", "c", "numpy"]
 
-_FEW = 24  #: scores up to which reading the tables one by one is quicker than in columns
 _ENCODE = msgspec.json.Encoder()
 _SORTED = msgspec.json.Encoder(order="sorted")
 
@@ -169,7 +168,7 @@ class Scorer:
         self, X: NDArray[np.float64], reasons: Reasons | NDArray[np.bool_], threads: int
     ) -> Decisions:
         scores = self._evaluator.score(X, threads=threads)
-        bands, points, probability = self._read_tables(scores)
+        bands, points, probability = self.bands.read(scores)
         rows = _rows_to_explain(bands, reasons)
         base, phi = self.explain(X[rows], threads=threads) if len(rows) else (0, self._no_reasons)
         return Decisions(
@@ -192,20 +191,6 @@ class Scorer:
             return 0, self._no_reasons
         base, columns = self._evaluator.reasons(X, threads=threads)
         return base, np.add.reduceat(columns, self._first_column, axis=1)
-
-    def _read_tables(
-        self, scores: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Bands, points and probabilities; of few scores one by one, which gives the same."""
-        if len(scores) > _FEW:
-            tables = self.bands
-            return tables.decide(scores), tables.points(scores), tables.probability(scores)
-        read = [self.bands.decide_one(score) for score in scores.tolist()]
-        return (
-            np.array([band for band, _, _ in read], dtype=np.int64),
-            np.array([points for _, points, _ in read], dtype=np.int64),
-            np.array([probability for _, _, probability in read], dtype=np.float64),
-        )
 
     # --- identity, answers, records ---------------------------------------------------------
 

@@ -298,7 +298,7 @@ class Connection(asyncio.Protocol):
 
     def _take_whole(self, head: Head, data: bytes | bytearray, begins: int) -> None:
         """Take a request whose length is known and small, if all of it is there."""
-        ends = begins + cast("int", head.length)
+        ends = begins + (head.length or 0)
         if len(data) < ends:
             if self._eof:
                 self._begin_task(bytes(data[begins:]))
@@ -310,7 +310,8 @@ class Connection(asyncio.Protocol):
             self.go_on()
             return
         body = bytes(data[begins:ends])
-        self._drop(data, ends)
+        if data is self._rest or len(data) > ends:
+            self._drop(data, ends)
         self._state = _BUSY
         if not self._stalled:
             self.until_s = _NEVER
