@@ -27,7 +27,7 @@ HOME = Path(__file__).parents[1] / ".engines"
 PACKAGES = {
     "onnxruntime": ("onnxruntime", "onnxmltools", "onnx", "lightgbm", "scikit-learn"),
     "treelite": ("treelite",),
-    # its last release wants an older scikit-learn; it converts no split on categories, and says so
+    # its last release wants an older scikit-learn
     "daal4py": ("daal4py", "lightgbm", "scikit-learn<1.6", "packaging"),
     "shap": ("shap", "lightgbm"),
 }
