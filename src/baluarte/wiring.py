@@ -110,10 +110,28 @@ def reader_for(name: str, head: bytes) -> ModelReader | None:
 def source_for(address: str, *, password: Password | None = None) -> Any:
     """The source plug-in that reads an address, by its scheme or its suffix.
 
+    Of a folder, that which reads all its files.
+
     Args:
         password: asked for by the places that need one.
+
+    Raises:
+        ContractError: nothing reads it, or several read the files of a folder.
+        DataError: a folder is empty.
     """
-    return _by_address("sources", address, password)
+    if not Path(address).is_dir():
+        return _by_address("sources", address, password)
+    from baluarte.adapters.parts import Parts, parts_of  # noqa: PLC0415 - only who reads folders
+
+    parts = parts_of(address)
+    kinds = {type(source := _by_address("sources", part, password)): part for part in parts}
+    if len(kinds) > 1:
+        raise ContractError(
+            f"expected files of one kind, found {' and '.join(sorted(kinds.values()))}",
+            where=address,
+            hint="Keep those of each kind in a folder of their own.",
+        )
+    return Parts(source)
 
 
 def sink_for(address: str, *, password: Password | None = None) -> Any:

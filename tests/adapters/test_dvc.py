@@ -15,7 +15,9 @@ import pytest
 
 from baluarte.adapters.dvc import resolved, write_dvc, write_lock
 from baluarte.apps.cli.main import main
+from baluarte.core.schema import Field, Schema
 from baluarte.errors import DataError, TrustError
+from baluarte.wiring import source_for
 
 DATA = b"amount,country\n1.5,ES\n"
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -117,13 +119,42 @@ def test_a_file_of_a_folder_is_read_after_it_was_compared(
     address = f"{tmp_path}/data.dvc"
     for name in FILES:
         assert resolved(f"{address}:{name}") == str(tmp_path / "data" / name)
-    with pytest.raises(DataError, match=r"found 2025\.csv, 2026/tx\.csv, .*Name one"):
-        resolved(address)
+    assert resolved(address) == str(tmp_path / "data")  # all of them
     with pytest.raises(DataError, match=r"expected 2024\.csv in the folder.*Did you mean 2025"):
         resolved(f"{address}:2024.csv")
     (tmp_path / "data/2026/tx.csv").write_bytes(DATA.replace(b"1.5", b"1.6"))
     with pytest.raises(TrustError, match="dvc checkout"):
         resolved(f"{address}:2026/tx.csv")
+
+
+def test_a_whole_folder_is_read_as_one_set_after_all_its_files_were_compared(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "2026/b.csv": b"amount\n2\n",
+        "2025.csv": b"amount\n3\n4\n",
+        "2026/a.csv": b"amount\n1\n",
+    }
+    _, entry = folder_of(tmp_path, files)
+    lock = tmp_path / "dvc.lock"
+    stage = f"  make:\n    cmd: make\n    outs:\n{textwrap.indent(entry, '    ')}"
+    lock.write_text(f"schema: '2.0'\nstages:\n{stage}")
+    schema = Schema(fields=(Field(name="amount", type="number"),))
+    for address in (f"{tmp_path}/data.dvc", f"{lock}:data"):
+        found = resolved(address)
+        batches = source_for(found).read(found, schema, batch_rows=10)
+        assert [b.columns["amount"].tolist() for b in batches] == [[3, 4], [1], [2]]
+    more = tmp_path / "data/2026/c.csv"
+    more.write_text("amount\n5\n")
+    with pytest.raises(TrustError, match=r"and no others; 2026/c\.csv is in one.*dvc checkout"):
+        resolved(f"{tmp_path}/data.dvc")
+    more.unlink()
+    (tmp_path / "data/2026/a.csv").write_text("amount\n9\n")
+    with pytest.raises(TrustError, match="dvc checkout"):
+        resolved(f"{tmp_path}/data.dvc")
+    (tmp_path / "data/2026/a.csv").unlink()
+    with pytest.raises(TrustError, match=r"2026/a\.csv is in one"):
+        resolved(f"{tmp_path}/data.dvc")
 
 
 def test_a_folder_of_one_file_needs_no_name_and_a_lock_names_folders_too(tmp_path: Path) -> None:
@@ -262,3 +293,8 @@ def test_dvc_finds_what_we_write_up_to_date_and_we_read_what_it_writes(
                 path.unlink()
         for name in FILES:
             assert resolved(f"data.dvc:{name}") == f"data/{name}"
+        assert resolved("data.dvc") == "data"
+    (folder / "data" / "more.csv").write_bytes(DATA)
+    assert "modified" in type_("status")
+    with pytest.raises(TrustError):
+        resolved("data.dvc")

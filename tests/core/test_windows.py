@@ -332,6 +332,75 @@ def test_compiled_and_python_features_have_the_same_bits_and_the_same_state(late
     assert counts.too_late or late_s > 25
 
 
+#: conditions that meet every form of value, and every operator
+CONDITIONS = (
+    'channel == "web" or not channel != "pos"', 'channel in ["web", "1"]', "amount in [50, -0.0]",
+    "amount > 50 and not amount >= 1e300", "amount == 9007199254740993 or amount <= -0.5",
+    "at.hour >= 7 and at.weekday < 5", "at.weekday in [0, 6] or at.hour in [23]",
+    "fraud == true and amount != 50", "not fraud in [true]", "known == true", "known in [false]",
+)  # fmt: skip
+
+
+def _odd_feature(i: int, condition: str) -> str:
+    op = "count" if i % 2 or "fraud" in condition else "share"
+    where = f"where = '''{condition}'''\n"
+    lag = "lag_s = 30\n" if "fraud" in condition else ""
+    feature = f'[windows.odd_{i}]\nop = "{op}"\nby = "shop"\nwindow_s = 1000000\n{lag}{where}'
+    return feature + ("" if "fraud" in condition else f"[windows.flag_{i}]\nop = 'flag'\n{where}")
+
+
+ODD = "".join([
+    CONTRACT.replace("[objective]", 'boolean = ["known"]\n[objective]').replace(
+        "late_s = 25", "late_s = 10000000"
+    ),
+    *map(_odd_feature, range(len(CONDITIONS)), CONDITIONS),
+])  # fmt: skip
+ODD_VALUES: dict[str, tuple[Any, ...]] = {
+    "at": (0, -1, -90_000 * S, 86_399 * S, 3e6, "5000000", True, None, 10**15),
+    "card": (1, 1.0, True, "1", None),
+    "shop": ("a", "a", "a", 1, None),
+    "channel": ("web", "pos", "1", 1, True, None, 1.5),
+    "amount": (
+        50, 50.0, -0.0, 0.125, 0.375, 2.675, -2.5, 1e300, "Infinity", "-Infinity", "NaN", True,
+        None, 2**46, -(2**46) - 1, 2**53 + 1, 2**70, 2.0**46 / 100, 703687441776.645,
+        np.float64(0.125),
+    ),
+    "known": (True, False, 1, 0, "true", 1.0, None),
+    "label": (None, None, 0, 1),
+}  # fmt: skip
+
+
+def odd_outcome(kernel: Choice, seed: int) -> tuple[Any, ...]:
+    """What becomes of some records with values of any type, up to one that can't be read."""
+    draw, state = random.Random(seed), WindowMemory(plan_of(ODD, kernel))
+    seen: list[Any] = []
+    error = ""
+    try:
+        for i in range(draw.randrange(1, 12)):
+            drawn = {name: draw.choice(values) for name, values in ODD_VALUES.items()}
+            label = drawn.pop("label")
+            record = {"id": i, **{k: v for k, v in drawn.items() if v is not None or i % 2}}
+            seen.append(record)
+            state.see([Seen(record=record, arrived_at=draw.choice((None, 10**16)), label=label)])
+            state.learn([Told(event_id=f"{i}", record=record, label=draw.choice((0, 1)))])
+        if seed % 10 == 0:
+            seen.append({"id": "n", "at": 1, "card": 1, "shop": "a", "amount": float("nan")})
+            state.see([Seen(record=seen[-1])])
+    except (ValueError, OverflowError, TypeError) as caught:
+        error = type(caught).__name__
+    rows = [msgspec.msgpack.encode(row) for row in state.dump()]
+    return [[(k, repr(v)) for k, v in record.items()] for record in seen], error, rows
+
+
+def test_values_of_every_type_are_read_the_same_compiled_and_in_python() -> None:
+    outcomes = [(odd_outcome("c", seed), odd_outcome("numpy", seed)) for seed in range(600)]
+    for seed, (ours, theirs) in enumerate(outcomes):
+        assert ours == theirs, seed
+    errors = [ours[1] for ours, _ in outcomes]
+    assert "ValueError" in errors
+    assert errors.count("") > 300
+
+
 @pytest.mark.parametrize("kernel", ["c", "numpy"])
 def test_a_damaged_cell_is_refused(kernel: Choice) -> None:
     (group, *_) = plan_of(kernel=kernel).groups

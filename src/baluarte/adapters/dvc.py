@@ -6,7 +6,8 @@ it (DVC 2) the MD5 of a text is of its lines ended by LF.
 
 Of a folder DVC writes the MD5 of a list of its files, ``….dir``. The list is in DVC's cache; where
 it is not it is made anew from the folder. ``data.dvc:2026/tx.csv`` and, in a lock,
-``dvc.lock:data/2026/tx.csv`` name a file of such a folder; a folder's single file needs no name.
+``dvc.lock:data/2026/tx.csv`` name a file of such a folder; without a name all its files are meant,
+which are then read as the parts of one set.
 
 Source: DVC's documentation, ".dvc files", "dvc.lock file" and "Internal directories and files"
 (https://dvc.org/doc/user-guide).
@@ -128,7 +129,8 @@ def _checked(address: str, folder: Path, entry: Mapping[str, Any], within: str) 
     path, size = folder / name, entry.get("size")
     if md5.endswith(".dir"):
         files = dvc_folder.files_of(path, md5, strict="hash" in entry, where=address)
-        within = within or dvc_folder.only_file(files, where=address)
+        if not within:
+            return _all_of(address, path, files, strict="hash" in entry)
         if within not in files:
             raise DataError(
                 f"expected {within} in the folder that DVC keeps, found none",
@@ -140,6 +142,19 @@ def _checked(address: str, folder: Path, entry: Mapping[str, Any], within: str) 
         raise DataError(f"expected a folder that {within} is in, found a file", where=address)
     _compare(address, path, md5, size, strict="hash" in entry)
     return str(path)
+
+
+def _all_of(address: str, folder: Path, files: Mapping[str, str], *, strict: bool) -> str:
+    """A folder whose files are those of the list and no others; its single file, where it is one.
+
+    Raises:
+        DataError: the list is empty.
+        TrustError: a file is another, or is in one of the two only.
+    """
+    dvc_folder.must_be_the_same(folder, files, where=address)
+    for within, md5 in files.items():
+        _compare(address, folder / within, md5, None, strict=strict)
+    return str(folder / next(iter(files))) if len(files) == 1 else str(folder)
 
 
 def _compare(address: str, path: Path, md5: str, size: object, *, strict: bool) -> None:

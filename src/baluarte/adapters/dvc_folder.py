@@ -64,21 +64,25 @@ def files_of(folder: Path, md5: str, *, strict: bool, where: str) -> dict[str, s
     )
 
 
-def only_file(files: Mapping[str, str], *, where: str) -> str:
-    """The single file of a folder.
+def must_be_the_same(folder: Path, files: Mapping[str, str], *, where: str) -> None:
+    """Whether a folder has the files of its list, and no others.
 
     Raises:
-        DataError: there are several, or none.
+        DataError: the list is empty.
+        TrustError: a file is in one of the two only.
     """
-    if len(files) != 1:
-        shown = ", ".join(sorted(files)[:_MAX_SHOWN])
-        more = f" and {len(files) - _MAX_SHOWN} more" if len(files) > _MAX_SHOWN else ""
-        raise DataError(
-            f"expected one file in the folder that DVC keeps, found {shown + more or 'none'}",
-            where=where,
-            hint=f"Name one: {where}{'/' if 'dvc.lock:' in where else ':'}FILE.",
+    if not files:
+        raise DataError("expected files in the folder that DVC keeps, found none", where=where)
+    apart = sorted(set(_walk(folder)) ^ set(files))
+    if apart:
+        shown = ", ".join(apart[:_MAX_SHOWN])
+        more = f" and {len(apart) - _MAX_SHOWN} more" if len(apart) > _MAX_SHOWN else ""
+        raise TrustError(
+            f"expected the files that {where} names and no others; {shown}{more} "
+            f"{'are' if len(apart) > 1 else 'is'} in one of the two only",
+            where=str(folder),
+            hint="Run dvc checkout for the data that it names, or dvc add for these.",
         )
-    return next(iter(files))
 
 
 def md5_of_lines(path: Path) -> str:

@@ -33,13 +33,16 @@ _decode = msgspec.msgpack.Decoder(Values).decode
 class HistoryFile:
     """The past of one detector, while its window features are made anew.
 
+    Args:
+        knows_ids: whether it will be asked which events are in it.
+
     Raises:
         OutsideError: there is no room for it.
     """
 
-    def __init__(self, plan: WindowPlan) -> None:
+    def __init__(self, plan: WindowPlan, *, knows_ids: bool = True) -> None:
         self.n = 0  #: events in it
-        self._time, self._id = plan.time, plan.event_id
+        self._time, self._id = plan.time, plan.event_id if knows_ids else None
         with _wrapped():
             self._db = sqlite3.connect("", isolation_level=None)
             for statement in (*_TABLES, "BEGIN"):
@@ -81,10 +84,18 @@ class HistoryFile:
 
         Those without a time come last.
         """
+        for _, seen in self.numbered(n):
+            yield seen
+
+    def numbered(self, n: int) -> Iterator[tuple[list[int], list[Seen]]]:
+        """The same, each with its number: 0 for the event that was laid down first."""
         with _wrapped():
-            rows = self._db.execute("SELECT label, record FROM past ORDER BY at IS NULL, at, rowid")
+            rows = self._db.execute(
+                "SELECT rowid - 1, label, record FROM past ORDER BY at IS NULL, at, rowid"
+            )
             while found := rows.fetchmany(n):
-                yield [Seen(record=_decode(record), label=label) for label, record in found]
+                seen = [Seen(record=_decode(record), label=label) for _, label, record in found]
+                yield [number for number, _, _ in found], seen
 
 
 @contextlib.contextmanager

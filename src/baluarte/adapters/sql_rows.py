@@ -28,6 +28,7 @@ Row = Sequence[Any]
 Rows = tuple[list[str], Callable[[int], Sequence[Row]]]
 
 _TEXTS = (uuid.UUID, IPv4Address, IPv6Address, IPv4Interface, IPv6Interface)
+_AS_IT_IS = frozenset({type(None), str, int, float, bool})  #: types that :func:`_plain` keeps
 _ENCODE = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -75,8 +76,7 @@ class SqlRows:
         intake.faults.raise_any()
         while rows := self._fetch(batch_rows):
             first = intake.n
-            for row in rows:
-                self.content.add(_ENCODE(row))
+            self.content.add_all(list(map(_ENCODE, rows)))
             columns = list(zip(*rows, strict=True))
             cells = {}
             for path in there:
@@ -98,8 +98,7 @@ class SqlRows:
     def digest(self) -> str:
         """``sha256:…`` of all rows, whatever their order."""
         while rows := self._fetch(10_000):
-            for row in rows:
-                self.content.add(_ENCODE(row))
+            self.content.add_all(list(map(_ENCODE, rows)))
         return self.content.digest()
 
     def _column(self, field: Field) -> int | None:
@@ -123,6 +122,8 @@ class SqlRows:
 def _values(column: Sequence[Any], field: Field, name: str) -> list[Any]:
     """A column's values as the column road takes them."""
     below = field.keys[1:] if name != ".".join(field.keys) else ()
+    if not below and _AS_IT_IS.issuperset(map(type, column)):
+        return list(column)
     number = field.type in ("number", "integer")
     out = []
     for value in column:

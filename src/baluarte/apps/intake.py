@@ -154,15 +154,6 @@ def material_of(
     if detector.holdout is None:
         return Material(events=intake.events(contract), n_apart=0, intakes=(intake,))
     apart = Intake(place, detector.name, detector.holdout)
-    return material_from(intake, apart, contract)
-
-
-def material_from(intake: Intake, apart: Intake, contract: Contract) -> Material:
-    """Events, and others after them that are kept apart; their windows look back at the first.
-
-    Raises:
-        DataError: more rows are bad than the workspace allows, or there are none.
-    """
     read = [
         concat(list(one.read(one.address, contract.events)) or [Events(n=0, columns={})])
         for one in (intake, apart)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from baluarte import __version__, wiring
 from baluarte.adapters.disk import write_aside
 from baluarte.adapters.spill_file import SpillFile
-from baluarte.apps.intake import Intake, Material, intake_of, material_from, material_of
+from baluarte.apps.derived import Derived
+from baluarte.apps.intake import Intake, Material, intake_of, material_of
 from baluarte.apps.place import Detector, Place
 from baluarte.apps.pseudonyms import PSEUDONYM_KEY, pseudonyms_of
 from baluarte.apps.session import Session
@@ -38,6 +39,7 @@ from baluarte.core.forecast import Forecast, NoForecast
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.registry import Version
 from baluarte.core.survey import Survey, survey, survey_of
+from baluarte.core.window_plan import WindowPlan, compile_windows
 from baluarte.errors import DataError
 from baluarte.ports import GatePlugin, Matrix, Progress
 from baluarte.stages.derive import derive_for_training
@@ -80,28 +82,31 @@ def survey_events(
     """
     contract = detector.contract()
     address = holdout or detector.holdout
+    apart = None if address is None else Intake(place, detector.name, address)
+    windows = compile_windows(contract)
+    if windows is not None:
+        return _survey_derived(windows, contract, intake, apart)
     held = None
-    if address is not None:
-        apart = Intake(place, detector.name, address)
-        if contract.windows:  # whose windows look back at the others
-            whole = material_from(intake, apart, contract)
-            n = whole.events.n - whole.n_apart
-            held = survey(contract, [whole.events.slice(n, whole.events.n)])
-            return survey(contract, [whole.events.slice(0, n)], holdout=held)
-        with SpillFile() as spill:
-            held = survey(contract, _batches(contract, apart), spill=spill)
-    with SpillFile() as spill:
-        seen = survey(contract, _batches(contract, intake), holdout=held, spill=spill)
+    if apart is not None:
+        held = _survey(contract, apart.read(apart.address, contract.events))
+    seen = _survey(contract, intake.read(intake.address, contract.events), held)
     if not seen.whole.n:
         raise DataError("expected events, found none", where=intake.address)
     return seen
 
 
-def _batches(contract: Contract, intake: Intake) -> Iterable[Events]:
-    """The events batch by batch; with window features all at once, as they go by time."""
-    if contract.windows:
-        return [intake.events(contract)]
-    return intake.read(intake.address, contract.events)
+def _survey_derived(
+    windows: WindowPlan, contract: Contract, intake: Intake, apart: Intake | None
+) -> Survey:
+    """The same with window features; those of the proof events look back at the others."""
+    with Derived(windows, contract, [intake] if apart is None else [intake, apart]) as derived:
+        held = None if apart is None else _survey(contract, derived.batches(1))
+        return _survey(contract, derived.batches(0), held)
+
+
+def _survey(contract: Contract, batches: Iterable[Events], holdout: Survey | None = None) -> Survey:
+    with SpillFile() as spill:
+        return survey(contract, batches, holdout=holdout, spill=spill)
 
 
 def plan_detector(

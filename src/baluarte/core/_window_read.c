@@ -208,54 +208,18 @@ static int write_span(
         const Emit *emit = span->emits + e;
         PyObject *value = value_of(spec, emit, &w, event->at, event->own);
         if (!value) return -1;
-        int failed = value != Py_None && PyObject_SetItem(record, emit->name, value);
+        int failed = value != Py_None && PyDict_SetItem(record, emit->name, value);
         Py_DECREF(value);
         if (failed) return -1;
     }
     return 0;
 }
 
-/* --- entries ---------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
-/* One event's values for a track: 1, 0 where it doesn't count, -1 with an exception. */
-static int read_entry(PyObject *entries, uint32_t t, const Shape *shape, Item *entry) {
-    PyObject *said = PyTuple_GetItem(entries, (Py_ssize_t)t);
-    if (!said) return -1;
-    if (said == Py_None) return 0;
-    if (!PyTuple_Check(said) || PyTuple_Size(said) != (Py_ssize_t)shape->n_columns) {
-        PyErr_SetString(PyExc_ValueError, "expected a value a column");
-        return -1;
-    }
-    for (uint32_t j = 0; j < shape->n_columns; j++) {
-        PyObject *value = PyTuple_GetItem(said, (Py_ssize_t)j);
-        if (shape->kinds[j] == SUM) entry[j].units = PyLong_AsLongLong(value);
-        else if (shape->kinds[j] == VALUE) entry[j].number = PyFloat_AsDouble(value);
-        else entry[j].hash = PyLong_AsUnsignedLongLong(value);
-    }
-    return PyErr_Occurred() ? -1 : 1;
-}
-
-static int is_entries(const Cell *cell, PyObject *said) {
-    if (PyTuple_Check(said) && PyTuple_Size(said) == (Py_ssize_t)cell->spec->n_tracks) return 1;
-    PyErr_SetString(PyExc_ValueError, "expected a tuple with an entry a track");
-    return 0;
-}
-
-const char cell_step_doc[] =
-    "step(record, at, place, entries) -> int\n\n"
-    "Remember an event (place 0: new, 1: a repeat, 2: too early) and write the features of\n"
-    "its windows into its record. Bit 0: it came too late; the others: tracks folded.";
-
-PyObject *cell_step(PyObject *self, PyObject *args) {
-    Cell *cell = (Cell *)self;
+int cell_take(Cell *cell, const Fact *fact, int64_t at, Place place, int64_t *folded) {
     const Spec *spec = cell->spec;
-    PyObject *record, *entries;
-    long long at;
-    int place;
-    if (!PyArg_ParseTuple(args, "OLiO", &record, &at, &place, &entries) || !is_entries(cell, entries))
-        return NULL;
-    int remember = place == 0, late = 0;
-    long folded = 0;
+    int remember = place == NEW, late = 0;
     if (at < cell->newest - spec->late) {
         late = remember;
         remember = 0;
@@ -264,57 +228,77 @@ PyObject *cell_step(PyObject *self, PyObject *args) {
     for (uint32_t t = 0; t < spec->n_tracks; t++) {
         const Reads *reads = spec->tracks + t;
         Track *track = cell->tracks + t;
-        int counts = read_entry(entries, t, &reads->shape, entry);
-        if (counts < 0) return NULL;
+        int counts = window_entry(reads, fact, entry);
+        if (counts < 0) return -1;
         Event event = {.at = at, .floor = cell->newest - spec->keep, .own = counts ? entry : NULL};
         if (counts && remember) {
             int64_t i = track_insert(track, &reads->shape, at, entry);
-            if (i == NO_MEMORY) return PyErr_NoMemory();
+            if (i == NO_MEMORY) return PyErr_NoMemory(), -1;
             event.before = i < 0 ? 0 : (uint32_t)i;
             event.after = i < 0 ? 0 : (uint32_t)i + 1;
         } else {
             event.before = event.after = track_right(track, at, 0, track->n);
-            if (place == 1 && counts && event.after && track_times(track)[event.after - 1] == at)
+            if (place == REPEAT && counts && event.after && track_times(track)[event.after - 1] == at)
                 event.before--; /* it stands there already */
         }
         for (uint32_t s = 0; s < reads->n_spans; s++)
-            if (write_span(spec, reads->spans + s, track, &event, record)) return NULL;
+            if (write_span(spec, reads->spans + s, track, &event, fact->record)) return -1;
         if (counts && track->n > 2 * SLACK &&
             (track_times(track)[SLACK] <= event.floor || track->n > spec->max_events)) {
             int tidied = track_tidy(track, &reads->shape, event.floor, spec->max_events);
-            if (tidied < 0) return PyErr_NoMemory();
-            folded += tidied;
+            if (tidied < 0) return PyErr_NoMemory(), -1;
+            *folded += tidied;
         }
     }
-    return PyLong_FromLong(folded << 1 | late);
+    return late;
+}
+
+int cell_tell(Cell *cell, PyObject *record, int64_t at, PyObject *was, PyObject *now) {
+    const Spec *spec = cell->spec;
+    int64_t floor = cell->newest - spec->keep;
+    if (at <= floor) return 0;
+    const Fact old = {.record = record, .label = was}, new = {.record = record, .label = now};
+    Item entry[MAX_COLUMNS];
+    for (uint32_t t = 0; t < spec->n_tracks; t++) {
+        const Reads *reads = spec->tracks + t;
+        Track *track = cell->tracks + t;
+        if (!reads->labelled) continue;
+        int counts = window_entry(reads, &old, entry);
+        if (counts < 0) return -1;
+        if (counts) track_remove(track, &reads->shape, at, entry);
+        counts = window_entry(reads, &new, entry);
+        if (counts < 0) return -1;
+        if (counts && (track_insert(track, &reads->shape, at, entry) == NO_MEMORY ||
+                       track_tidy(track, &reads->shape, floor, spec->max_events) < 0))
+            return PyErr_NoMemory(), -1;
+    }
+    return 1;
+}
+
+const char cell_step_doc[] =
+    "step(record, label, at, place) -> int\n\n"
+    "Remember an event (place 0: new, 1: a repeat, 2: too early) and write the features of\n"
+    "its windows into its record. Bit 0: it came too late; the others: tracks folded.";
+
+PyObject *cell_step(PyObject *self, PyObject *args) {
+    Fact fact;
+    long long at;
+    int place;
+    int64_t folded = 0;
+    if (!PyArg_ParseTuple(args, "O!OLi", &PyDict_Type, &fact.record, &fact.label, &at, &place))
+        return NULL;
+    int late = cell_take((Cell *)self, &fact, at, (Place)place, &folded);
+    return late < 0 ? NULL : PyLong_FromLongLong(folded << 1 | late);
 }
 
 const char cell_learn_doc[] =
-    "learn(at, was, now) -> bool\n\n"
-    "Take an event's entries in in place of others; False where it is too old to matter.";
+    "learn(record, at, was, now) -> bool\n\n"
+    "Take an event's label in, in place of another; False where it is too old to matter.";
 
 PyObject *cell_learn(PyObject *self, PyObject *args) {
-    Cell *cell = (Cell *)self;
-    const Spec *spec = cell->spec;
-    PyObject *was, *now;
+    PyObject *record, *was, *now;
     long long at;
-    if (!PyArg_ParseTuple(args, "LOO", &at, &was, &now) || !is_entries(cell, was) ||
-        !is_entries(cell, now))
-        return NULL;
-    int64_t floor = cell->newest - spec->keep;
-    if (at <= floor) Py_RETURN_FALSE;
-    Item entry[MAX_COLUMNS];
-    for (uint32_t t = 0; t < spec->n_tracks; t++) {
-        const Shape *shape = &spec->tracks[t].shape;
-        Track *track = cell->tracks + t;
-        int counts = read_entry(was, t, shape, entry);
-        if (counts < 0) return NULL;
-        if (counts) track_remove(track, shape, at, entry);
-        counts = read_entry(now, t, shape, entry);
-        if (counts < 0) return NULL;
-        if (counts && (track_insert(track, shape, at, entry) == NO_MEMORY ||
-                       track_tidy(track, shape, floor, spec->max_events) < 0))
-            return PyErr_NoMemory();
-    }
-    Py_RETURN_TRUE;
+    if (!PyArg_ParseTuple(args, "O!LOO", &PyDict_Type, &record, &at, &was, &now)) return NULL;
+    int taken = cell_tell((Cell *)self, record, at, was, now);
+    return taken < 0 ? NULL : PyBool_FromLong(taken);
 }

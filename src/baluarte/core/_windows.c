@@ -1,4 +1,4 @@
-/* The Python module of window features: Spec and Cell, over the files that _window.h names. */
+/* The Python module of window features: Spec, Cell and Intake, over the files that their headers name. */
 #include "_window_cell.h"
 
 #include <stdlib.h>
@@ -62,15 +62,19 @@ static int read_span(Span *span, PyObject *said, const Shape *shape) {
 }
 
 static int read_track(Reads *track, PyObject *said) {
-    PyObject *spans;
+    PyObject *spans, *sources, *where;
     const char *kinds;
-    if (!PyTuple_Check(said) || !PyArg_ParseTuple(said, "sO!", &kinds, &PyTuple_Type, &spans))
-        return refuse("expected (kinds, spans)");
+    if (!PyTuple_Check(said) ||
+        !PyArg_ParseTuple(said, "spOO!O!", &kinds, &track->labelled, &where, &PyTuple_Type, &sources,
+                          &PyTuple_Type, &spans))
+        return refuse("expected (kinds, labelled, where, sources, spans)");
     if (strlen(kinds) > MAX_COLUMNS) return refuse("expected at most 64 columns");
     for (; *kinds; kinds++) {
         if (!strchr("svh", *kinds)) return refuse("expected kinds of s, v and h");
         track->shape.kinds[track->shape.n_columns++] = *kinds == 's' ? SUM : *kinds == 'v' ? VALUE : HASH;
     }
+    if (where != Py_None && !(track->where = window_node(where))) return -1;
+    if (!(track->sources = window_sources(sources, &track->shape))) return -1;
     Py_ssize_t n = PyTuple_Size(spans);
     if (!(track->spans = calloc((size_t)n + 1, sizeof(Span)))) return PyErr_NoMemory(), -1;
     for (Py_ssize_t s = 0; s < n; s++) {
@@ -124,6 +128,8 @@ static void spec_free(PyObject *self) {
             free(track->spans[s].emits);
         }
         free(track->spans);
+        window_sources_free(track->sources, track->shape.n_columns);
+        window_node_free(track->where);
     }
     free(spec->tracks);
     Py_XDECREF(spec->estimate);
@@ -415,8 +421,9 @@ PyMODINIT_FUNC PyInit__windows(void) {
     if (!module) return NULL;
     spec_type = (PyTypeObject *)PyType_FromSpec(&spec_of_spec);
     cell_type = (PyTypeObject *)PyType_FromSpec(&spec_of_cell);
-    if (!spec_type || !cell_type || PyModule_AddType(module, spec_type) ||
-        PyModule_AddType(module, cell_type)) {
+    PyTypeObject *intake = spec_type && cell_type ? window_intake(spec_type, cell_type) : NULL;
+    if (!intake || PyModule_AddType(module, spec_type) || PyModule_AddType(module, cell_type) ||
+        PyModule_AddType(module, intake)) {
         Py_DECREF(module);
         return NULL;
     }

@@ -18,7 +18,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from baluarte.core.event import Value
 from baluarte.core.nearest import did_you_mean
@@ -27,6 +27,7 @@ from baluarte.core.schema import Schema
 Record = Mapping[str, Value | None]
 Test = Callable[[Record, int | None], bool]  #: of a record and its label (1, 0 or None)
 Getter = Callable[[Record, int | None], Value | None]
+Form = Literal["label", "text", "number", "truth", "hour", "weekday"]  #: how a value is read
 
 MAX_CHARS = 1_000  #: of a condition
 _MAX_DEPTH = 32
@@ -59,12 +60,29 @@ class ConditionError(ValueError):
         self.hint = hint
 
 
+class Node(NamedTuple):
+    """A part of a condition: to be asked (``test``), and said so that compiled code can ask it."""
+
+    kind: Literal["any", "all", "not", "compare", "among"]
+    test: Test
+    parts: tuple[Node, ...] = ()
+    form: Form = "label"
+    field: str = ""
+    sign: str = ""
+    wanted: Value | frozenset[Value] = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A condition, ready to be asked of records."""
 
-    holds: Test
+    root: Node
     fields: frozenset[str]  #: the fields that it reads
+
+    @property
+    def holds(self) -> Test:
+        """Whether it holds of a record and its label."""
+        return self.root.test
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +107,9 @@ def parse_condition(text: str, schema: Schema) -> Condition:
     if len(text) > MAX_CHARS:
         raise ConditionError(f"expected at most {MAX_CHARS} characters, found {len(text)}")
     parser = _Parser(_tokens(text), schema)
-    test = parser.either(0)
+    root = parser.either(0)
     parser.end()
-    return Condition(holds=test, fields=frozenset(parser.fields))
+    return Condition(root=root, fields=frozenset(parser.fields))
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -113,6 +131,16 @@ def _tokens(text: str) -> list[_Token]:
     return [*tokens, _Token("end", "the end", len(text))]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a name's value is read, and what kind of literal it is compared with."""
+
+    kind: str
+    form: Form
+    field: str
+    get: Getter
+
+
 class _Parser:
     """Recursive descent over the tokens."""
 
@@ -121,61 +149,75 @@ class _Parser:
         self._schema = schema
         self.fields: set[str] = set()
 
-    def either(self, depth: int) -> Test:
-        tests = [self._both(depth)]
+    def either(self, depth: int) -> Node:
+        parts = [self._both(depth)]
         while self._took("word", "or"):
-            tests.append(self._both(depth))
-        if len(tests) == 1:
-            return tests[0]
-        return lambda record, label: any(test(record, label) for test in tests)
+            parts.append(self._both(depth))
+        if len(parts) == 1:
+            return parts[0]
+        tests = [part.test for part in parts]
+        return Node(
+            "any", lambda record, label: any(test(record, label) for test in tests), tuple(parts)
+        )
 
     def end(self) -> None:
         if self._next.kind != "end":
             raise self._odd("and, or, or the end")
 
-    def _both(self, depth: int) -> Test:
-        tests = [self._one(depth)]
+    def _both(self, depth: int) -> Node:
+        parts = [self._one(depth)]
         while self._took("word", "and"):
-            tests.append(self._one(depth))
-        if len(tests) == 1:
-            return tests[0]
-        return lambda record, label: all(test(record, label) for test in tests)
+            parts.append(self._one(depth))
+        if len(parts) == 1:
+            return parts[0]
+        tests = [part.test for part in parts]
+        return Node(
+            "all", lambda record, label: all(test(record, label) for test in tests), tuple(parts)
+        )
 
-    def _one(self, depth: int) -> Test:
+    def _one(self, depth: int) -> Node:
         if depth > _MAX_DEPTH:
             raise ConditionError(f"more than {_MAX_DEPTH} levels of parentheses")
         if self._took("word", "not"):
-            test = self._one(depth + 1)
-            return lambda record, label: not test(record, label)
+            part = self._one(depth + 1)
+            test = part.test
+            return Node("not", lambda record, label: not test(record, label), (part,))
         if self._took("mark", "("):
-            test = self.either(depth + 1)
+            inner = self.either(depth + 1)
             self._expect("mark", ")")
-            return test
+            return inner
         return self._comparison()
 
-    def _comparison(self) -> Test:
+    def _comparison(self) -> Node:
         name = self._take("name", "a field's name").text
-        kind, get = self._reader(name)
+        reader = self._reader(name)
         if self._took("word", "in"):
-            return self._membership(kind, get)
+            return self._membership(reader)
         sign = self._take("op", "one of ==, !=, <, <=, >, >=, in").text
-        if sign not in ("==", "!=") and kind != "number":
+        if sign not in ("==", "!=") and reader.kind != "number":
             raise ConditionError(f"{name} has no order: expected ==, != or in, found {sign}")
-        compare, wanted = _OPERATORS[sign], self._literal(kind)
+        compare, wanted, get = _OPERATORS[sign], self._literal(reader.kind), reader.get
 
         def test(record: Record, label: int | None) -> bool:
             value = get(record, label)
             return value is not None and compare(value, wanted)
 
-        return test
+        return Node("compare", test, form=reader.form, field=reader.field, sign=sign, wanted=wanted)
 
-    def _membership(self, kind: str, get: Getter) -> Test:
+    def _membership(self, reader: _Reader) -> Node:
         self._expect("mark", "[")
-        wanted = {self._literal(kind)}
+        said = {self._literal(reader.kind)}
         while self._took("mark", ","):
-            wanted.add(self._literal(kind))
+            said.add(self._literal(reader.kind))
         self._expect("mark", "]")
-        return lambda record, label: get(record, label) in wanted
+        wanted, get = frozenset(said), reader.get
+        return Node(
+            "among",
+            lambda record, label: get(record, label) in wanted,
+            form=reader.form,
+            field=reader.field,
+            wanted=wanted,
+        )
 
     def _literal(self, kind: str) -> Value:
         token = self._next
@@ -189,7 +231,7 @@ class _Parser:
         self._at -= 1
         raise self._odd({"truth": "true or false", "number": "a number"}.get(kind, "a text"))
 
-    def _reader(self, name: str) -> tuple[str, Getter]:
+    def _reader(self, name: str) -> _Reader:
         """What kind of value a name gives, and how it is read."""
         schema = self._schema
         stem, _, part = name.rpartition(".")
@@ -201,7 +243,7 @@ class _Parser:
         field = schema[name]
         self.fields.add(name)
         if field.role == "label":
-            return "truth", lambda _, label: label
+            return _Reader("truth", "label", name, lambda _, label: label)
         if field.available == "after":
             raise ConditionError(f"{name} is only known after the decision")
         if not field.is_given:
@@ -209,12 +251,12 @@ class _Parser:
         if field.type == "time":
             raise ConditionError(f"{name} is a time: expected {name}.hour or {name}.weekday")
         if field.type in _TEXTUAL:
-            return "text", lambda record, _: record.get(name)
+            return _Reader("text", "text", name, lambda record, _: record.get(name))
         if field.type in _NUMERIC:
-            return "number", lambda record, _: number_of(record.get(name))
-        return "truth", lambda record, _: record.get(name)
+            return _Reader("number", "number", name, lambda record, _: number_of(record.get(name)))
+        return _Reader("truth", "truth", name, lambda record, _: record.get(name))
 
-    def _part_of_time(self, name: str, part: str) -> tuple[str, Getter]:
+    def _part_of_time(self, name: str, part: str) -> _Reader:
         if self._schema[name].type != "time":
             raise ConditionError(f"{name} is no time: it has no {part}")
         self.fields.add(name)
@@ -227,7 +269,9 @@ class _Parser:
             at = record.get(name)
             return None if at is None else (int(at) // _DAY_US + _THURSDAY) % 7
 
-        return "number", hour if part == "hour" else weekday
+        if part == "hour":
+            return _Reader("number", "hour", name, hour)
+        return _Reader("number", "weekday", name, weekday)
 
     @property
     def _next(self) -> _Token:

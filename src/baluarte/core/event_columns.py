@@ -143,14 +143,14 @@ class _ColumnReader:
         if types <= {str, type(None)}:
             quick = self._texts(values)
             return self._distinct(values) if quick is None else quick
-        if self.field.type == "boolean" and types <= {bool, type(None)}:
-            return np.array(values, dtype=np.float64)
+        if self.field.type == "boolean" and types <= {bool, int, type(None)}:
+            truths = _as_doubles(values)
+            if truths is not None:
+                return self._again(values, truths, ~_is_truth(truths))
         if self.field.type in ("number", "integer") and types <= {int, float, type(None)}:
-            try:
-                parsed = np.array(values, dtype=np.float64)  # None is NaN
-            except OverflowError:
-                return self._each(values)
-            return self._numbers(_floats(parsed), values)
+            parsed = _as_doubles(values)
+            if parsed is not None:
+                return self._numbers(_floats(parsed), values)
         return self._each(values)
 
     def _coded(self, cells: CodedTexts) -> Column:
@@ -233,8 +233,7 @@ class _ColumnReader:
 
     def _truths(self, cells: NDArray[Any]) -> Column:
         column = _floats(cells)
-        bad = ~(np.isnan(column) | (column == 0.0) | (column == 1.0))
-        return self._again(cells, column, bad) if bad.any() else column
+        return self._again(cells, column, ~_is_truth(column))
 
     def _times(self, cells: NDArray[Any]) -> Column:
         absent = np.isnat(cells)
@@ -268,6 +267,20 @@ class _ColumnReader:
                 column[i] = math.nan
                 self._fault(i, str(refused), refused.hint)
         return column
+
+
+def _is_truth(column: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(n,) true, false or missing."""
+    truth: NDArray[np.bool_] = np.isnan(column) | (column == 0.0) | (column == 1.0)
+    return truth
+
+
+def _as_doubles(values: Sequence[float | None]) -> NDArray[np.float64] | None:
+    """(n,) NaN where missing; None where one is larger than any double."""
+    try:
+        return np.array(values, dtype=np.float64)  # None is NaN
+    except OverflowError:
+        return None
 
 
 def _plain(cells: Plain) -> TypeGuard[NDArray[Any]]:

@@ -10,11 +10,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from baluarte.core import sketch
+from baluarte.core.condition import Node, Record
+from baluarte.core.event import Values
 from baluarte.core.native import native
 from baluarte.core.window_track import Bucket, Entry, Kind, Track, record_form
 
@@ -25,9 +27,8 @@ OPS: tuple[Op, ...] = (
     "count", "rate", "since_last", "sum", "mean", "min", "max", "distinct", "ratio",
 )  # fmt: skip
 Choice = Literal["auto", "c", "numpy"]
-Entries = tuple[
-    Entry | None, ...
-]  #: one event's values, a track; None where it doesn't count there
+Read = Callable[[Record, int | None], Any]  #: a value of an event and its label; None is missing
+ReadEntry = Callable[[Record, int | None], Entry | None]  #: None: the event doesn't count
 Place = Literal[0, 1, 2]  #: what an event is to the state: only a new one is kept
 NEW: Place = 0
 REPEAT: Place = 1
@@ -60,12 +61,32 @@ class Span:
     emits: tuple[Emit, ...]
 
 
+class Source(NamedTuple):
+    """Where a column's values come from: to be asked (``read``), and said for compiled code."""
+
+    origin: Literal["label", "units", "number", "test", "other"]
+    read: Read
+    field: str = ""
+    scale: int = 1  #: minor units of one
+    where: Node | None = None  #: what is tested
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """What a track keeps, and the windows that are read from it."""
+    """What a track keeps, and the windows that are read from it.
+
+    Attributes:
+        labelled: whether an event counts only once its label is known.
+        where: the condition on what counts.
+        entry: an event's values, all that is said by the three above and ``sources``.
+    """
 
     kinds: tuple[Kind, ...]
     spans: tuple[Span, ...]
+    labelled: bool
+    where: Node | None
+    sources: tuple[Source, ...]
+    entry: ReadEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +107,19 @@ class Cell(Protocol):
         """Time of its newest event."""
         ...
 
-    def step(self, record: dict[str, Any], at: int, place: Place, entries: Entries, /) -> int:
+    def step(self, record: Values, label: int | None, at: int, place: Place, /) -> int:
         """Remember an event, and write the features of its windows into its record.
+
+        Args:
+            label: 1 attack, 0 not, where it is known.
 
         Returns:
             Bit 0: it came too late to be remembered; the others: how many tracks were folded.
         """
         ...
 
-    def learn(self, at: int, was: Entries, now: Entries, /) -> bool:
-        """Take an event's entries in, in place of others; False where it is too old to matter."""
+    def learn(self, record: Values, at: int, was: int | None, now: int, /) -> bool:
+        """Take an event's label in, in place of another; False where it is too old to matter."""
         ...
 
     def forget(self, track: int, column: int, hashes: frozenset[int], /) -> int:
@@ -114,6 +138,7 @@ class Cells:
     new: Callable[[], Cell]
     #: from what ``dump`` gave; raises a ValueError or a TypeError where it is none of this plan
     load: Callable[[list[Any]], Cell]
+    spec: Any = None  #: what compiled code knows of the plan
 
 
 def cells_of(plan: CellPlan, *, kernel: Choice = "auto") -> Cells:
@@ -133,13 +158,16 @@ def cells_of(plan: CellPlan, *, kernel: Choice = "auto") -> Cells:
     tracks = tuple(
         (
             "".join(kind[0] for kind in track.kinds),
+            track.labelled,
+            track.where,
+            track.sources,
             tuple(
                 (
                     min(span.window_us, _FOR_EVER),
                     min(span.lag_us, _FOR_EVER),
                     span.itself,
                     tuple(
-                        (e.name, OPS.index(e.op), e.column, e.scale, e.empty, e.seconds)
+                        (e.name, OPS.index(e.op), e.column, e.scale, _form(e.empty), e.seconds)
                         for e in span.emits
                     ),
                 )
@@ -156,7 +184,41 @@ def cells_of(plan: CellPlan, *, kernel: Choice = "auto") -> Cells:
         tracks,
     )
     cell, load = compiled.Cell, compiled.load
-    return Cells(partial(cell, spec), partial(load, spec))
+    return Cells(partial(cell, spec), partial(load, spec), spec)
+
+
+def _form(empty: float | None) -> float | int | None:
+    return None if empty is None else record_form(empty)
+
+
+def intake_of(
+    groups: Sequence[tuple[tuple[str, ...], Cells]],
+    *,
+    flags: Sequence[tuple[str, Node]],
+    time: str,
+    event_id: str | None,
+    ahead_us: int,
+    repeat_us: int,
+    max_entities: int,
+) -> Any:
+    """What takes events and labels into the cells of all groups, compiled; None where they are not.
+
+    Args:
+        groups: the fields of a group's entity, and its cells.
+        flags: features that need no memory.
+    """
+    specs = tuple((by, cells.spec) for by, cells in groups if cells.spec is not None)
+    if len(specs) < len(groups) or not specs:
+        return None
+    return native("_windows").Intake(
+        time,
+        event_id,
+        min(ahead_us, _FOR_EVER),
+        min(repeat_us, _FOR_EVER),
+        max_entities,
+        tuple(flags),
+        specs,
+    )
 
 
 def _estimate(registers: bytes) -> int:
@@ -173,7 +235,7 @@ class PlainCell:
         self.newest = _LONG_AGO
         self.tracks = [Track(reads.kinds) for reads in plan.tracks]
 
-    def step(self, record: dict[str, Any], at: int, place: Place, entries: Entries, /) -> int:
+    def step(self, record: Values, label: int | None, at: int, place: Place, /) -> int:
         """Remember an event, and write the features of its windows into its record."""
         plan, remember, late, folded = self._plan, place == NEW, False, 0
         if at < self.newest - plan.late_us:
@@ -181,7 +243,8 @@ class PlainCell:
         elif remember and at > self.newest:
             self.newest = at
         floor, most = self.newest - plan.keep_us, plan.max_events
-        for reads, track, own in zip(plan.tracks, self.tracks, entries, strict=True):
+        for reads, track in zip(plan.tracks, self.tracks, strict=True):
+            own = reads.entry(record, label)
             if own is not None and remember:
                 before = track.insert(at, own)
                 after = before + 1
@@ -196,12 +259,15 @@ class PlainCell:
                 folded += track.tidy(floor, most)
         return folded << 1 | late
 
-    def learn(self, at: int, was: Entries, now: Entries, /) -> bool:
-        """Take an event's entries in, in place of others; False where it is too old to matter."""
+    def learn(self, record: Values, at: int, was: int | None, now: int, /) -> bool:
+        """Take an event's label in, in place of another; False where it is too old to matter."""
         floor = self.newest - self._plan.keep_us
         if at <= floor:
             return False
-        for track, old, new in zip(self.tracks, was, now, strict=True):
+        for reads, track in zip(self._plan.tracks, self.tracks, strict=True):
+            if not reads.labelled:
+                continue
+            old, new = reads.entry(record, was), reads.entry(record, now)
             if old is not None:
                 track.remove(at, old)
             if new is not None:
@@ -251,7 +317,7 @@ class _Event:
     own: Entry | None
 
 
-def _read(reads: Reads, track: Track, event: _Event, out: dict[str, Any]) -> None:
+def _read(reads: Reads, track: Track, event: _Event, out: Values) -> None:
     """Write the features of one track for one event."""
     times, buckets = track.at, track.buckets or ()
     for span in reads.spans:

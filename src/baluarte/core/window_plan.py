@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 
 from baluarte.core import sketch
-from baluarte.core.condition import Test, parse_condition
+from baluarte.core.condition import Node, Record, Test, parse_condition
 from baluarte.core.contract import Contract, History, WindowFeature
-from baluarte.core.event import Value
 from baluarte.core.schema import Schema
 from baluarte.core.window_cell import (
     CellPlan,
     Cells,
     Choice,
     Emit,
-    Entries,
     Op,
+    Read,
+    ReadEntry,
     Reads,
+    Source,
     Span,
     cells_of,
+    intake_of,
 )
 from baluarte.core.window_track import MAX_UNITS, Entry, Kind
-
-Record = Mapping[str, Value | None]
-Read = Callable[[Record, int | None], Any]  #: a value of an event and its label; None is missing
-ReadEntry = Callable[[Record, int | None], Entry | None]  #: None: the event doesn't count
 
 _S = 1_000_000  #: microseconds
 
@@ -40,8 +38,6 @@ class TrackPlan:
 
     reads: Reads
     fields: tuple[str, ...]  #: that the columns are made of
-    entry: ReadEntry
-    labelled: bool  #: whether it waits for the events' labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,6 @@ class Group:
     key: Callable[[Record], Any]  #: the entity of an event; None where a part of it is missing
     tracks: tuple[TrackPlan, ...]
     cells: Cells
-    entries: Callable[[Record, int | None], Entries]  #: of an event and its label, if it is known
-    told: Callable[[Record, int | None], Entries]  #: only where the label is read
 
     def counts_distinct(self, field: str) -> bool:
         """Whether another entity than the field's remembers which of its values there were."""
@@ -82,6 +76,7 @@ class WindowPlan:
     label: str | None
     labelled: bool  #: whether labels matter
     digest: str  #: of all that the values depend on; state of one plan is no state of another
+    intake: Any  #: the compiled form of what windows.WindowMemory does; None where it is not built
 
 
 def compile_windows(contract: Contract, *, kernel: Choice = "auto") -> WindowPlan | None:
@@ -99,11 +94,11 @@ def compile_windows(contract: Contract, *, kernel: Choice = "auto") -> WindowPla
     if not windows or time is None:
         return None
     history = contract.history if isinstance(contract.history, History) else History()
-    flags: list[tuple[str, Test]] = []
+    flags: list[tuple[str, Node]] = []
     groups: dict[tuple[str, ...], list[WindowFeature]] = {}
     for window in windows:
         if window.op == "flag":
-            flags.append((window.name, parse_condition(window.where or "", schema).holds))
+            flags.append((window.name, parse_condition(window.where or "", schema).root))
         else:
             groups.setdefault(window.by, []).append(window)
     reach = max((round((w.window_s or 0) * _S) + round(w.lag_s * _S) for w in windows), default=0)
@@ -124,26 +119,35 @@ def compile_windows(contract: Contract, *, kernel: Choice = "auto") -> WindowPla
                 ),
                 kernel=kernel,
             ),
-            entries=_entries(own),
-            told=_told(own),
         )
         for by, own in tracks.items()
     )
+    name_of_id = event_id.name if event_id else None
+    ahead_us, repeat_us = round(history.ahead_s * _S), round(history.repeat_s * _S)
     return WindowPlan(
         groups=planned,
-        flags=tuple(flags),
+        flags=tuple((name, node.test) for name, node in flags),
         names=tuple(window.name for window in windows),
         fields=_fields(contract),
         history=history,
         late_us=late_us,
-        ahead_us=round(history.ahead_s * _S),
-        repeat_us=round(history.repeat_s * _S),
+        ahead_us=ahead_us,
+        repeat_us=repeat_us,
         keep_us=keep_us,
         time=time.name,
-        event_id=event_id.name if event_id else None,
+        event_id=name_of_id,
         label=contract.label.field if contract.label else None,
-        labelled=any(track.labelled for own in tracks.values() for track in own),
+        labelled=any(track.reads.labelled for own in tracks.values() for track in own),
         digest=_digest(contract, history),
+        intake=intake_of(
+            [(group.by, group.cells) for group in planned],
+            flags=flags,
+            time=time.name,
+            event_id=name_of_id,
+            ahead_us=ahead_us,
+            repeat_us=repeat_us,
+            max_entities=history.max_entities,
+        ),
     )
 
 
@@ -190,7 +194,7 @@ class _Draft:
 
     where: str | None
     labelled: bool
-    columns: dict[tuple[Kind, str, int], Read]
+    columns: dict[tuple[Kind, str, int], Source]
     spans: dict[tuple[int, int, bool], list[Emit]]
 
 
@@ -210,17 +214,22 @@ def _tracks(schema: Schema, windows: Sequence[WindowFeature]) -> tuple[TrackPlan
         emit = _emit(schema, window, draft)
         span = (round((window.window_s or 0) * _S), round(window.lag_s * _S), window.itself)
         draft.spans.setdefault(span, []).append(emit)
-    return tuple(
-        TrackPlan(
-            fields=tuple(name for _, name, _ in draft.columns),
-            reads=Reads(
-                kinds=tuple(kind for kind, _, _ in draft.columns),
-                spans=tuple(Span(*span, tuple(emits)) for span, emits in draft.spans.items()),
-            ),
-            entry=_entry(schema, draft),
+    return tuple(_track(schema, draft) for draft in drafts.values())
+
+
+def _track(schema: Schema, draft: _Draft) -> TrackPlan:
+    where = None if draft.where is None else parse_condition(draft.where, schema).root
+    sources = tuple(draft.columns.values())
+    return TrackPlan(
+        fields=tuple(name for _, name, _ in draft.columns),
+        reads=Reads(
+            kinds=tuple(kind for kind, _, _ in draft.columns),
+            spans=tuple(Span(*span, tuple(emits)) for span, emits in draft.spans.items()),
             labelled=draft.labelled,
-        )
-        for draft in drafts.values()
+            where=where,
+            sources=sources,
+            entry=_entry(sources, where, labelled=draft.labelled),
+        ),
     )
 
 
@@ -231,13 +240,18 @@ def _reads_label(schema: Schema, window: WindowFeature) -> bool:
     return any(schema[name].role == "label" for name in names)
 
 
-def _entry(schema: Schema, draft: _Draft) -> ReadEntry:
-    reads = tuple(draft.columns.values())
-    plain = _values(reads)
-    if draft.where is None:
-        return plain
-    holds = parse_condition(draft.where, schema).holds
-    return lambda record, label: plain(record, label) if holds(record, label) else None
+def _entry(sources: tuple[Source, ...], where: Node | None, *, labelled: bool) -> ReadEntry:
+    plain = _values(tuple(source.read for source in sources))
+    entry = plain
+    if where is not None:
+        holds = where.test
+
+        def entry(record: Record, label: int | None) -> Entry | None:
+            return plain(record, label) if holds(record, label) else None
+
+    if not labelled:
+        return entry
+    return lambda record, label: None if label is None else entry(record, label)
 
 
 def _values(reads: tuple[Read, ...]) -> ReadEntry:
@@ -261,25 +275,28 @@ def _values(reads: tuple[Read, ...]) -> ReadEntry:
 
 def _column(schema: Schema, window: WindowFeature, draft: _Draft) -> int:
     """The number of the column that a feature reads, made where it wasn't there."""
-    if window.op == "share":
-        key: tuple[Kind, str, int] = ("sum", f"share of {window.where}", 0)
-        holds = parse_condition(window.where or "", schema).holds
-        draft.columns.setdefault(key, lambda record, label: int(holds(record, label)))
-        return list(draft.columns).index(key)
-    name = window.field or ""
-    if schema[name].role == "label":
-        key = ("value" if window.op in ("min", "max") else "sum", name, 0)
-        draft.columns.setdefault(key, lambda _, label: label)
-    elif window.op == "distinct":
-        key = ("hash", name, 0)
-        draft.columns.setdefault(key, _hashes(name))
-    elif window.op in ("min", "max"):
-        key = ("value", name, 0)
-        draft.columns.setdefault(key, _numbers(name))
-    else:
-        key = ("sum", name, window.decimals)
-        draft.columns.setdefault(key, _units(name, 10**window.decimals))
+    key, source = _source(schema, window)
+    draft.columns.setdefault(key, source)
     return list(draft.columns).index(key)
+
+
+def _source(schema: Schema, window: WindowFeature) -> tuple[tuple[Kind, str, int], Source]:
+    """The column that a feature reads, and what it is read from."""
+    name, of = window.field or "", window.op
+    if of == "share":
+        where = parse_condition(window.where or "", schema).root
+        holds = where.test
+        source = Source("test", lambda record, label: int(holds(record, label)), where=where)
+        return ("sum", f"share of {window.where}", 0), source
+    if schema[name].role == "label":
+        kind: Kind = "value" if of in ("min", "max") else "sum"
+        return (kind, name, 0), Source("label", lambda _, label: label)
+    if of == "distinct":
+        return ("hash", name, 0), Source("other", _hashes(name))
+    if of in ("min", "max"):
+        return ("value", name, 0), Source("number", _numbers(name), name)
+    scale = 10**window.decimals
+    return ("sum", name, window.decimals), Source("units", _units(name, scale), name, scale)
 
 
 def _units(name: str, scale: int) -> Read:
@@ -325,27 +342,3 @@ def _emit(schema: Schema, window: WindowFeature, draft: _Draft) -> Emit:
         empty=window.empty,
         seconds=window.window_s or 1.0,
     )
-
-
-def _entries(tracks: Sequence[TrackPlan]) -> Callable[[Record, int | None], Entries]:
-    """An event's values for all tracks; where the label is read it must be known."""
-    reads = [_once_known(track.entry) if track.labelled else track.entry for track in tracks]
-    if len(reads) == 1:
-        (only,) = reads
-        return lambda record, label: (only(record, label),)
-    if len(reads) == 2:
-        first, second = reads
-        return lambda record, label: (first(record, label), second(record, label))
-    return lambda record, label: tuple([read(record, label) for read in reads])
-
-
-def _told(tracks: Sequence[TrackPlan]) -> Callable[[Record, int | None], Entries]:
-    """An event's values where its label is read, and None for the other tracks."""
-    reads = [_once_known(track.entry) if track.labelled else None for track in tracks]
-    return lambda record, label: tuple(
-        [None if read is None else read(record, label) for read in reads]
-    )
-
-
-def _once_known(entry: ReadEntry) -> ReadEntry:
-    return lambda record, label: None if label is None else entry(record, label)

@@ -29,6 +29,7 @@ The values become part of the event's record, so a recorded decision needs no st
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -86,12 +87,6 @@ class Told:
     event_id: str
     record: Values
     label: int
-
-
-def learn(plan: WindowPlan, group: Group, cell: Cell, told: Told, was: int | None) -> bool:
-    """Take one label in for one entity, in place of ``was``; False if the event is too old."""
-    record, at = told.record, int(told.record[plan.time] or 0)
-    return cell.learn(at, group.told(record, was), group.told(record, told.label))
 
 
 def is_of(group: Group, key: object, field: str, names: Collection[str]) -> bool:
@@ -162,32 +157,38 @@ class WindowMemory:
         self._cells: list[dict[Any, Cell]] = [{} for _ in plan.groups]
         self._ids: dict[str, int] = {}  # event id -> time, in the order of arrival
         self._labels: dict[str, tuple[int, int]] = {}  # event id -> time, label
-        self._newest = _LONG_AGO
-        self._steps = 0  # new events so far
+        self._newest = array("q", (_LONG_AGO,))  # of all events; compiled code writes it, too
         self._next_sweep = _SWEEP_EVERY
 
     def see(self, events: Sequence[Seen]) -> None:
         """Remember events, in order, and write the window features into their records."""
+        intake = self.plan.intake
+        if intake is None:
+            self._see(events)
+        else:
+            intake.see(events, self._cells, self._ids, self.counts, self._newest, self._forget_idle)
+        if self.counts.events >= self._next_sweep:
+            self._sweep()
+
+    def _see(self, events: Sequence[Seen]) -> None:
+        """What the intake does, in Python."""
         plan, counts = self.plan, self.counts
         groups = [
-            (group, group.key, group.entries, cells)
-            for group, cells in zip(plan.groups, self._cells, strict=True)
+            (group, group.key, cells) for group, cells in zip(plan.groups, self._cells, strict=True)
         ]
         for seen in events:
             at = time_of(plan, seen)
             if at is None:
                 continue
-            record, label, place = seen.record, seen.label, self._place(seen, at)
-            for group, key_of, entries, cells in groups:
+            record, place = seen.record, self._place(seen, at)
+            for group, key_of, cells in groups:
                 key = key_of(record)
                 if key is None:
                     continue
                 cell = cells.get(key) or self._cell(group, cells, key, place)
-                told = cell.step(record, at, place, entries(record, label))
+                told = cell.step(record, seen.label, at, place)
                 if told:
                     counts.took(told)
-        if self._steps >= self._next_sweep:
-            self._sweep()
 
     def _place(self, seen: Seen, at: int) -> Place:
         name = id_of(self.plan, seen.record)
@@ -196,8 +197,7 @@ class WindowMemory:
         if place == NEW:
             if name is not None:
                 self._ids[name] = at
-            self._newest = max(self._newest, at)
-            self._steps += 1
+            self._newest[0] = max(self._newest[0], at)
         return place
 
     def _cell(self, group: Group, cells: dict[Any, Cell], key: Any, place: Place) -> Cell:
@@ -211,7 +211,11 @@ class WindowMemory:
 
     def learn(self, labels: Sequence[Told]) -> int:
         """Take labels in; how many changed something that can still matter."""
-        return sum(map(self._learn, labels))
+        intake = self.plan.intake
+        if intake is None:
+            return sum(map(self._learn, labels))
+        taken: int = intake.learn(labels, self._cells, self._labels, self.counts)
+        return taken
 
     def _learn(self, told: Told) -> bool:
         at = told.record.get(self.plan.time)
@@ -223,7 +227,7 @@ class WindowMemory:
             cell = cells.get(group.key(told.record))
             if cell is not None:
                 was = None if known is None else known[1]
-                taken |= learn(self.plan, group, cell, told, was)
+                taken |= cell.learn(told.record, int(at), was, told.label)
         self.counts.labels += taken
         self.counts.labels_too_late += not taken
         self._labels[told.event_id] = (int(at), told.label)
@@ -254,8 +258,8 @@ class WindowMemory:
 
     def _sweep(self) -> None:
         """Drop what can't matter any more to an event that is not too late."""
-        plan, newest = self.plan, self._newest
-        self._next_sweep = self._steps + _SWEEP_EVERY
+        plan, newest = self.plan, self._newest[0]
+        self._next_sweep = self.counts.events + _SWEEP_EVERY
         horizon = newest - plan.repeat_us - plan.late_us
         self._ids = {name: at for name, at in self._ids.items() if at > horizon}
         horizon = newest - plan.keep_us - plan.late_us
@@ -278,8 +282,8 @@ class WindowMemory:
             "baluarte-windows/1",
             self.plan.digest,
             msgspec.to_builtins(self.count()),
-            self._newest,
-            self._steps,
+            self._newest[0],
+            self.counts.events,
             list(self._ids.items()),
             [[name, *said] for name, said in self._labels.items()],
         ]
@@ -299,10 +303,10 @@ class WindowMemory:
         head = list(islice(rows, 1))
         if not head or head[0][:2] != ["baluarte-windows/1", plan.digest]:
             raise ValueError("no state of these window features")
-        _, _, counts, newest, steps, ids, labels = head[0]
+        _, _, counts, newest, _, ids, labels = head[0]
         memory.counts = msgspec.convert(counts, WindowCounts)
-        memory._newest, memory._steps = int(newest), int(steps)
-        memory._next_sweep = memory._steps + _SWEEP_EVERY
+        memory._newest[0] = newest
+        memory._next_sweep = memory.counts.events + _SWEEP_EVERY
         memory._ids = dict(ids)
         memory._labels = {name: (at, label) for name, at, label in labels}
         for i, key, cell in rows:

@@ -111,5 +111,11 @@ def _seen(
     ]
 
 
+def features_of(plan: WindowPlan, seen: Sequence[Seen]) -> NDArray[np.float64]:
+    """(n, features) what a state wrote into the records, in the plan's order; NaN is missing."""
+    rows = [[_number(each.record.get(name)) for name in plan.names] for each in seen]
+    return np.array(rows, dtype=np.float64).reshape(len(seen), len(plan.names))
+
+
 def _number(value: float | str | None) -> float:
     return math.nan if value is None else float(value)

@@ -43,18 +43,124 @@ def main(cases_folder, path, rounds):
         rows = [msgspec.msgpack.encode(row) for row in states[0].dump()]
         assert rows == [msgspec.msgpack.encode(row) for row in states[1].dump()]
         damage(rows, random.Random(seed), plan_of(text, "c"))
-    for odd in ((), (1,), (1, 2, 3, 4, 5), (0, 0, 64, None, ((),)), (0, 0, 64, None, (("x", ()),)),
-                (0, 0, 64, None, (("s", ((1, 0, True, (("n", 5, 0, 1, None, 1.0),)),)),)),
-                (0, 0, 64, None, (("s", ((1, 0, True, (("n", 7, 0, 1, None, 1.0),)),)),)),
-                (0, 0, 64, None, (("s", ((1, 0, True, (("n", 3, 9, 1, None, 1.0),)),)),)),
-                ):  # fmt: skip
-        try:
-            module.Spec(*odd)
-        except (TypeError, ValueError):
-            continue
-        raise AssertionError(odd)
+    odd_specs(module)
+    odd_intakes(module, plan_of(text, "c"))
+    odd_values()
     print("sanitized: clean", flush=True)
     os._exit(0)  # msgspec 0.20 frees foreign memory when the interpreter ends; that is not ours
+
+
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except (TypeError, ValueError, OverflowError, AttributeError, BufferError):
+        return
+    raise AssertionError(arguments)
+
+
+def odd_specs(module):
+    def yes(_record, _label):
+        return True
+
+    leaf = ("compare", yes, (), "number", "amount", "<", 1.0)
+    deep = leaf
+    for _ in range(200):
+        deep = ("not", yes, (deep,), "label", "", "", 0)
+    units = ("units", yes, "amount", 1, None)
+    count = ((1, 0, True, (("n", 0, 0, 1, None, 1.0),)),)
+
+    def spec(kinds="s", where=None, sources=(units,), spans=count):
+        return (0, 0, 64, None, ((kinds, False, where, sources, spans),))
+
+    module.Spec(*spec(where=leaf))
+    for odd in (
+        (), (1,), (1, 2, 3, 4, 5), (0, 0, 64, None, ((),)), (0, 0, 64, None, (("x", 1),)),
+        (0, 0, 0, None, ()), (0, 0, 64, None, (7,)),
+        spec(kinds="x"), spec(kinds="s" * 65), spec(kinds="ss"), spec(kinds="h"),
+        spec(sources=()), spec(sources=(units[:4],)), spec(sources=(7,)),
+        spec(sources=(("soon", *units[1:]),)), spec(sources=((*units[:3], 0, None),)),
+        spec(sources=((*units[:3], 2**70, None),)), spec(sources=((*units[:4], leaf),)),
+        spec(sources=(("test", *units[1:]),)), spec(sources=(("test", *units[1:4], ()),)),
+        spec(where=7), spec(where=()), spec(where=deep), spec(where=("soon", *leaf[1:])),
+        spec(where=("not", yes, (), "label", "", "", 0)),
+        spec(where=("any", yes, (7,), "label", "", "", 0)),
+        spec(where=("any", yes, (leaf, ("not", yes, (), "", "", "", 0)), "label", "", "", 0)),
+        spec(where=(*leaf[:3], "soon", *leaf[4:])), spec(where=(*leaf[:5], "=<", 1.0)),
+        spec(where=(*leaf[:6], "one")), spec(where=("among", *leaf[1:])),
+        spec(spans=(1,)), spec(spans=((1, 0, True, (("n", 5, 0, 1, None, 1.0),)), 7)),
+        spec(spans=((1, 0, True, (("n", 7, 0, 1, None, 1.0),)),)),
+        spec(spans=((1, 0, True, (("n", 3, 9, 1, None, 1.0),)),)),
+    ):  # fmt: skip
+        refused(module.Spec, *odd)
+
+
+def odd_intakes(module, plan):
+    """Arguments of every wrong kind, cells of another plan, a callback that takes all away."""
+    from array import array
+
+    from baluarte.core.windows import Seen, Told, WindowCounts
+
+    def yes(_record, _label):
+        return True
+
+    spec = plan.groups[0].cells.spec
+    leaf = ("compare", yes, (), "number", "amount", "<", 1.0)
+    for odd in (
+        (), ("at",), ("at", None, 0, 0, 1, (), 7), (7, None, 0, 0, 1, (), ()),
+        ("at", None, 0, 0, 1, (7,), ()), ("at", None, 0, 0, 1, (("f",),), ()),
+        ("at", None, 0, 0, 1, (("f", ()),), ()), ("at", None, 0, 0, 1, (("f", leaf), ("g", 7)), ()),
+        ("at", None, 0, 0, 1, (), (spec,)), ("at", None, 0, 0, 1, (), (("card", spec),)),
+        ("at", None, 0, 0, 1, (), (((), spec),)), ("at", None, 0, 0, 1, (), ((("card",), 7),)),
+    ):  # fmt: skip
+        refused(module.Intake, *odd)
+    cells, ids, counts, newest = [{}], {}, WindowCounts(), array("q", (0,))
+
+    def clear(found):
+        found.clear()
+        cells[0] = {}
+
+    intake = module.Intake("at", 7, 0, 0, 0, (("f", leaf),), ((("card", "shop"), spec),))
+    seen = Seen(record={"at": 1, 7: "x", "card": 1, "shop": "a", "amount": 1e300})
+    for _ in range(3):
+        intake.see([seen], cells, ids, counts, newest, clear)
+    full = [{(1, "a"): plan.groups[0].cells.new()}]
+    for odd in (
+        (), (1, 2, 3, 4, 5, 6), ([1], cells, ids, counts, newest, clear),
+        ([Seen(record=[])], cells, ids, counts, newest, clear),
+        ([Seen(record={"at": "soon"})], cells, ids, counts, newest, clear),
+        ([Seen(record={"at": 2**63})], cells, ids, counts, newest, clear),
+        ([Seen(record={"at": 1}, arrived_at="soon")], cells, ids, counts, newest, clear),
+        ([Seen(record={"at": 1, "card": [], "shop": 1})], cells, ids, counts, newest, clear),
+        ([seen], [], ids, counts, newest, clear), ([seen], [7], ids, counts, newest, clear),
+        ([seen], [{(1, "a"): 7}], ids, counts, newest, clear),
+        ([seen], [{(1, "a"): plan.groups[1].cells.new()}], ids, counts, newest, clear),
+        ([seen], cells, {"x": "soon"}, counts, newest, clear),
+        ([seen], full, {}, object(), newest, clear), ([seen], full, {}, counts, b"", clear),
+        ([seen], full, {}, counts, array("q"), clear), ([seen], [{}], {}, counts, newest, 7),
+    ):  # fmt: skip
+        refused(intake.see, *odd)
+    record = {"at": 1, "card": 1, "shop": "a"}
+    for odd in (
+        (), (1, 2, 3, 4), ([1], cells, ids, counts),
+        ([Told(event_id="x", record=[], label=1)], cells, {}, counts),
+        ([Told(event_id="x", record=record, label=1)], [7], {}, counts),
+        ([Told(event_id="x", record=record, label=1)], cells, {"x": 1}, counts),
+        ([Told(event_id=[], record=record, label=1)], cells, {}, counts),
+        ([Told(event_id="x", record={"at": "soon"}, label=1)], cells, {}, counts),
+    ):  # fmt: skip
+        refused(intake.learn, *odd)
+    cell = plan.groups[0].cells.new()
+    for odd in ((), ([], 0, 0, 0), ({}, 0, "x", 0), ({}, None, 2**70, 0)):
+        refused(cell.step, *odd)
+    for odd in ((), ([], 0, 0, 0), ({}, "x", 0, 0)):
+        refused(cell.learn, *odd)
+
+
+def odd_values():
+    from test_windows import odd_outcome
+
+    for seed in range(200):
+        assert odd_outcome("c", seed) == odd_outcome("numpy", seed)
 
 
 def damage(rows, draw, plan):

@@ -30,7 +30,6 @@ from baluarte.core.windows import (
     forget_distinct,
     id_of,
     is_of,
-    learn,
     place_of,
     time_of,
 )
@@ -213,8 +212,8 @@ class RedisState:
             for _ in range(_TRIES):
                 pipe.watch(name, *(cell for _, cell in groups))
                 known, *raw = pipe.mget([name, *(cell for _, cell in groups)])
-                was = None if known is None else int(known)
-                if was == told.label or told.record.get(plan.time) is None:
+                was, at = None if known is None else int(known), told.record.get(plan.time)
+                if was == told.label or at is None:
                     pipe.unwatch()
                     return False
                 taken = False
@@ -223,7 +222,7 @@ class RedisState:
                     if data is None:
                         continue
                     cell = group.cells.load(_decode(data))
-                    if learn(plan, group, cell, told, was):
+                    if cell.learn(told.record, int(at), was, told.label):
                         taken = True
                         pipe.set(cell_name, _encode(cell.dump()), px=self._ttl_ms)
                 pipe.set(name, told.label, px=self._ttl_ms)
@@ -304,8 +303,7 @@ class _Work:
                 if place == NEW:
                     self._cells[cell_name] = cell
                     self._changed.add(cell_name)
-                entries = group.entries(seen.record, seen.label)
-                self._counts.took(cell.step(seen.record, at, place, entries))
+                self._counts.took(cell.step(seen.record, seen.label, at, place))
 
     def give(self, pipe: Any, *, ttl_ms: int, id_ttl_ms: int) -> None:
         """Queue what changed."""

@@ -13,6 +13,7 @@ from baluarte import wiring
 from baluarte.adapters import dvc
 from baluarte.adapters.detect import detect_reading
 from baluarte.adapters.disk import write_aside
+from baluarte.adapters.parts import largest_part
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import DETECTOR_FILE, WORKSPACE_FILE
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         )
     events = dvc.resolved(args.events)
     source = wiring.source_for(events)
-    reading = detect_reading(events)
+    reading = detect_reading(largest_part(events))
     columns = source.profile(events, max_rows=_MAX_ROWS, reading=reading)
     chosen = args.schema or recognised([c.name for c in columns], ready_schemas())
     ready = ready_schema(chosen) if chosen and chosen != "none" else None
