@@ -17,7 +17,7 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import DETECTOR_FILE, WORKSPACE_FILE
 from baluarte.apps.ready import ready_schema, ready_schemas
-from baluarte.apps.session import texts_of
+from baluarte.apps.session import texts_anywhere
 from baluarte.core.reading import PLAIN
 from baluarte.core.ready import recognised
 from baluarte.core.workspace import parse_workspace
@@ -71,11 +71,11 @@ def run(args: argparse.Namespace) -> int:
         ready=ready,
         reading=reading,
     )
-    workspace_text = _workspace(workspace_path, found, folder)
+    workspace_text = _workspace(workspace_path, found, folder, language=args.lang)
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(contract_path, found.contract_text.encode())
     write_aside(workspace_path, workspace_text.encode())
-    texts = screen.speaks(texts_of(args, None))
+    texts = screen.speaks(texts_anywhere(args))
     if ready is not None:
         screen.line(texts.get("init.ready", title=ready.title))
     if reading != PLAIN:
@@ -98,14 +98,17 @@ def _address(events: str, folder: Path) -> str:
     return os.path.relpath(events, folder)
 
 
-def _workspace(path: Path, found: Inferred, folder: Path) -> str:
-    """The workspace's text with this detector in it; what stood there stays as it was."""
+def _workspace(path: Path, found: Inferred, folder: Path, *, language: str | None) -> str:
+    """The workspace's text with this detector in it; what stood there stays as it was.
+
+    A new one speaks the language that was asked for.
+    """
     beside = f'path = "{DETECTOR_FILE}"'
     entry = found.workspace_text.replace(
         beside, f"path = {json.dumps(os.path.relpath(folder, path.parent))}"
     )
     if not path.exists():
-        return entry
+        return entry if language is None else f'language = "{language}"\n\n{entry}'
     before = path.read_text("utf-8")
     known = parse_workspace(before, where=path.name)
     if found.contract.name in known.detectors:

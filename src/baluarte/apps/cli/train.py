@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
 def tell_training(screen: Screen, texts: Texts, candidate: Candidate, *, seconds: float) -> None:
     """What the search chose and what it reaches on tuning rows."""
     training = candidate.training
-    chosen = " + ".join(f"{m.weight:.3g}·{m.model}" for m in training.members)
+    number = texts.numerals.number
+    chosen = " + ".join(f"{number(m.weight, 3)}·{m.model}" for m in training.members)
     if any(isinstance(m.slope, float) for m in training.members):
         models = ", ".join(m.model for m in training.members)
         chosen = texts.get("build.vote", models=models)
     figures = {figure.name: figure.value for figure in training.rehearsal}
-    number = texts.numerals.number
     did = [texts.get("build.trials", n=len(training.trials))]
     if pruned := sum(trial.pruned for trial in training.trials):
         did.append(texts.get("build.broken_off", n=pruned))

@@ -18,7 +18,7 @@ from baluarte.apps.cli.watch import alarm_line
 from baluarte.apps.demo.checks import Checked, check_promises
 from baluarte.apps.demo.events import DemoEvents, find
 from baluarte.apps.demo.later import LaterEvents, read_later
-from baluarte.apps.demo.stage_set import Running, claim, prepare, server
+from baluarte.apps.demo.stage_set import Running, claim, has_kernel, prepare, server
 from baluarte.apps.demo.traffic import Answered, Client, Sent
 from baluarte.apps.labelling import take_labels
 from baluarte.apps.place import Detector, Place
@@ -244,6 +244,8 @@ class Demo:
                 seconds=round(running.seconds, 1),
             ),
         )
+        if not has_kernel():
+            self._screen.item("", texts.get("demo.slower"), "unsure")
 
     # --- the stream ---------------------------------------------------------------------------
 
