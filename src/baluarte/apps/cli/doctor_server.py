@@ -17,7 +17,7 @@ from pathlib import Path
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Tone
 from baluarte.apps.place import Place
-from baluarte.apps.scoring.guard import is_loopback
+from baluarte.apps.scoring.reach import is_loopback
 
 _SOON_DAYS = 21  #: in which a certificate should be renewed
 _FILES = 4_096  #: descriptors that a server with many callers wants

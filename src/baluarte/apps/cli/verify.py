@@ -10,7 +10,7 @@ from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import named_version, session_of, texts_of
 from baluarte.errors import DataError
-from baluarte.stages.verify import open_version
+from baluarte.stages.fetch import open_version
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -97,9 +97,11 @@ def _reasons(session: Session) -> tuple[bool, dict[str, int | float | str]]:
     told = [(r.base or 0, r.reasons, r.score) for r in records if r.reasons is not None]
     left = {r.id: r for r in records if r.reasons_deferred is True}
     asked = list(left.values())[:: max(1, len(left) // _COMPUTED)]
-    for one in replay(asked, session.bundle):
-        if one.supplied is not None:
-            told.append((*one.supplied, left[one.id].score))
+    told += [
+        (*one.supplied, left[one.id].score)
+        for one in replay(asked, session.bundle)
+        if one.supplied is not None
+    ]
     wrong = sum(base + sum(reasons) != score for base, reasons, score in told)
     return wrong == 0 and bool(told), {"decisions": len(told), "different": wrong}
 

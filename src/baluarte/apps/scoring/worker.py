@@ -12,12 +12,10 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.ledger.claims import Claims
@@ -34,7 +32,6 @@ from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.metrics import Metrics
-from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.opening import Opener
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
@@ -42,6 +39,7 @@ from baluarte.apps.scoring.presence import Presence
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import SWITCH_S, Recorder
 from baluarte.apps.scoring.repeats import Repeats
+from baluarte.apps.scoring.reports import WorkerReport, report, reports, telling
 from baluarte.apps.scoring.settings import Durability, ServeSettings
 from baluarte.apps.scoring.settling import Settler
 from baluarte.apps.scoring.shadows import Shadows
@@ -49,7 +47,7 @@ from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
 from baluarte.core.window_plan import WindowPlan
-from baluarte.errors import BaluarteError, Fault, OutsideError
+from baluarte.errors import OutsideError
 from baluarte.ports import LedgerShard, WindowState
 from baluarte.stages.unseal import Unsealer
 
@@ -58,16 +56,6 @@ _COLLECT = (20_000, 20, 20)  #: requests leave no cycles: to look for some seldo
 
 if TYPE_CHECKING:  # of an extra
     from baluarte.apps.scoring.telemetry import Telemetry
-
-
-class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker tells the process that started it, in a file of the folder they share."""
-
-    pid: int
-    worker: str = ""  #: as the registry knows it
-    readiness: Readiness | None = None  #: when it began to listen
-    error: str | None = None  #: the family of the error that ended it
-    faults: tuple[Fault, ...] = ()
 
 
 class Worker:
@@ -414,9 +402,9 @@ def _told_to(settings: ServeSettings, counts: Metrics) -> Telemetry | None:
 
 def _settle_in(durability: Durability) -> None:
     """Let the collector leave out what was loaded, and threads wait less for one another."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT)
+    gc.enable()
     sys.setswitchinterval(SWITCH_S[durability])
 
 
@@ -443,30 +431,3 @@ def load_when_told(settings: ServeSettings, word: Connection) -> Worker:
             raise SystemExit(0) from None
         worker.begin()
     return worker
-
-
-@contextlib.contextmanager
-def telling(folder: str) -> Iterator[None]:
-    """Leave the reason for the parent, and end the process."""
-    try:
-        yield
-    except BaluarteError as error:
-        family = type(error).__name__
-        report(folder, WorkerReport(pid=os.getpid(), error=family, faults=error.faults))
-        raise SystemExit(error.exit_code) from None
-
-
-def report(folder: str, said: WorkerReport) -> None:
-    """Leave a report for the parent, whole or not at all."""
-    path = Path(folder) / f"worker-{said.pid}.json"
-    aside = path.with_suffix(".part")
-    aside.write_bytes(msgspec.json.encode(said))
-    aside.rename(path)
-
-
-def reports(folder: str) -> list[WorkerReport]:
-    """All reports so far."""
-    return [
-        msgspec.json.decode(path.read_bytes(), type=WorkerReport)
-        for path in sorted(Path(folder).glob("worker-*.json"))
-    ]
