@@ -122,7 +122,7 @@ def _workspace(path: Path, found: Inferred, folder: Path, *, language: str | Non
 
 def _tell(screen: Screen, texts: Texts, found: Inferred, path: Path) -> None:
     schema = found.contract.events
-    said = [texts.get("init.fields", n=len(schema.fields))]
+    said: list[str] = []
     for role in ("id", "time", "entity"):
         field = schema.by_role(role)
         if field is not None:
@@ -134,7 +134,8 @@ def _tell(screen: Screen, texts: Texts, found: Inferred, path: Path) -> None:
         said.append(texts.get("init.label", field=label.field, values=values, share=share))
     else:
         said.append(texts.get("init.no_label"))
-    screen.line(" · ".join(said))
+    n_fields = texts.get("init.fields", n=len(schema.fields))
+    screen.line(f"{n_fields} {' · '.join(said)}")
     if found.budget is not None:
         _budget(screen, texts, found)
     if found.doubts:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.plan import tell_blocks
 from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.gate_words import promise_name
 from baluarte.apps.intake import material_of
 from baluarte.apps.legacy_words import legacy_lines
 from baluarte.apps.making import plan_material, train_candidate
@@ -107,7 +108,7 @@ def tell_legacy(screen: Screen, texts: Texts, figures: Sequence[Figure]) -> None
 def tell_gate(screen: Screen, texts: Texts, gate: GateResult) -> None:
     """One gate's answer in a line."""
     number = texts.numerals.number
-    name = texts.get(f"word.{gate.gate}") if f"word.{gate.gate}" in texts else gate.gate
+    name = promise_name(texts, gate.gate)
     said = [number(gate.figure.value)]
     if gate.bound is not None:
         said.append(texts.get("build.bound", value=number(gate.bound)))
