@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from baluarte.apps.cli.main import COMMANDS as COMMANDS_KNOWN
+
 APPS = Path(__file__).parents[2] / "src" / "baluarte" / "apps"
 #: the door speaks before any language is known, as the options' help does
 DOOR = {APPS / "cli" / "main.py", APPS / "cli" / "screen.py"}
@@ -134,6 +136,15 @@ def test_every_command_with_a_screen_is_looked_at() -> None:
     with_screen = {path for path in commands if "Screen(" in path.read_text("utf-8")}
     assert with_screen - DOOR <= set(SCREENS)
     assert len(with_screen) > 30
+
+
+def test_every_command_ends_by_saying_what_comes_next() -> None:
+    silent = [
+        command.name
+        for command in COMMANDS_KNOWN
+        if ".next(" not in (APPS / "cli" / f"{command.name}.py").read_text("utf-8")
+    ]
+    assert silent == []
 
 
 @pytest.mark.parametrize(

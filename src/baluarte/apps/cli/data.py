@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         dvc.write_lock(lock, args.lock, command=args.command, deps=deps)
         screen.item(texts.get("screen.wrote"), f"{lock}: {args.lock}")
     screen.data(data=told)
+    screen.next("baluarte plan")
     return screen.end()
 
 

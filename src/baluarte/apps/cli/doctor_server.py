@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -87,7 +88,8 @@ def _address(place: Place, doctor: Doctor) -> Iterator[Finding]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, int(port)))
     except OSError as error:
-        why = error.strerror or str(error)
+        taken = error.errno == errno.EADDRINUSE
+        why = doctor.say("address_in_use") if taken else error.strerror or str(error)
         yield doctor.found(
             "address", "address_taken", "unsure", cure="address_cure", address=address, why=why
         )

@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = args.schema or recognised([c.name for c in columns], ready_schemas())
     ready = ready_schema(chosen) if chosen and chosen != "none" else None
     workspace_path = Path.cwd() / WORKSPACE_FILE
+    texts = screen.speaks(texts_anywhere(args))
+    file = args.events.replace("\\", "/").rsplit("/", 1)[-1]
     found = infer(
         columns,
         name=folder.resolve().name,
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         n_rows=max((column.n for column in columns), default=0),
         label=args.label,
         owner=args.owner,
+        purpose=texts.get("init.purpose", file=file),
         ready=ready,
         reading=reading,
     )
@@ -75,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(contract_path, found.contract_text.encode())
     write_aside(workspace_path, workspace_text.encode())
-    texts = screen.speaks(texts_anywhere(args))
     if ready is not None:
         screen.line(texts.get("init.ready", title=ready.title))
     if reading != PLAIN:

@@ -69,6 +69,8 @@ def tell_training(screen: Screen, texts: Texts, candidate: Candidate, *, seconds
     training = candidate.training
     number = texts.numerals.number
     chosen = " + ".join(f"{number(m.weight, 3)}·{m.model}" for m in training.members)
+    if len(training.members) == 1:
+        chosen = training.members[0].model
     if any(isinstance(m.slope, float) for m in training.members):
         models = ", ".join(m.model for m in training.members)
         chosen = texts.get("build.vote", models=models)
