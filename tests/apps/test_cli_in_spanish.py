@@ -204,8 +204,7 @@ def test_a_workspace_that_was_made_in_spanish_stays_so(
     assert english(said) == []
 
 
-@pytest.mark.parametrize("key", [k for k in load("es") if not k.startswith("demo.")])
-def test_no_text_of_the_catalogue_would_be_taken_for_english(key: str) -> None:
-    kept = re.sub(r"\{[^}]*\}", " ", load("es")[key])
-    for line in kept.splitlines():
-        assert not re.search(r"\b(the|of|are|was|were|has|and|from|with)\b", line), line
+def test_no_text_of_the_catalogue_would_be_taken_for_english() -> None:
+    word = re.compile(r"\b(the|of|are|was|were|has|have|and|from|with)\b")
+    kept = {key: re.sub(r"\{[^}]*\}", " ", text) for key, text in load("es").items()}
+    assert {key: text for key, text in kept.items() if word.search(text)} == {}

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,14 +48,15 @@ from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
 from baluarte.core.window_plan import WindowPlan
-from baluarte.errors import OutsideError
+from baluarte.errors import BaluarteError, OutsideError
 from baluarte.ports import LedgerShard, WindowState
 from baluarte.stages.unseal import Unsealer
 
 LOG = logging.getLogger("baluarte.scoring")
 _COLLECT = (20_000, 20, 20)  #: requests leave no cycles: to look for some seldom is enough
 
-if TYPE_CHECKING:  # of an extra
+if TYPE_CHECKING:
+    from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.apps.scoring.telemetry import Telemetry
 
 
@@ -248,6 +250,15 @@ class Worker:
             return False
         return self._door.handle_now(head, body, wire)
 
+    def take(self, shard: Future[SegmentShard]) -> None:
+        """Write to a shard that was opened ahead; where it could not be, it is tried again.
+
+        Raises:
+            TrustError: the shard lost committed records.
+        """
+        with contextlib.suppress(OutsideError):
+            self._at_hand.append(shard.result())
+
     def get_ready(self) -> None:
         """Do ahead what may be done before the worker is needed: it follows, and has a shard.
 
@@ -415,8 +426,17 @@ def _reads(file: str) -> Callable[[], str] | None:
 def load(settings: ServeSettings) -> Worker:
     """A worker, made in its own process; one that can't start says why and ends."""
     configure(settings.log)
-    with telling(settings.metrics_dir):
-        return Worker(settings)
+    with telling(settings.metrics_dir), ThreadPoolExecutor(1) as pool:
+        # The ledger waits for its disk, what is loaded for the processor.
+        shard = pool.submit(wiring.open_ledger_shard, settings.ledger)
+        try:
+            worker = Worker(settings)
+        except BaseException:
+            with contextlib.suppress(BaluarteError):  # one reason is enough
+                shard.result().close()
+            raise
+        worker.take(shard)
+        return worker
 
 
 def load_when_told(settings: ServeSettings, word: Connection) -> Worker:
