@@ -23,9 +23,9 @@ from baluarte.adapters.sealing import MasterKeys, new_master
 from baluarte.core.envelope import person
 from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
+from baluarte.stages.fetch import open_version
 from baluarte.stages.score import Scorer
 from baluarte.stages.seal import seal
-from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import SCHEMA, personal_schema, sample_events, sample_parts
 from baluarte.testing.clock import FixedClock
 from baluarte.testing.keystores import sample_erasure

@@ -9,36 +9,45 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import PurePath
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from baluarte.core.accounts import Account, ApiKey, Failures, Session
-from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
-from baluarte.core.contract import Contract, Gate
-from baluarte.core.counterfactual import Answer, Question
-from baluarte.core.decision_index import IndexedDecision, IndexMark
-from baluarte.core.drift import Alarm, ViewValue
-from baluarte.core.envelope import Subject
-from baluarte.core.erasure import Erasure
-from baluarte.core.event import Events
-from baluarte.core.evidence import Finding, GateResult
-from baluarte.core.keys import Algorithm, PublicKey
-from baluarte.core.note_keys import NoteKey
-from baluarte.core.program.draft import Draft
-from baluarte.core.proof_rows import ProofRows
-from baluarte.core.raw_column import RawColumn
 from baluarte.core.reading import PLAIN, BadRow, Reading
-from baluarte.core.registry import LabelIntake, LabelRow, Promotion, Shadowing, Version, WorkerState
-from baluarte.core.retention import Dropped, RecordClass
-from baluarte.core.schema import Schema
-from baluarte.core.search import FitTask, SearchBudget, Trial
-from baluarte.core.tiles import Tree
-from baluarte.core.windows import Seen, Told, WindowCounts
 
-Matrix = NDArray[np.float64]  #: (n, d) encoded columns; NaN is missing
-Target = NDArray[np.int8]  #: (n,) 1 attack, 0 not
+if TYPE_CHECKING:  # who knows a port need not load all that its methods speak of
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from baluarte.core.accounts import Account, ApiKey, Failures, Session
+    from baluarte.core.adopted import LibraryOutput, ModelInput, Scale
+    from baluarte.core.contract import Contract, Gate
+    from baluarte.core.counterfactual import Answer, Question
+    from baluarte.core.decision_index import IndexedDecision, IndexMark
+    from baluarte.core.drift import Alarm, ViewValue
+    from baluarte.core.envelope import Subject
+    from baluarte.core.erasure import Erasure
+    from baluarte.core.event import Events
+    from baluarte.core.evidence import Finding, GateResult
+    from baluarte.core.keys import Algorithm, PublicKey
+    from baluarte.core.note_keys import NoteKey
+    from baluarte.core.program.draft import Draft
+    from baluarte.core.proof_rows import ProofRows
+    from baluarte.core.raw_column import RawColumn
+    from baluarte.core.registry import (
+        LabelIntake,
+        LabelRow,
+        Promotion,
+        Shadowing,
+        Version,
+        WorkerState,
+    )
+    from baluarte.core.retention import Dropped, RecordClass
+    from baluarte.core.schema import Schema
+    from baluarte.core.search import FitTask, SearchBudget, Trial
+    from baluarte.core.tiles import Tree
+    from baluarte.core.windows import Seen, Told, WindowCounts
+
+Matrix: TypeAlias = "NDArray[np.float64]"  #: (n, d) encoded columns; NaN is missing
+Target: TypeAlias = "NDArray[np.int8]"  #: (n,) 1 attack, 0 not
 Params = Mapping[str, int | float | str | bool]
 #: asked with the folds judged so far and the value over their rows: whether to break a trial off
 Behind = Callable[[int, float], bool]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,8 @@ from baluarte.core.nearest import did_you_mean
 from baluarte.errors import ContractError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from baluarte.adapters.field_keys import FieldKeys
     from baluarte.adapters.key_files import FileSigner, GivenKeys, TrustedKeys
     from baluarte.adapters.keystores.sqlite import SqliteKeys
@@ -41,7 +42,20 @@ Password = Callable[[], str | None]  #: reads a secret when it is needed
 
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - looks at all that is installed
+
     return {point.name: point for point in entry_points(group=f"baluarte.{group}")}
+
+
+@cache
+def _own_points() -> dict[tuple[str, str], EntryPoint]:
+    """What this package itself registers: no other package is looked at."""
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+
+    try:
+        return {(point.group, point.name): point for point in distribution("baluarte").entry_points}
+    except PackageNotFoundError:  # a source tree that is not installed
+        return {}
 
 
 def plugin_names(group: str) -> list[str]:
@@ -59,7 +73,7 @@ def plugin(group: str, name: str, *, where: str) -> Any:
 
 
 def _point(group: str, name: str, where: str) -> EntryPoint:
-    point = _points(group).get(name)
+    point = _own_points().get((f"baluarte.{group}", name)) or _points(group).get(name)
     if point is None:
         raise ContractError(
             f"expected one of {', '.join(plugin_names(group))}; found {name!r}",

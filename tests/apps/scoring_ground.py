@@ -20,7 +20,7 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
-from baluarte.apps.scoring.guard import Token, make_token
+from baluarte.apps.scoring.reach import Token, make_token
 from baluarte.apps.scoring.settings import Limits, ServeSettings
 from baluarte.core.bundle import BundleParts
 from baluarte.core.event import Values

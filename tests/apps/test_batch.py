@@ -16,8 +16,8 @@ from baluarte.apps.batch import Scored, score_file
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import event_digest
 from baluarte.errors import DataError, OutsideError
+from baluarte.stages.fetch import open_version
 from baluarte.stages.score import Scorer
-from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import sample_events
 from baluarte.testing.stores import MemoryLedger
 

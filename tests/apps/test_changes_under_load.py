@@ -30,9 +30,10 @@ from baluarte.apps.acknowledged import wait_for_workers
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Values
 from baluarte.core.program import format as program_format
+from baluarte.stages.fetch import open_version
 from baluarte.stages.promote import rollback
 from baluarte.stages.score import Scorer
-from baluarte.stages.verify import open_version, verify_ledger
+from baluarte.stages.verify import verify_ledger
 from baluarte.testing.bundles import sample_parts, sample_program
 
 CLIENTS = 4

@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 
 from baluarte.apps.scoring.access import Access
-from baluarte.apps.scoring.guard import (
-    DAY_US,
-    OPERATOR,
-    Guard,
-    require_guarded,
-    token_of,
-)
+from baluarte.apps.scoring.guard import OPERATOR, Guard
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.rates import Rates
+from baluarte.apps.scoring.reach import DAY_US, require_guarded, token_of
 from baluarte.apps.scoring.routes import ROUTES, Route, find
 from baluarte.core.accounts import parse_grant
 from baluarte.core.policy import Principal

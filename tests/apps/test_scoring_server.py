@@ -31,8 +31,8 @@ from baluarte.apps.sdk import load
 from baluarte.core.decision import DecisionRecord, Record
 from baluarte.core.event import event_digest
 from baluarte.errors import ContractError, OutsideError
+from baluarte.stages.fetch import open_version
 from baluarte.stages.score import Scorer
-from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import sample_events
 
 N_TRAPS = 5_000
@@ -631,3 +631,25 @@ def test_a_serving_process_loads_nothing_that_learns(workplace: Workplace) -> No
     assert not {
         n for n in done.stdout.split() if n.startswith(("baluarte.methods", "baluarte.testing"))
     }
+    assert "numpy.ma" not in done.stdout.split()  # some of numpy's functions would load it: 20 ms
+
+
+_PARENT = """
+import sys
+import baluarte.apps.cli.serve
+print(" ".join(sys.modules))
+"""
+
+
+def test_the_parent_of_workers_loads_nothing_that_only_workers_need() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PARENT],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    loaded = set(done.stdout.split())
+    assert "baluarte.apps.scoring.server" in loaded
+    assert not loaded & {"numpy", "asyncio", "ssl", "cryptography", "sqlite3", "uvloop"}
+    assert "baluarte.apps.scoring.worker" not in loaded

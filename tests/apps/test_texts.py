@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,29 @@ from baluarte.apps.finding_text import cure_text, finding_text, fix_command
 from baluarte.core.evidence import Finding
 from baluarte.stages.infer_roles import QUESTIONS
 
+SOURCE = Path(__file__).parents[2] / "src" / "baluarte"
+
 
 def test_both_languages_have_the_same_keys_in_the_same_order() -> None:
     assert list(load("en")) == list(load("es"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_texts_that_are_read_by_sections_are_those_of_the_whole_file(language: str) -> None:
+    def flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in table.items():
+            found |= (
+                flat(value, f"{prefix}{key}.")
+                if isinstance(value, dict)
+                else {f"{prefix}{key}": value}
+            )
+        return found
+
+    file = SOURCE / "apps" / "texts" / f"{language}.toml"
+    whole = flat(tomllib.loads(file.read_text("utf-8")))
+    assert dict(load(language)) == whole
+    assert {key: load(language)[key] for key in whole} == whole
 
 
 @pytest.mark.parametrize("key", load("en"))
@@ -103,9 +125,6 @@ def test_words_inside_a_finding_are_translated() -> None:
 def test_a_finding_of_somebody_elses_check_speaks_by_its_values() -> None:
     finding = Finding(check="theirs", level="note", field="x", values={"n": 3})
     assert finding_text(Texts("en"), finding) == "theirs_x: n 3"
-
-
-SOURCE = Path(__file__).parents[2] / "src" / "baluarte"
 
 
 def asked() -> dict[str, set[str]]:

@@ -12,9 +12,9 @@ from baluarte.core.bundle import SealedBundle
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.event import Values
 from baluarte.core.ids import format_ids
+from baluarte.stages.fetch import open_version
 from baluarte.stages.score import Scorer
 from baluarte.stages.seal import seal
-from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import personal_schema, sample_events, sample_parts
 from baluarte.testing.clock import FixedClock
 from baluarte.testing.signers import MemorySigner, MemoryVerifier

@@ -15,10 +15,10 @@ from baluarte.core.ids import format_ids
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.errors import OutsideError
 from baluarte.stages.bits import trap_rows, verify_bits
+from baluarte.stages.fetch import open_version
 from baluarte.stages.replay import Difference, replay
 from baluarte.stages.score import Scorer
 from baluarte.stages.seal import seal
-from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import (
     sample_encoder,
     sample_events,

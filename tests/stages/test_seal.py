@@ -12,8 +12,8 @@ from baluarte.core.decision import ActRecord
 from baluarte.core.evidence import Verdict
 from baluarte.core.registry import Version
 from baluarte.errors import DataError, OutsideError, TrustError
+from baluarte.stages.fetch import open_version
 from baluarte.stages.seal import seal
-from baluarte.stages.verify import open_version
 from baluarte.testing.bundles import sample_parts
 from baluarte.testing.clock import FixedClock
 from baluarte.testing.signers import MemorySigner, MemoryVerifier

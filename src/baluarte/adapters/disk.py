@@ -8,9 +8,12 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from baluarte.errors import OutsideError
-from baluarte.ports import Disk
+
+if TYPE_CHECKING:
+    from baluarte.ports import Disk
 
 _BASE = os.O_NOFOLLOW | os.O_CLOEXEC
 

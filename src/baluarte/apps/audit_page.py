@@ -5,7 +5,7 @@ from __future__ import annotations
 from baluarte import __version__
 from baluarte.apps.audit import Approved, Audit, Drawn
 from baluarte.apps.catalogue import Texts
-from baluarte.apps.gate_words import gate_sentence, outcome_name
+from baluarte.apps.gate_words import act_name, gate_sentence, outcome_name
 from baluarte.apps.html import Html, tag
 from baluarte.apps.numerals import spoken_instant
 from baluarte.apps.page import (
@@ -140,7 +140,7 @@ def _acts(found: Audit, texts: Texts) -> Html:
     rows = [
         [
             spoken_instant(act.record.at),
-            act.record.act,
+            act_name(texts, act.record.act),
             act.record.actor,
             _about(act.record),
             act.record.reason,

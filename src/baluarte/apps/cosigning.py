@@ -33,6 +33,7 @@ class Answer:
     name: str
     at_s: int | None  #: when it cosigned, POSIX time; None where it didn't
     said: str  #: why not
+    by_files: bool = False  #: it has no address: somebody carries the files
 
 
 def newest_note(session: Session) -> bytes:
@@ -78,7 +79,9 @@ def ask_all(session: Session) -> list[Answer]:
     said = session.place.workspace.checkpoints
     for key, witness in zip(session.witnesses.keys, said.witnesses, strict=True):
         if witness.url is None:
-            answers.append(Answer(name=key.name, at_s=None, said="is asked by files"))
+            answers.append(
+                Answer(name=key.name, at_s=None, said="is asked by files", by_files=True)
+            )
             continue
         try:
             line, at_s = _ask(session, key, witness.url, note)

@@ -35,6 +35,18 @@ def outcome_name(texts: Texts, outcome: str) -> str:
     return texts.get(key) if key in texts else outcome
 
 
+def promise_name(texts: Texts, gate: str) -> str:
+    """A gate's name, in the reader's language where it is one of ours."""
+    key = f"word.{gate}"
+    return texts.get(key) if key in texts else gate
+
+
+def act_name(texts: Texts, act: str) -> str:
+    """An act of the ledger in the reader's language; one of a later release stays as it is."""
+    key = f"act.{act}"
+    return texts.get(key) if key in texts else act
+
+
 def amount(texts: Texts, name: str, value: float) -> str:
     """A figure's value: milliseconds, a rate in percent, or a plain number."""
     plain, _, part = name.partition(".")

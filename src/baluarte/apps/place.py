@@ -14,7 +14,6 @@ from baluarte import wiring
 from baluarte.adapters.disk import open_new, outside, sync_folder, write_aside, write_at
 from baluarte.core.accounts import SECRET_BYTES, read_pepper
 from baluarte.core.contract import Contract, Param
-from baluarte.core.contract_toml import parse_contract
 from baluarte.core.workspace import Workspace, parse_overrides, parse_workspace
 from baluarte.core.workspace_doors import Secret
 from baluarte.errors import ContractError, Fault, OutsideError
@@ -331,6 +330,8 @@ class Detector:
         Raises:
             ContractError: everything that is wrong with it, at once.
         """
+        from baluarte.core.contract_toml import parse_contract  # noqa: PLC0415 - loads numpy
+
         try:
             where = str(self.path.relative_to(Path.cwd()))
         except ValueError:

@@ -8,6 +8,7 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.charts.rows import bars
 from baluarte.apps.charts.values import Axis, Bar
 from baluarte.apps.forecast_text import forecast_lines, no_forecast_line
+from baluarte.apps.gate_words import promise_name
 from baluarte.apps.html import Html
 from baluarte.apps.page import (
     facts,
@@ -120,9 +121,7 @@ def _needs(result: PlanResult, texts: Texts) -> Html:
 
 def _need_row(gate: str, by: str | None, needs: list[Need], texts: Texts) -> Iterator[str]:
     """The gate, what it needs at each look, and what is there."""
-    key = {"recall": "word.recall", "false_alarms": "word.false_alarms",
-           "precision": "word.precision", "cost": "figure.mean_cost"}.get(gate)  # fmt: skip
-    name = texts.get(key) if key else gate
+    name = promise_name(texts, gate)
     of_positives = any(need.positives for need in needs)
     what = texts.get("what.positives" if of_positives else "what.negatives")
     yield f"{name} ({what})" if by is None else f"{name}, {by} ({what})"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from baluarte.apps.place import WORKSPACE_FILE, Place
-from baluarte.core.bundle import SealedBundle
+from typing import TYPE_CHECKING
+
 from baluarte.core.evidence import Lineage
 from baluarte.core.pseudonym import Pseudonyms, needs_pseudonyms
 from baluarte.core.schema import Schema
 from baluarte.errors import ContractError, TrustError
+
+if TYPE_CHECKING:
+    from baluarte.apps.place import Place
+    from baluarte.core.bundle import SealedBundle
 
 PSEUDONYM_KEY = "pseudonym_key"  #: where a version's lineage says by which key
 
@@ -34,7 +38,7 @@ def made_with(key: str, schema: Schema) -> Pseudonyms | None:
     except ValueError as error:
         raise ContractError(
             str(error),
-            where=f"{WORKSPACE_FILE}: keys.pseudonyms",
+            where="workspace.toml: keys.pseudonyms",
             hint="Bring the key that the versions were trained with.",
         ) from None
 

@@ -14,8 +14,9 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock, SystemEntropy
-from baluarte.apps.catalogue import Texts
-from baluarte.apps.place import Place
+from baluarte.apps.catalogue import LANGUAGES, Texts
+from baluarte.apps.numerals import Language
+from baluarte.apps.place import Place, find_workspace
 from baluarte.core.accounts import Account
 from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
@@ -23,7 +24,7 @@ from baluarte.core.gap import GAP_INDEX
 from baluarte.core.ids import parse_id
 from baluarte.core.keys import PublicKey, only_key
 from baluarte.core.note_keys import read_vkey
-from baluarte.errors import DataError
+from baluarte.errors import BaluarteError, DataError
 from baluarte.ports import Progress
 from baluarte.stages.checkpoint import Signed, checkpoint
 from baluarte.stages.index import refresh
@@ -332,9 +333,25 @@ def session_of(args: argparse.Namespace, place: Place) -> Session:
 
 
 def texts_of(args: argparse.Namespace, place: Place | None) -> Texts:
-    """The catalogue in the language of the command line, or else of the workspace."""
-    default = place.workspace.language if place is not None else "en"
-    return Texts(args.lang or default)
+    """The catalogue in the language of the command line, or else of the workspace.
+
+    Without a workspace it is that of ``BALUARTE_LANGUAGE``, as it would be with one.
+    """
+    if place is not None:
+        return Texts(args.lang or place.workspace.language)
+    named = os.environ.get("BALUARTE_LANGUAGE")
+    known: Language = next((language for language in LANGUAGES if language == named), "en")
+    return Texts(args.lang or known)
+
+
+def texts_anywhere(args: argparse.Namespace) -> Texts:
+    """The same for commands that need no workspace: in its language where there is one."""
+    if args.lang:
+        return texts_of(args, None)
+    try:
+        return texts_of(args, find_workspace(args))
+    except BaluarteError:  # who needs it says what is wrong with it
+        return texts_of(args, None)
 
 
 def add_actor(parser: argparse.ArgumentParser) -> None:

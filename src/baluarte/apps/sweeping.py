@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
-from baluarte.apps.session import Session, texts_of
+from baluarte.apps.session import Session
 from baluarte.core.retention import CLASSES
 from baluarte.errors import OutsideError
 from baluarte.stages.index import forget
 from baluarte.stages.sweep import sweep
 
 
-def settle_shards(session: Session, screen: Screen) -> None:
+def settle_shards(session: Session, screen: Screen, texts: Texts) -> None:
     """Recover what shards without an owner hold behind their heads, so that it is signed, too."""
     with contextlib.suppress(OutsideError), session.keeper() as keeper:
         for tag in keeper.settle():
-            screen.item(f"Shard {tag}"[:12], "had no owner and was not closed: recovered")
+            screen.item(texts.get("ledger.shard", tag=tag), texts.get("sweep.settled"))
 
 
-def sweep_ledger(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def sweep_ledger(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     """Do what ``baluarte ledger sweep`` was asked for."""
     settings = session.place.workspace.ledger
     with session.keeper() as keeper:
@@ -35,10 +36,9 @@ def sweep_ledger(args: argparse.Namespace, session: Session, screen: Screen) -> 
             idle=args.idle,
             dry_run=args.dry_run,
         )
-    texts = texts_of(args, session.place)
     key = "would" if args.dry_run else "did"
     for tag in report.settled:
-        screen.item(f"Shard {tag}"[:12], texts.get("sweep.settled"))
+        screen.item(texts.get("ledger.shard", tag=tag), texts.get("sweep.settled"))
     kept = [k for k in CLASSES if settings.retention.days(k) is None]
     for kind in CLASSES:
         days = settings.retention.days(kind)

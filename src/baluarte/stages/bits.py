@@ -13,10 +13,22 @@ from baluarte.core.program.edges import edges
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.model import Program
 from baluarte.core.schema import FLOAT32_MAX
+from baluarte.errors import OutsideError
 
 _TINY = float(np.nextafter(0.0, 1.0))
 _TRAPS = (np.nan, 0.0, -0.0, _TINY, -_TINY, 2.0**-1022, 1e-35, -1e-35, FLOAT32_MAX, -FLOAT32_MAX)
 _BATCHES = (1, 7, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A row to which the evaluators give different scores."""
+
+    row: int
+    batch: int  #: rows that were scored together
+    threads: int
+    compiled: int  #: its score by C
+    reference: int  #: its score by NumPy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +38,7 @@ class BitsReport:
     n_rows: int
     n_scores: int  #: compared, over all batch sizes and thread counts
     n_different: int
-    first: str | None  #: the first difference, in words
+    first: Difference | None
 
 
 def trap_rows(
@@ -69,11 +81,17 @@ def verify_bits(
     Raises:
         OutsideError: the compiled kernel isn't there to compare with.
     """
-    compiled = Evaluator(program, kernel="c")
+    try:
+        compiled = Evaluator(program, kernel="c")
+    except RuntimeError as error:
+        raise OutsideError(
+            "the compiled kernel is not built: there is nothing to compare NumPy with",
+            hint="Reinstall baluarte where a C compiler is.",
+        ) from error
     X = trap_rows(program, columns, n_rows, rng)
     expected = Evaluator(program, kernel="numpy").score(X)
     n_scores = n_different = 0
-    first: str | None = None
+    first: Difference | None = None
     for batch in (*_BATCHES, n_rows):
         few = min(n_rows, 200 * batch)
         for threads in (1, 2):
@@ -87,8 +105,11 @@ def verify_bits(
             n_different += len(different)
             if len(different) and first is None:
                 row = int(different[0])
-                first = (
-                    f"row {row} in batches of {batch} with {threads} threads: "
-                    f"C {found[row]}, NumPy {expected[row]}"
+                first = Difference(
+                    row=row,
+                    batch=batch,
+                    threads=threads,
+                    compiled=int(found[row]),
+                    reference=int(expected[row]),
                 )
     return BitsReport(n_rows=n_rows, n_scores=n_scores, n_different=n_different, first=first)

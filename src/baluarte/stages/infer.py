@@ -69,6 +69,7 @@ def infer(
     n_rows: int,
     label: str | None = None,
     owner: str = "name who answers for it",
+    purpose: str = "Say which events are attacks",
     ready: ReadySchema | None = None,
     reading: Reading = PLAIN,
 ) -> Inferred:
@@ -78,6 +79,7 @@ def infer(
         name: of the detector; brought to its grammar.
         events: address of the events as the workspace should name it.
         n_rows: rows of the file, of which the columns may have seen only the first.
+        purpose: of the detector, for those who read what it decided.
         label: the label's column where it is known.
         ready: what the fields of this kind of events are; other columns are no fields then.
         reading: how the file is read; the workspace says so where it isn't plain.
@@ -96,7 +98,7 @@ def infer(
     if ready is not None:
         columns = settle(guessed, columns, ready)
     plain = plain_name(name)
-    head = _head(plain, events, owner, guessed, open_ended=ready is not None)
+    head = _head(plain, purpose, owner, guessed, open_ended=ready is not None)
     n_positives = _positives(guessed, n_rows)
     budget = None
     if n_positives is None:
@@ -137,11 +139,10 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _head(name: str, events: str, owner: str, guessed: Guess, *, open_ended: bool) -> list[str]:
-    file = events.replace("\\", "/").rsplit("/", 1)[-1]
+def _head(name: str, purpose: str, owner: str, guessed: Guess, *, open_ended: bool) -> list[str]:
     lines = [
         f"name = {quoted(name)}",
-        f"purpose = {quoted(f'Say which events of {file} are attacks')}  # say for whom",
+        f"purpose = {quoted(purpose)}  # say for whom",
         f"owner = {quoted(owner)}",
         "",
     ]

@@ -18,7 +18,7 @@ from baluarte.core.decision import ActRecord
 from baluarte.core.registry import Promotion, Version
 from baluarte.errors import DataError
 from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Verifier
-from baluarte.stages.verify import open_version
+from baluarte.stages.fetch import open_version
 
 #: Accounts by name; where none are known, a name stands for a person.
 Accounts = Mapping[str, Account]

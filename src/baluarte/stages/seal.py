@@ -10,7 +10,7 @@ from baluarte.core.registry import Version
 from baluarte.core.statement import SIGNATURE_FILE, envelope, signed_bytes
 from baluarte.errors import DataError
 from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Signer, Verifier
-from baluarte.stages.verify import open_version
+from baluarte.stages.fetch import open_version
 
 
 def seal(

@@ -14,8 +14,8 @@ from baluarte.core.decision import ActRecord
 from baluarte.core.registry import Shadowing
 from baluarte.errors import DataError
 from baluarte.ports import BundleStore, Clock, LedgerShard, Registry, Verifier
+from baluarte.stages.fetch import open_version
 from baluarte.stages.promote import find_version
-from baluarte.stages.verify import open_version
 
 MOST = 4  #: challengers of a detector at a time: each costs what the champion costs
 

@@ -1,4 +1,4 @@
-"""Check what was kept: a version's bundle, and every record of the ledger."""
+"""Check what was kept: every record of the ledger."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from baluarte.core.bundle import SealedBundle, open_bundle
 from baluarte.core.checkpoint import LEDGER_ORIGIN, signed_at
 from baluarte.core.decision import ActRecord, DecisionRecord, Record
 from baluarte.core.gap import payload, signature_of
 from baluarte.core.ids import parse_id
 from baluarte.core.merkle import EMPTY_ROOT, Frontier, leaf_hashes
-from baluarte.core.registry import Version
 from baluarte.core.retention import Dropped, DroppedDigest
 from baluarte.errors import BaluarteError, Fault
-from baluarte.ports import BundleStore, LedgerReader, Progress, Verifier
+from baluarte.ports import LedgerReader, Progress, Verifier
 from baluarte.stages.heads_walk import HeadsWalk
 from baluarte.stages.notes import NO_WITNESSES, WitnessPolicy, cosigners, verify_note
 from baluarte.stages.repeats import Repeats
@@ -25,32 +23,6 @@ from baluarte.stages.sweep import unaccounted
 
 _BATCH = 4096
 _MAX_FAULTS = 100  #: named of one shard; the rest are counted
-
-
-def open_version(
-    version: Version, *, bundles: BundleStore, verifier: Verifier, at_us: int
-) -> SealedBundle:
-    """The bundle of a version, checked against everything that the registry says of it.
-
-    Args:
-        at_us: when the key must be valid: now, or for a replay when the decision was made.
-
-    Raises:
-        DataError: the store has no such bundle.
-        TrustError: anything doesn't hold.
-    """
-    return open_bundle(
-        bundles.get(version.digest),
-        verifier,
-        at_us=at_us,
-        expect_digest=version.digest,
-        expect_name=version.detector,
-        expect_version=version.version,
-        min_epoch=version.epoch,
-    )
-
-
-# --- the ledger ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     with (
         session_of(args, place) as session,
         BackupFolder(Path(args.dest)) as folder,
-        screen.progress("Backup") as bar,
+        screen.progress(texts.get("backup.label")) as bar,
     ):
         done = back_up(
             session, folder, passphrase=passphrase_of(args), keep=args.keep, progress=bar

@@ -28,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     configure(place.workspace.serve.log)
 
     def ready(serving: Serving) -> None:
-        screen.item("Console", f"{serving.url}  ready in {serving.seconds:.1f} s", "kept")
+        seconds = round(serving.seconds, 1)
+        said = texts.get("screen.console_ready", url=serving.url, seconds=seconds)
+        screen.item(texts.get("screen.console"), said, "kept")
         screen.data(url=serving.url, seconds=serving.seconds)
         screen.next(texts.get("screen.sign_in"), texts.get("screen.stops"))
         screen.end()

@@ -9,7 +9,7 @@ from pathlib import Path
 from baluarte import wiring
 from baluarte.adapters import dvc
 from baluarte.apps.cli.screen import Screen
-from baluarte.apps.numerals import Numerals
+from baluarte.apps.session import texts_anywhere
 from baluarte.errors import ContractError
 
 
@@ -28,23 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Say which data they are; the check of a DVC file that fails is exit 4."""
     screen = Screen(as_json=args.json)
+    texts = screen.speaks(texts_anywhere(args))
     told = []
     for address in args.address:
         found = dvc.resolved(address)
         digest = wiring.source_for(found).digest(found)
         path = Path(found)
         size = path.stat().st_size if "://" not in found and path.is_file() else None
-        shown = "" if size is None else f"  {Numerals().size(size, 3)}"
-        screen.item("Data", f"{found}  {digest}{shown}")
+        shown = "" if size is None else f"  {texts.numerals.size(size, 3)}"
+        screen.item(texts.get("data.label"), f"{found}  {digest}{shown}")
         told.append({"address": found, "digest": digest, "bytes": size})
         if args.dvc:
-            screen.item("Wrote", str(dvc.write_dvc(_file(found))))
+            screen.item(texts.get("screen.wrote"), str(dvc.write_dvc(_file(found))))
     if args.lock:
         lock = Path("dvc.lock")
         deps = [os.path.relpath(_file(str(one["address"]))) for one in told]
         dvc.write_lock(lock, args.lock, command=args.command, deps=deps)
-        screen.item("Wrote", f"{lock}: {args.lock}")
+        screen.item(texts.get("screen.wrote"), f"{lock}: {args.lock}")
     screen.data(data=told)
+    screen.next("baluarte plan")
     return screen.end()
 
 

@@ -8,7 +8,7 @@ import webbrowser
 from pathlib import Path
 
 from baluarte.apps.cli.screen import Screen
-from baluarte.apps.session import texts_of
+from baluarte.apps.session import texts_anywhere
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; exit 1 where one of the five promises did not hold on this run."""
     started = time.monotonic()
+    from baluarte.apps.demo.checks import TONES  # noqa: PLC0415 - the first line comes at once
     from baluarte.apps.demo.page import demo_page  # noqa: PLC0415 - the first line comes at once
     from baluarte.apps.demo.run import Demo, Options  # noqa: PLC0415 - likewise
 
     screen = Screen(as_json=args.json)
-    texts = screen.speaks(texts_of(args, None))
+    texts = screen.speaks(texts_anywhere(args))
     out = Path(args.out)
     options = Options(out=out, fraud=args.fraud, seed=args.seed, port=args.port)
     story = Demo(options, screen, texts).run()
@@ -39,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     names = {check.key: texts.get(f"promise.{check.key}") for check in story.checks}
     column = max(map(len, names.values()))
     for check in story.checks:
-        state = texts.get("demo.held" if check.held else "demo.not_held")
-        line = f"{names[check.key]:<{column}} {state:<10} {check.command}"
-        screen.line(line, "kept" if check.held else "broken")
+        state = texts.get(f"demo.{check.state}")
+        line = f"{names[check.key]:<{column}} {state:<12} {check.command}"
+        screen.line(line, TONES[check.state])
     held = all(check.held for check in story.checks)
     screen.data(
         report=str(report),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Tone
 from baluarte.apps.place import Place
-from baluarte.apps.scoring.guard import is_loopback
+from baluarte.apps.scoring.reach import is_loopback
 
 _SOON_DAYS = 21  #: in which a certificate should be renewed
 _FILES = 4_096  #: descriptors that a server with many callers wants
@@ -24,37 +26,60 @@ _SLOW_MS = 20.0  #: an fdatasync above this is the time that callers wait
 _PROBES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One line of the doctor: what was looked at, what was found, how it is, the cure."""
 
+    check: str  #: the same in every language
     label: str
     text: str
     tone: Tone
     hint: str = ""
 
 
-def server_findings(place: Place, ledger: Path | None) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """Says what was found in the reader's language."""
+
+    texts: Texts
+
+    def say(self, key: str, **values: object) -> str:
+        """A text of the doctor's."""
+        return self.texts.get(f"doctor.{key}", **values)
+
+    def plain(self, check: str, text: str, tone: Tone, *, hint: str = "") -> Finding:
+        """A finding in words that are no language's, or another program's own."""
+        return Finding(check=check, label=self.say(check), text=text, tone=tone, hint=hint)
+
+    def found(
+        self, check: str, key: str, tone: Tone, *, cure: str | None = None, **values: object
+    ) -> Finding:
+        """A finding in words of the catalogue, the cure's key beside it."""
+        hint = "" if cure is None else self.say(cure)
+        return self.plain(check, self.say(key, **values), tone, hint=hint)
+
+
+def server_findings(place: Place, ledger: Path | None, doctor: Doctor) -> Iterator[Finding]:
     """Everything that a data plane needs of this machine and workspace.
 
     Args:
         ledger: a folder on the ledger's disk that may be written; None where there is none.
     """
-    yield from _address(place)
-    yield from _certificate(place)
+    yield from _address(place, doctor)
+    yield from _certificate(place, doctor)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = soft != resource.RLIM_INFINITY and soft < _FILES
-    yield Finding(
-        "Open files",
-        f"{soft} at most",
-        "unsure" if few else "kept",
-        f"ulimit -n {_FILES}: each connection takes one." if few else "",
-    )
+    if soft == resource.RLIM_INFINITY:
+        yield doctor.found("open_files", "files_unbounded", "kept")
+    else:
+        few = soft < _FILES
+        hint = doctor.say("files_cure", n=_FILES) if few else ""
+        line = doctor.say("files_line", n=soft)
+        yield doctor.plain("open_files", line, "unsure" if few else "kept", hint=hint)
     if ledger is not None:
-        yield _disk(ledger)
+        yield _disk(ledger, doctor)
 
 
-def _address(place: Place) -> Iterator[Finding]:
+def _address(place: Place, doctor: Doctor) -> Iterator[Finding]:
     address = place.workspace.serve.address
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
@@ -63,10 +88,13 @@ def _address(place: Place) -> Iterator[Finding]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, int(port)))
     except OSError as error:
-        hint = "A server runs there already, or another program does."
-        yield Finding("Address", f"{address}: {error.strerror}", "unsure", hint)
+        taken = error.errno == errno.EADDRINUSE
+        why = doctor.say("address_in_use") if taken else error.strerror or str(error)
+        yield doctor.found(
+            "address", "address_taken", "unsure", cure="address_cure", address=address, why=why
+        )
     else:
-        yield Finding("Address", f"{address} is free", "kept")
+        yield doctor.found("address", "address_free", "kept", address=address)
     if is_loopback(host) or place.workspace.serve.platform != "none":
         return
     missing = [
@@ -74,17 +102,18 @@ def _address(place: Place) -> Iterator[Finding]:
         for name, there in (
             ("serve.tls", place.workspace.serve.tls),
             ("serve.hosts", place.workspace.serve.hosts),
-            ("an account (baluarte users add)", place.has_accounts),
+            (doctor.say("guard_account"), place.has_accounts),
         )
         if not there
     ]
     if missing:
-        yield Finding("Guard", f"others reach {address}; missing: {', '.join(missing)}", "broken")
+        names = ", ".join(missing)
+        yield doctor.found("guard", "guard_missing", "broken", address=address, names=names)
     else:
-        yield Finding("Guard", "TLS, hosts and accounts", "kept")
+        yield doctor.found("guard", "guard_there", "kept")
 
 
-def _certificate(place: Place) -> Iterator[Finding]:
+def _certificate(place: Place, doctor: Doctor) -> Iterator[Finding]:
     tls = place.workspace.serve.tls
     if tls is None:
         return
@@ -94,15 +123,23 @@ def _certificate(place: Place) -> Iterator[Finding]:
         context.load_cert_chain(certificate, key)
         until = _valid_until(certificate)
     except (OSError, ssl.SSLError, ValueError) as error:
-        yield Finding("Certificate", f"{certificate}: {error}", "broken", "Both files in PEM.")
+        hint = doctor.say("certificate_pem")
+        yield doctor.plain("certificate", f"{certificate}: {error}", "broken", hint=hint)
         return
     days = (until - datetime.now(UTC)).days
     tone: Tone = "kept" if days >= _SOON_DAYS else "unsure" if days >= 0 else "broken"
-    hint = "" if tone == "kept" else "Put the new files in place: workers take them up."
-    yield Finding("Certificate", f"holds until {until:%Y-%m-%d}, {days} days", tone, hint)
+    yield doctor.found(
+        "certificate",
+        "certificate_until" if days >= 0 else "certificate_over",
+        tone,
+        cure=None if tone == "kept" else "certificate_cure",
+        until=f"{until:%Y-%m-%d}",
+        days=days,
+    )
     loose = key.stat().st_mode & 0o077
     if loose:
-        yield Finding("Key of TLS", f"{key} is readable by others", "unsure", f"chmod 600 {key}")
+        line = doctor.say("tls_key_loose", file=str(key))
+        yield doctor.plain("tls_key", line, "unsure", hint=f"chmod 600 {key}")
 
 
 def _valid_until(certificate: Path) -> datetime:
@@ -111,7 +148,7 @@ def _valid_until(certificate: Path) -> datetime:
     return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path, doctor: Doctor) -> Finding:
     """How long the ledger's disk takes to make a record durable."""
     times = []
     with tempfile.TemporaryFile(dir=folder) as probe:
@@ -122,9 +159,11 @@ def _disk(folder: Path) -> Finding:
             times.append(1_000 * (time.perf_counter() - began))
     median, worst = statistics.median(times), max(times)
     slow = median > _SLOW_MS
-    return Finding(
-        "Disk",
-        f"durable in {median:.1f} ms, {worst:.1f} ms at worst",
+    return doctor.found(
+        "disk",
+        "disk_line",
         "unsure" if slow else "kept",
-        'With durability "commit" each answer waits so long.' if slow else "",
+        cure="disk_cure" if slow else None,
+        median=round(median, 1),
+        worst=round(worst, 1),
     )

@@ -18,7 +18,7 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import DETECTOR_FILE, WORKSPACE_FILE
 from baluarte.apps.ready import ready_schema, ready_schemas
-from baluarte.apps.session import texts_of
+from baluarte.apps.session import texts_anywhere
 from baluarte.core.reading import PLAIN
 from baluarte.core.ready import recognised
 from baluarte.core.workspace import parse_workspace
@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = args.schema or recognised([c.name for c in columns], ready_schemas())
     ready = ready_schema(chosen) if chosen and chosen != "none" else None
     workspace_path = Path.cwd() / WORKSPACE_FILE
+    texts = screen.speaks(texts_anywhere(args))
+    file = args.events.replace("\\", "/").rsplit("/", 1)[-1]
     found = infer(
         columns,
         name=folder.resolve().name,
@@ -69,14 +71,14 @@ def run(args: argparse.Namespace) -> int:
         n_rows=max((column.n for column in columns), default=0),
         label=args.label,
         owner=args.owner,
+        purpose=texts.get("init.purpose", file=file),
         ready=ready,
         reading=reading,
     )
-    workspace_text = _workspace(workspace_path, found, folder)
+    workspace_text = _workspace(workspace_path, found, folder, language=args.lang)
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(contract_path, found.contract_text.encode())
     write_aside(workspace_path, workspace_text.encode())
-    texts = screen.speaks(texts_of(args, None))
     if ready is not None:
         screen.line(texts.get("init.ready", title=ready.title))
     if reading != PLAIN:
@@ -99,14 +101,17 @@ def _address(events: str, folder: Path) -> str:
     return os.path.relpath(events, folder)
 
 
-def _workspace(path: Path, found: Inferred, folder: Path) -> str:
-    """The workspace's text with this detector in it; what stood there stays as it was."""
+def _workspace(path: Path, found: Inferred, folder: Path, *, language: str | None) -> str:
+    """The workspace's text with this detector in it; what stood there stays as it was.
+
+    A new one speaks the language that was asked for.
+    """
     beside = f'path = "{DETECTOR_FILE}"'
     entry = found.workspace_text.replace(
         beside, f"path = {json.dumps(os.path.relpath(folder, path.parent))}"
     )
     if not path.exists():
-        return entry
+        return entry if language is None else f'language = "{language}"\n\n{entry}'
     before = path.read_text("utf-8")
     known = parse_workspace(before, where=path.name)
     if found.contract.name in known.detectors:
@@ -120,7 +125,7 @@ def _workspace(path: Path, found: Inferred, folder: Path) -> str:
 
 def _tell(screen: Screen, texts: Texts, found: Inferred, path: Path) -> None:
     schema = found.contract.events
-    said = [texts.get("init.fields", n=len(schema.fields))]
+    said: list[str] = []
     for role in ("id", "time", "entity"):
         field = schema.by_role(role)
         if field is not None:
@@ -132,7 +137,8 @@ def _tell(screen: Screen, texts: Texts, found: Inferred, path: Path) -> None:
         said.append(texts.get("init.label", field=label.field, values=values, share=share))
     else:
         said.append(texts.get("init.no_label"))
-    screen.line(" · ".join(said))
+    n_fields = texts.get("init.fields", n=len(schema.fields))
+    screen.line(f"{n_fields} {' · '.join(said)}")
     if found.budget is not None:
         _budget(screen, texts, found)
     if found.doubts:

@@ -11,10 +11,11 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.disk import write_aside
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.place import find_workspace
 from baluarte.apps.rotating import rotate_people
-from baluarte.apps.session import Session, add_actor, session_of
+from baluarte.apps.session import Session, add_actor, session_of, texts_of
 from baluarte.core.decision import ActRecord
 from baluarte.errors import DataError
 
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Do one verb; what changes who is believed is recorded in the ledger."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     verbs = {
         "create": _create,
         "list": _list,
@@ -77,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
         "fields": _fields,
     }
     with session_of(args, place) as session:
-        verbs[args.verb](args, session, screen)
+        verbs[args.verb](args, session, screen, texts)
     return screen.end()
 
 
-def _create(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _create(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     path = session.place.signing.parent / f"{args.name}.key"
     now = session.clock.now_us()
     key = wiring.create_key(
@@ -93,11 +95,18 @@ def _create(args: argparse.Namespace, session: Session, screen: Screen) -> None:
     )
     session.record_key("create", key, reason=args.reason)
     screen.data(name=key.name, key_id=key.key_id, algorithm=key.algorithm, private=str(path))
-    screen.item("Key", f"{key.name}  {key.algorithm}  {key.key_id[:16]}…  private: {path} (0600)")
+    said = texts.get(
+        "keys.made",
+        name=key.name,
+        algorithm=key.algorithm,
+        key_id=f"{key.key_id[:16]}…",
+        path=str(path),
+    )
+    screen.item(texts.get("keys.key"), said)
     screen.next("baluarte build")
 
 
-def _fields(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _fields(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     from baluarte.adapters.field_keys import create_field_key  # noqa: PLC0415 - this verb
 
     folder, now = session.place.field_keys, session.clock.now_us()
@@ -113,11 +122,12 @@ def _fields(args: argparse.Namespace, session: Session, screen: Screen) -> None:
     else:
         screen.line(public.decode())
     screen.data(key=key.key, public=public.decode(), private=str(folder / f"{key.key}.key"))
-    screen.item("Key", f"{key.key}  private: {folder / f'{key.key}.key'} (0600)")
-    screen.next("give callers the public record; name the fields in detectors.NAME.sealed")
+    said = texts.get("keys.made_field", name=key.key, path=str(folder / f"{key.key}.key"))
+    screen.item(texts.get("keys.key"), said)
+    screen.next(texts.get("keys.give_public"))
 
 
-def _list(_: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _list(_: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     now = session.clock.now_us()
     rows = []
     for key in session.verifier.public_keys():
@@ -127,35 +137,43 @@ def _list(_: argparse.Namespace, session: Session, screen: Screen) -> None:
         row = {"name": key.name, "key_id": key.key_id, "state": state, "until": ends}
         rows.append(row | {"algorithm": key.algorithm})
         tone: Tone = "kept" if state == "trusted" else "broken"
-        screen.item(key.name, f"{state} until {ends}  {key.algorithm}  {key.key_id[:16]}…", tone)
+        said = texts.get(
+            "keys.row",
+            state=texts.get(f"keys.state_{state}"),
+            until=ends,
+            algorithm=key.algorithm,
+            key_id=f"{key.key_id[:16]}…",
+        )
+        screen.item(key.name, said, tone)
     if not rows:
-        screen.line("no key is trusted yet")
+        screen.line(texts.get("keys.none"))
     screen.data(keys=rows)
     screen.next("baluarte keys create" if not rows else "baluarte keys revoke NAME")
 
 
-def _trust(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _trust(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     from baluarte.adapters.key_files import read_public_key, trust_key  # noqa: PLC0415 - this verb
 
     key = read_public_key(Path(args.file).read_bytes(), where=args.file)
     trust_key(session.place.trusted, key)
     session.record_key("trust", key, reason=args.reason)
     screen.data(name=key.name, key_id=key.key_id)
-    screen.item("Trusted", f"{key.name}  {key.key_id[:16]}…")
+    screen.item(texts.get("keys.trusted"), f"{key.name}  {key.key_id[:16]}…")
     screen.next("baluarte keys list")
 
 
-def _revoke(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _revoke(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     from baluarte.adapters.key_files import revoke_key  # noqa: PLC0415 - this verb
 
     key = revoke_key(session.place.trusted, args.name, at=session.clock.now_us())
     session.record_key("revoke", key, reason=args.reason)
     screen.data(name=key.name, key_id=key.key_id)
-    screen.item("Revoked", f"{key.name}  {key.key_id[:16]}…  from now on", "broken")
+    said = texts.get("keys.revoked_line", name=key.name, key_id=f"{key.key_id[:16]}…")
+    screen.item(texts.get("keys.revoked"), said, "broken")
     screen.next("baluarte keys create NEW_NAME")
 
 
-def _verifier(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _verifier(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     from baluarte.apps.proving import keys_text  # noqa: PLC0415 - this verb
 
     text = keys_text(session)
@@ -165,11 +183,11 @@ def _verifier(args: argparse.Namespace, session: Session, screen: Screen) -> Non
         return
     write_aside(Path(args.out), text.encode())
     screen.data(out=args.out, keys=text.splitlines())
-    screen.item("Keys", f"{args.out}: hand them over by another road than the proofs")
+    screen.item(texts.get("keys.many"), texts.get("keys.verifier", out=args.out))
     screen.next("baluarte ledger proof LAST --out FOLDER")
 
 
-def _issue(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _issue(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     if args.rate is not None and args.rate <= 0:
         raise DataError(f"expected a rate above 0; found {args.rate:g}")
     if args.burst is not None and (args.burst < 1 or args.rate is None):
@@ -183,13 +201,14 @@ def _issue(args: argparse.Namespace, session: Session, screen: Screen) -> None:
         reason=args.reason,
     )
     screen.data(id=key.id, account=key.account, key=text, until=_day(key.until))
-    screen.item("Key", f"{key.id} of {key.account}, until {_day(key.until)}")
-    screen.line(f"{text}")
-    screen.line("It is shown this once; only its HMAC is kept.", "dim")
+    said = texts.get("keys.issued", id=key.id, account=key.account, until=_day(key.until))
+    screen.item(texts.get("keys.key"), said)
+    screen.line(text)
+    screen.line(texts.get("keys.shown_once"), "dim")
     screen.next(f"baluarte keys withdraw {key.id}")
 
 
-def _issued(_: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _issued(_: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     rows = []
     now = session.clock.now_us()
     for key in session.accounts.api_keys() if session.place.has_accounts else []:
@@ -197,21 +216,22 @@ def _issued(_: argparse.Namespace, session: Session, screen: Screen) -> None:
         state = "withdrawn" if gone else "expired" if key.until <= now else "holds"
         rate = f"{key.rate_per_s:g}/s" if key.rate_per_s is not None else ""
         rows.append({"id": key.id, "account": key.account, "state": state, "note": key.note})
+        said = texts.get(f"keys.state_{state}")
+        until = texts.get("keys.until", at=_day(key.until))
         screen.line(
-            f"{key.id}  {key.account:<20} {state:<10} until {_day(key.until)}  "
-            f"{rate:<8} {key.note}",
+            f"{key.id}  {key.account:<20} {said:<10} {until}  {rate:<8} {key.note}".rstrip(),
             "kept" if state == "holds" else "dim",
         )
     if not rows:
-        screen.line("No API key was issued.")
+        screen.line(texts.get("keys.none_issued"))
     screen.data(keys=rows)
     screen.next("baluarte keys issue ACCOUNT")
 
 
-def _withdraw(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _withdraw(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> None:
     session.access.withdraw_key(args.id, reason=args.reason)
     screen.data(id=args.id, state="withdrawn")
-    screen.item("Key", f"{args.id} is withdrawn; within a second no worker takes it")
+    screen.item(texts.get("keys.key"), texts.get("keys.withdrawn", id=args.id))
     screen.next("baluarte keys issued")
 
 
@@ -219,8 +239,10 @@ def _day(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6, UTC).date().isoformat()
 
 
-def _rotate_people(args: argparse.Namespace, session: Session, screen: Screen) -> None:
+def _rotate_people(
+    args: argparse.Namespace, session: Session, screen: Screen, texts: Texts
+) -> None:
     n = rotate_people(session, reason=args.reason)
     screen.data(keys=n, file=session.place.people_master_file)
-    screen.item("Rotated", f"{n:,} keys of personal values are under a new master key", "kept")
+    screen.item(texts.get("keys.rotated"), texts.get("keys.rotated_line", n=n), "kept")
     screen.next("baluarte backup DEST")

@@ -80,7 +80,8 @@ def _show_conflicts(screen: Screen, session: Session, detector: str) -> int:
 def delay_line(texts: Texts, typical: float, late: float) -> str:
     """How many days half of the labels took, and nine in ten; once where that is the same."""
     told = {"typical": round(typical, 1), "late": round(late, 1)}
-    return texts.get("label.delay" if told["typical"] < told["late"] else "label.delay_one", **told)
+    alike = texts.written(told["typical"]) == texts.written(told["late"])
+    return texts.get("label.delay_one" if alike else "label.delay", **told)
 
 
 def _tell_delays(

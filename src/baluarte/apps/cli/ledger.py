@@ -7,14 +7,17 @@ import base64
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from baluarte.adapters.disk import write_aside
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.ledger_tables import add_export, add_index, run_index, run_parquet
 from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.cosigning import ask_all, newest_note, request_for, take_in
+from baluarte.apps.gate_words import act_name, outcome_name
 from baluarte.apps.place import find_workspace
 from baluarte.apps.proving import (
     anchor_of,
@@ -25,10 +28,11 @@ from baluarte.apps.proving import (
     verifier_source,
     write_proof_files,
 )
-from baluarte.apps.session import Session, session_of
+from baluarte.apps.session import Session, session_of, texts_of
 from baluarte.apps.sweeping import settle_shards, sweep_ledger
 from baluarte.apps.witness_words import tell_answers, tell_witnessed
 from baluarte.core.checkpoint import read_note
+from baluarte.errors import DataError
 from baluarte.stages.proofs import Prover, append_proof
 from baluarte.stages.verify import verify_ledger
 
@@ -75,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     """Do one verb."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     verbs = {
         "verify": _verify,
         "proof": _proof,
@@ -87,12 +92,12 @@ def run(args: argparse.Namespace) -> int:
         "verifier": _verifier,
     }
     with session_of(args, place) as session:
-        return screen.end(verbs[args.verb](args, session, screen))
+        return screen.end(verbs[args.verb](args, session, screen, texts))
 
 
-def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _verify(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     kept = [kept_checkpoint(path, session) for path in args.against]
-    with screen.progress("Verify") as bar:
+    with screen.progress(texts.get("ledger.verify")) as bar:
         report = verify_ledger(
             session.reader,
             session.verifier,
@@ -102,16 +107,20 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
         )
     rows = []
     for shard in report.shards:
-        kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(shard.records.items()))
         tone: Tone = "broken" if shard.faults else "kept"
         screen.item(
-            f"Shard {shard.tag}"[:12],
-            f"{shard.size:,} records ({kinds}), {shard.signed_size:,} under a checkpoint, "
-            f"root {shard.root.hex()[:16]}…",
+            texts.get("ledger.shard", tag=shard.tag),
+            texts.get(
+                "ledger.shard_line" if shard.records else "ledger.shard_empty",
+                n=shard.size,
+                kinds=_kinds(texts, shard.records),
+                signed=shard.signed_size,
+                root=f"{shard.root.hex()[:16]}…",
+            ),
             tone,
         )
         rows.append({"shard": shard.tag, "size": shard.size, "root": shard.root.hex()})
-    tell_witnessed(report.witnessed, session, screen)
+    tell_witnessed(report.witnessed, session, screen, texts)
     for fault in (*report.all_faults, *report.incidents):
         screen.line(str(fault), "broken")
     total = sum(shard.size for shard in report.shards)
@@ -131,31 +140,42 @@ def _verify(args: argparse.Namespace, session: Session, screen: Screen) -> int:
         incidents=[str(fault) for fault in report.incidents],
     )
     if dropped:
-        screen.item("Dropped", f"{dropped:,} records past their retention, each accounted for")
+        screen.item(texts.get("ledger.dropped_label"), texts.get("ledger.dropped", n=dropped))
     if report.gap_decisions:
-        n = report.gap_decisions
-        screen.item("Gap", f"{n:,} decisions were answered without a record: ledger tail", "unsure")
-    said = f"{total:,} records hold" if holds else f"{len(report.all_faults)} faults"
-    screen.item("Ledger", said, "kept" if holds else "broken")
-    screen.next(
-        "baluarte ledger checkpoint" if holds else "keep it as it is; restore a copy beside it"
-    )
+        said = texts.get("ledger.gap", n=report.gap_decisions)
+        screen.item(texts.get("ledger.gap_label"), said, "unsure")
+    n_faults = len(report.all_faults)
+    said = texts.get("ledger.holds", n=total) if holds else texts.get("ledger.faults", n=n_faults)
+    screen.item(texts.get("ledger.label"), said, "kept" if holds else "broken")
+    screen.next("baluarte ledger checkpoint" if holds else texts.get("ledger.keep_as_is"))
     return 4 if not holds else 1 if report.incidents else 0
 
 
-def _proof(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _kinds(texts: Texts, records: Mapping[str, int]) -> str:
+    """How many records of each kind: decisions first, then the acts."""
+    found = sorted(records.items(), key=lambda kind: (kind[0] != "decision", kind[0]))
+    named = [
+        (texts.get("ledger.decisions", n=n) if kind == "decision" else act_name(texts, kind), n)
+        for kind, n in found
+    ]
+    return ", ".join(texts.get("ledger.kind", n=n, what=what) for what, n in named)
+
+
+def _proof(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     if args.since:
-        return _append_proof(args, session, screen)
+        return _append_proof(args, session, screen, texts)
     tag, index = place_of(session, args.id or "LAST")
     if args.out:
         proof = write_proof_files(Path(args.out), session, tag, index)
         screen.data(shard=tag, index=index, out=args.out, hashes=len(proof.path))
-        screen.item(
-            "Proof",
-            f"{args.out}: record {tag}/{index}, {len(proof.path)} + {len(proof.head_path)} hashes, "
-            "checkpoint, keys, verifier",
-            "kept",
+        said = texts.get(
+            "ledger.proof_files",
+            out=args.out,
+            place=f"{tag}/{index}",
+            shard=len(proof.path),
+            heads=len(proof.head_path),
         )
+        screen.item(texts.get("ledger.proof"), said, "kept")
         screen.next(f"cd {args.out} && python3 verify.py checkpoint record.json proof keys.txt")
         return 0
     anchor = anchor_of(session)
@@ -166,7 +186,7 @@ def _proof(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     return 0
 
 
-def _append_proof(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _append_proof(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     old, _ = read_note(kept_checkpoint(args.since, session), where=args.since)
     note = newest_note(session)
     new, _ = read_note(note, where="checkpoint")
@@ -182,12 +202,15 @@ def _append_proof(args: argparse.Namespace, session: Session, screen: Screen) ->
         write_aside(folder / name, data)
     write_aside(folder / "verify.py", verifier_source())
     screen.data(old=old.size, new=new.size, hashes=len(steps), out=args.out)
-    screen.item("Proof", f"{args.out}: {old.size:,} → {new.size:,} entries, {len(steps)} hashes")
+    said = texts.get(
+        "ledger.append_proof", out=args.out, old=old.size, new=new.size, hashes=len(steps)
+    )
+    screen.item(texts.get("ledger.proof"), said)
     screen.next("python3 verify.py --append OLD checkpoint append-proof keys.txt")
     return 0
 
 
-def _tail(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _tail(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     shown: dict[str, list[object]] = {}
     reached: dict[str, int] = {}
     while True:
@@ -196,7 +219,7 @@ def _tail(args: argparse.Namespace, session: Session, screen: Screen) -> int:
             start = reached.get(tag, max(0, size - args.n))
             shown.setdefault(tag, [])
             for data in session.reader.records(tag, start, size):
-                shown[tag].append(_show(tag, data, screen))
+                shown[tag].append(_show(tag, data, screen, texts))
             reached[tag] = size
         if not args.follow:
             break
@@ -207,64 +230,68 @@ def _tail(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     return 0
 
 
-def _show(tag: str, data: bytes, screen: Screen) -> object:
+def _show(tag: str, data: bytes, screen: Screen, texts: Texts) -> object:
     record = msgspec.json.decode(data)
-    kind = record.get("act") or record.get("outcome")
-    about = record.get("detector") or "workspace"
+    act = record.get("act")
+    kind = act_name(texts, act) if act else outcome_name(texts, record["outcome"])
+    about = record.get("detector") or texts.get("ledger.workspace")
     name = f"{about}@{record['version']}" if record.get("version") is not None else about
     screen.line(f"{tag}  {name:<20} {kind:<10} {record.get('id') or record.get('actor')}")
     return record
 
 
-def _checkpoint(args: argparse.Namespace, session: Session, screen: Screen) -> int:
-    settle_shards(session, screen)
+def _checkpoint(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
+    settle_shards(session, screen, texts)
     signed = session.sign_checkpoint()
     head = signed.checkpoint
     screen.data(shards=len(signed.heads), heads=head.size, origin=head.origin, root=head.root.hex())
-    screen.item(
-        "Checkpoint",
-        f"over {len(signed.heads)} shards, {head.size:,} heads so far, "
-        f"root {head.root.hex()[:16]}…",
-        "kept",
+    said = texts.get(
+        "ledger.checkpoint_line",
+        shards=len(signed.heads),
+        heads=head.size,
+        root=f"{head.root.hex()[:16]}…",
     )
+    screen.item(texts.get("ledger.checkpoint"), said, "kept")
     if any(one.url is not None for one in session.place.workspace.checkpoints.witnesses):
-        tell_answers(ask_all(session), session, screen)
+        tell_answers(ask_all(session), session, screen, texts)
     if args.out:
         write_aside(Path(args.out), newest_note(session))
-        screen.item("Copy", args.out)
-    screen.next("baluarte ledger proof LAST", "keep a copy of the checkpoint elsewhere")
+        screen.item(texts.get("ledger.copy"), args.out)
+    screen.next("baluarte ledger proof LAST", texts.get("screen.keep_copy"))
     return 0
 
 
-def _witness(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _witness(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     if args.request:
         write_aside(Path(args.request), request_for(session, newest_note(session), args.old))
         screen.data(request=args.request)
-        screen.item("Request", f"{args.request}: for a witness that saw {args.old:,} entries last")
+        said = texts.get("ledger.request_line", file=args.request, n=args.old)
+        screen.item(texts.get("ledger.request"), said)
         screen.next(f"baluarte witness sign FOLDER {args.request} --out ANSWER")
         return 0
     if args.add:
         try:
             data = Path(args.add).read_bytes()
         except OSError as error:
-            screen.line(f"{args.add}: {error.strerror}", "broken")
-            return 3
+            raise DataError(f"can't be read: {error.strerror}", where=args.add) from error
         answers = take_in(session, data)
     else:
         answers = ask_all(session)
-    enough = tell_answers(answers, session, screen)
+    enough = tell_answers(answers, session, screen, texts)
     screen.next("baluarte ledger verify")
     return 0 if enough else 1
 
 
-def _export(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _export(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     if args.parquet:
-        return run_parquet(args, session, screen)
+        return run_parquet(args, session, screen, texts)
     if args.tiles:
         written = export_tiles(Path(args.tiles), session)
         records = sum(n for name, n in written.items() if name != "heads")
         screen.data(records=records, out=args.tiles, logs=written)
-        screen.item("Export", f"{records:,} records of {len(written) - 1} shards to {args.tiles}")
+        shards = len(written) - 1
+        said = texts.get("ledger.exported_tiles", n=records, shards=shards, path=args.tiles)
+        screen.item(texts.get("export.label"), said)
         screen.next(f"python3 verify.py --ledger {args.tiles} {args.tiles}/heads/checkpoint KEYS")
         return 0
     count = 0
@@ -277,7 +304,8 @@ def _export(args: argparse.Namespace, session: Session, screen: Screen) -> int:
                     count += 1
         aside.replace(args.out)
         screen.data(records=count, out=args.out)
-        screen.item("Export", f"{count:,} records to {args.out}")
+        said = texts.get("ledger.exported", n=count, path=args.out)
+        screen.item(texts.get("export.label"), said)
         screen.next("baluarte ledger verify")
         return 0
     for tag in session.reader.shards():
@@ -287,7 +315,7 @@ def _export(args: argparse.Namespace, session: Session, screen: Screen) -> int:
     return 0
 
 
-def _verifier(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def _verifier(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     del session
     if not args.out:
         sys.stdout.write(verifier_source().decode())
@@ -295,6 +323,7 @@ def _verifier(args: argparse.Namespace, session: Session, screen: Screen) -> int
         return 0
     write_aside(Path(args.out), verifier_source())
     screen.data(out=args.out)
-    screen.item("Verifier", f"{args.out}: needs Python 3.9 or later and nothing else")
+    said = texts.get("ledger.verifier_line", out=args.out)
+    screen.item(texts.get("ledger.verifier"), said)
     screen.next(f"python3 {args.out} --help")
     return 0

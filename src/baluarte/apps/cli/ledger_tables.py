@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.decided import Wanted
 from baluarte.apps.exporting import export_decisions
 from baluarte.apps.period import add_period, period_of
-from baluarte.apps.session import Session, texts_of
+from baluarte.apps.session import Session
 from baluarte.stages.index import rebuild, refresh
 
 
@@ -27,10 +28,9 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     add_period(parser)
 
 
-def run_index(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def run_index(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     """Index the ledger."""
-    texts = screen.speaks(texts_of(args, session.place))
-    with screen.progress("Index") as bar:
+    with screen.progress(texts.get("index.label")) as bar:
         work = rebuild if args.rebuild else refresh
         done = work(session.index, session.reader, progress=bar)
     n = session.index.count()
@@ -46,12 +46,11 @@ def run_index(args: argparse.Namespace, session: Session, screen: Screen) -> int
     return 0
 
 
-def run_parquet(args: argparse.Namespace, session: Session, screen: Screen) -> int:
+def run_parquet(args: argparse.Namespace, session: Session, screen: Screen, texts: Texts) -> int:
     """Export decisions."""
-    texts = screen.speaks(texts_of(args, session.place))
     since, until = period_of(args, now_us=session.clock.now_us())
     wanted = Wanted(detector=args.detector, since=since, until=until)
-    with screen.progress("Export") as bar:
+    with screen.progress(texts.get("export.label")) as bar:
         done = export_decisions(session, args.parquet, wanted, progress=bar)
     for path, n in done.items():
         screen.item(texts.get("export.label"), texts.get("export.done", n=n, path=path), "kept")

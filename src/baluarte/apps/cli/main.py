@@ -175,13 +175,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(command, parser_of(command).parse_args(words[1:]))
 
 
-def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as a line like others, without the place in the code where it arose."""
-    sys.stderr.write(f"  {message}\n")
+def _say(args: argparse.Namespace, key: str) -> str:
+    """A text of the catalogue in the reader's language."""
+    from baluarte.apps.session import texts_anywhere  # noqa: PLC0415 - only on this road
+
+    return texts_anywhere(args).get(key)
 
 
 def _run(command: Command, args: argparse.Namespace) -> int:
-    warnings.showwarning = _tell_warning
+    def tell_warning(message: Warning | str, *_: object, **__: object) -> None:
+        """A warning as a line like others, without the place in the code where it arose."""
+        from baluarte.core.program.evaluate import SlowerWarning  # noqa: PLC0415 - loads numpy
+
+        slower = isinstance(message, SlowerWarning)
+        sys.stderr.write(f"  {_say(args, 'screen.no_kernel') if slower else message}\n")
+
+    warnings.showwarning = tell_warning
     # A race within scikit-learn, harmless and many lines long.
     warnings.filterwarnings("ignore", message="`sklearn.utils.parallel.delayed`")
     try:
@@ -189,7 +198,7 @@ def _run(command: Command, args: argparse.Namespace) -> int:
     except BaluarteError as error:
         return _fail(error, as_json=args.json)
     except KeyboardInterrupt:
-        sys.stderr.write("\n  stopped; what was complete is kept\n")
+        sys.stderr.write(f"\n  {_say(args, 'screen.stopped')}\n")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

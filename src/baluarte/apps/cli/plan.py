@@ -17,6 +17,7 @@ from baluarte.apps.cli.screen import Screen, Tone
 from baluarte.apps.dry_run import foretell
 from baluarte.apps.finding_text import cure_text, finding_text
 from baluarte.apps.forecast_text import forecast_lines, no_forecast_line
+from baluarte.apps.gate_words import promise_name
 from baluarte.apps.intake import intake_of
 from baluarte.apps.making import new_labelled_events, plan_detector, survey_events
 from baluarte.apps.place import Detector, find_workspace
@@ -195,9 +196,14 @@ def tell_plan(screen: Screen, texts: Texts, result: PlanResult) -> None:
         ):
             if needed:
                 enough = needed <= there
-                said = f"{texts.written(needed)} {texts.get(f'what.{what}')}"
-                sign, found = "≤" if enough else ">", texts.written(there)
-                line = f"{need.gate}: {said} {sign} {found}"
+                name = promise_name(texts, need.gate)
+                line = texts.get(
+                    "plan.need_line",
+                    gate=name if need.by is None else f"{name}, {need.by}",
+                    n=needed,
+                    needed=f"{texts.written(needed)} {texts.get(f'what.{what}')}",
+                    found=texts.written(there),
+                )
                 screen.item("", line, "kept" if enough else "unsure")
     _tell_forecast(screen, texts, result)
     screen.data(plan=msgspec.to_builtins(result))

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         with session_of(args, place) as session:
             return run_with(args, session, screen, texts)
     tally = Tally()
-    with session_of(args, place) as session, screen.progress("Replay") as bar:
+    with session_of(args, place) as session, screen.progress(texts.get("replay.label")) as bar:
         kernels = _kernels(args.kernel)
         replayers = [
             Replayer(session.bundle, kernel=kernel, unsealer=session.unsealer) for kernel in kernels
@@ -174,7 +174,8 @@ def _tell(screen: Screen, texts: Texts, tally: Tally, kernels: list[Kernel], too
     )
     said = texts.get("replay.identical", identical=identical, n=tally.n, reasons=tally.n_reasons)
     label = texts.get("replay.label")
-    screen.item(label, f"{said} ({took:.1f} s)", "broken" if tally.n_differ else "kept")
+    seconds = texts.numerals.number(round(took, 1))
+    screen.item(label, f"{said} ({seconds} s)", "broken" if tally.n_differ else "kept")
     if tally.n_erased:
         screen.item("", texts.get("replay.erased", n=tally.n_erased), "unsure")
     if tally.n_supplied:

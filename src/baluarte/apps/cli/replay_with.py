@@ -52,7 +52,7 @@ def run_with(args: argparse.Namespace, session: Session, screen: Screen, texts: 
         raise DataError(f"expected a version of {args.detector}; found {args.version}")
     since, until = period_of(args, now_us=session.clock.now_us())
     started = time.monotonic()
-    with screen.progress("What if") as bar:
+    with screen.progress(texts.get("whatif.label")) as bar:
         found = what_if(
             (
                 _sound(batch.records, [one.id for one in batch.damaged])

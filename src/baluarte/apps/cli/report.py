@@ -12,9 +12,15 @@ from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.report_audit import add_audit, run_audit
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import Session, named_version, session_of, texts_of
+from baluarte.apps.session import (
+    Session,
+    named_version,
+    session_of,
+    texts_anywhere,
+    texts_of,
+)
 from baluarte.core.registry import Version
-from baluarte.errors import ContractError, DataError
+from baluarte.errors import DataError
 
 _WHICH = (
     "evidence: what was proved of a version · guarantee: simulate every bound, in seconds · "
@@ -57,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
         "plan": "baluarte plan [DETECTOR] [--page FILE]",
         "watch": "baluarte watch [DETECTOR] --once --page FILE",
     }
+    texts = screen.speaks(texts_anywhere(args))
     for name, command in reports.items():
-        screen.item(name.capitalize(), command)
+        screen.item(texts.get(f"report.{name.replace('-', '_')}"), command)
     screen.data(reports=reports)
     screen.next("baluarte report evidence --page evidence.html")
     return screen.end()
@@ -134,13 +141,13 @@ def _guarantee(args: argparse.Namespace, screen: Screen) -> int:
         simulate,
     )
 
-    texts = _texts(args)
+    texts = screen.speaks(texts_anywhere(args))
     if args.seed < 0:
         raise DataError(f"expected a seed of 0 or more; found {args.seed}", where="--seed")
     heads = [texts.get(f"guarantee.{key}") for key in ("promised", "measured")]
     screen.line(f"{'':<2}{'':<{_NAME}}{heads[0]:>{_NUMBER}} {heads[1]:>{_NUMBER}}", "dim")
     found: list[Guarantee] = []
-    with screen.progress("Simulate") as bar:
+    with screen.progress(texts.get("report.simulate")) as bar:
         for guarantee in simulate(args.seed):
             found.append(guarantee)
             bar.clear()
@@ -176,11 +183,3 @@ def _tell(screen: Screen, texts: Texts, guarantee: object) -> None:
     for practice, value in usual_words(texts, guarantee):
         usual = amount(texts.numerals, guarantee, value)
         screen.line(f"    {practice:<{_NAME - 2}}{'':>{_NUMBER}} {usual:>{_NUMBER}}", "dim")
-
-
-def _texts(args: argparse.Namespace) -> Texts:
-    """In the workspace's language where there is one: guarantees need no workspace."""
-    try:
-        return texts_of(args, find_workspace(args))
-    except ContractError:
-        return texts_of(args, None)

@@ -77,9 +77,10 @@ def _restore(args: argparse.Namespace, path: Path, screen: Screen) -> Restored:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             restore_settings(folder, choose(folder, args.at)[0], path.parent)
-        with screen.progress("Restore") as bar:
+        place = open_place(path, overrides=args.set)
+        with screen.progress(texts_of(args, place).get("restore.label")) as bar:
             return restore(
-                open_place(path, overrides=args.set),
+                place,
                 folder,
                 at=args.at,
                 trusted=Path(args.trusted) if args.trusted else None,

@@ -10,15 +10,13 @@ import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.system import SystemClock
-from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
-from baluarte.apps.erasing import finish_what_was_begun
 from baluarte.apps.logs import configure
+from baluarte.apps.numerals import Language
 from baluarte.apps.place import Place, find_workspace
-from baluarte.apps.scoring.guard import Token, make_token, token_of
+from baluarte.apps.scoring.reach import Token, make_token, token_of
 from baluarte.apps.scoring.server import Serving, serve
 from baluarte.apps.scoring.settings import Limits, ServeSettings
-from baluarte.apps.session import session_of, texts_of
 from baluarte.errors import ContractError
 
 
@@ -32,18 +30,25 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
-    texts = screen.speaks(texts_of(args, place))
     configure(place.workspace.serve.log)
-    with session_of(args, place) as session:  # what an erasure left to do comes before all else
-        finish_what_was_begun(session)
+    if place.has_people:  # what an erasure left to do comes before all else
+        _finish_erasures(args, place)
     token = workspace_token(place)
     settings = serve_settings(place, token, port=args.port, workers=args.workers)
 
     def ready(serving: Serving) -> None:
-        _tell(screen, texts, serving, token, place)
+        _tell(screen, serving, token, place, language=args.lang or place.workspace.language)
 
     serve(settings, ready=ready)
     return 0
+
+
+def _finish_erasures(args: argparse.Namespace, place: Place) -> None:
+    from baluarte.apps.erasing import finish_what_was_begun  # noqa: PLC0415 - see starting.py
+    from baluarte.apps.session import session_of  # noqa: PLC0415 - likewise
+
+    with session_of(args, place) as session:
+        finish_what_was_begun(session)
 
 
 def workspace_token(place: Place) -> Token:
@@ -150,7 +155,12 @@ def _telemetry(place: Place) -> dict[str, Any]:
     )
 
 
-def _tell(screen: Screen, texts: Texts, serving: Serving, token: Token, place: Place) -> None:
+def _tell(
+    screen: Screen, serving: Serving, token: Token, place: Place, *, language: Language
+) -> None:
+    from baluarte.apps.catalogue import Texts  # noqa: PLC0415 - the workers start first
+
+    texts = screen.speaks(Texts(language))
     is_ready = serving.readiness.status == "ready"
     said = texts.get(
         "screen.serving" if is_ready else "screen.serving_unready",

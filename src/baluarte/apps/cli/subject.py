@@ -11,6 +11,7 @@ from baluarte.adapters.disk import outside, write_aside
 from baluarte.apps.about_person import about_page, about_person, record_export
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.erasing import finish_what_was_begun, subjects_of
+from baluarte.apps.gate_words import outcome_name
 from baluarte.apps.place import find_workspace
 from baluarte.apps.session import add_actor, session_of, texts_of
 
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
         screen.item("", texts.get("subject.yours"), "unsure")
     else:
         for one in about.decisions:
-            screen.line(f"{one.decided_at}  {one.detector}@{one.version}  {one.outcome}  {one.id}")
+            outcome = outcome_name(texts, one.outcome)
+            screen.line(f"{one.decided_at}  {one.detector}@{one.version}  {outcome}  {one.id}")
         screen.data(**msgspec.to_builtins(about))
     screen.next("baluarte erase SUBJECT --reason WHY")
     return screen.end()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.plan import tell_blocks
 from baluarte.apps.cli.screen import Screen, Tone
+from baluarte.apps.gate_words import promise_name
 from baluarte.apps.intake import material_of
 from baluarte.apps.legacy_words import legacy_lines
 from baluarte.apps.making import plan_material, train_candidate
@@ -66,12 +67,14 @@ def run(args: argparse.Namespace) -> int:
 def tell_training(screen: Screen, texts: Texts, candidate: Candidate, *, seconds: float) -> None:
     """What the search chose and what it reaches on tuning rows."""
     training = candidate.training
-    chosen = " + ".join(f"{m.weight:.3g}·{m.model}" for m in training.members)
+    number = texts.numerals.number
+    chosen = " + ".join(f"{number(m.weight, 3)}·{m.model}" for m in training.members)
+    if len(training.members) == 1:
+        chosen = training.members[0].model
     if any(isinstance(m.slope, float) for m in training.members):
         models = ", ".join(m.model for m in training.members)
         chosen = texts.get("build.vote", models=models)
     figures = {figure.name: figure.value for figure in training.rehearsal}
-    number = texts.numerals.number
     did = [texts.get("build.trials", n=len(training.trials))]
     if pruned := sum(trial.pruned for trial in training.trials):
         did.append(texts.get("build.broken_off", n=pruned))
@@ -107,7 +110,7 @@ def tell_legacy(screen: Screen, texts: Texts, figures: Sequence[Figure]) -> None
 def tell_gate(screen: Screen, texts: Texts, gate: GateResult) -> None:
     """One gate's answer in a line."""
     number = texts.numerals.number
-    name = texts.get(f"word.{gate.gate}") if f"word.{gate.gate}" in texts else gate.gate
+    name = promise_name(texts, gate.gate)
     said = [number(gate.figure.value)]
     if gate.bound is not None:
         said.append(texts.get("build.bound", value=number(gate.bound)))

@@ -9,9 +9,10 @@ import argparse
 import getpass
 import sys
 
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import Place, find_workspace
-from baluarte.apps.session import Session, add_actor, session_of
+from baluarte.apps.session import Session, add_actor, session_of, texts_anywhere
 from baluarte.core.accounts import Account, format_grant, parse_grant
 from baluarte.core.policy import MATRIX
 from baluarte.errors import DataError
@@ -62,6 +63,7 @@ def _add_password(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do one verb."""
     screen = Screen(as_json=args.json)
+    texts = screen.speaks(texts_anywhere(args))
     if args.verb == "roles":
         for role, actions in MATRIX.items():
             screen.item(role, ", ".join(sorted(actions)))
@@ -71,18 +73,18 @@ def run(args: argparse.Namespace) -> int:
     place = find_workspace(args)
     with session_of(args, place) as session:
         if args.verb == "list":
-            _list(session, place, screen)
+            _list(session, place, screen, texts)
         else:
             verbs = {"add": _add, "grant": _grant, "password": _password, "disable": _disable}
-            _show(screen, verbs[args.verb](args, session))
+            _show(screen, texts, verbs[args.verb](args, session, texts))
             screen.next("baluarte users list", "baluarte keys issue ACCOUNT")
     return screen.end()
 
 
-def _add(args: argparse.Namespace, session: Session) -> Account:
+def _add(args: argparse.Namespace, session: Session, texts: Texts) -> Account:
     grants = [parse_grant(text) for text in args.role]
     by_password = not args.service and args.subject is None
-    password = _read_password(args) if by_password else None
+    password = _read_password(args, texts) if by_password else None
     return session.access.add(
         args.name,
         kind="service" if args.service else "person",
@@ -94,38 +96,39 @@ def _add(args: argparse.Namespace, session: Session) -> Account:
     )
 
 
-def _grant(args: argparse.Namespace, session: Session) -> Account:
+def _grant(args: argparse.Namespace, session: Session, _: Texts) -> Account:
     grants = [parse_grant(text) for text in args.role]
     return session.access.grant(args.name, grants, reason=args.reason)
 
 
-def _password(args: argparse.Namespace, session: Session) -> Account:
-    session.access.set_password(args.name, _read_password(args), reason=args.reason)
+def _password(args: argparse.Namespace, session: Session, texts: Texts) -> Account:
+    session.access.set_password(args.name, _read_password(args, texts), reason=args.reason)
     account = session.accounts.account(args.name)
     if account is None:
         raise DataError(f"there is no account {args.name}")
     return account
 
 
-def _disable(args: argparse.Namespace, session: Session) -> Account:
+def _disable(args: argparse.Namespace, session: Session, _: Texts) -> Account:
     return session.access.disable(args.name, reason=args.reason)
 
 
-def _list(session: Session, place: Place, screen: Screen) -> None:
+def _list(session: Session, place: Place, screen: Screen, texts: Texts) -> None:
     accounts = session.accounts.accounts() if place.has_accounts else []
     for account in accounts:
-        _show(screen, account)
+        _show(screen, texts, account)
     if not accounts:
-        screen.line("There is no account yet.")
+        screen.line(texts.get("users.none"))
     rows = [_row(account) for account in accounts]
     screen.data(accounts=rows)
     screen.next("baluarte users add NAME --role ROLE@TENANT", "baluarte users roles")
 
 
-def _show(screen: Screen, account: Account) -> None:
+def _show(screen: Screen, texts: Texts, account: Account) -> None:
     row = _row(account)
     roles = " ".join(format_grant(grant) for grant in account.grants)
-    said = f"{account.name:<20} {row['kind']:<8} {row['state']:<9} {roles}"
+    kind, state = texts.get(f"users.kind_{row['kind']}"), texts.get(f"users.state_{row['state']}")
+    said = f"{account.name:<20} {kind:<8} {state:<9} {roles}"
     screen.line(said, "dim" if account.disabled_at is not None else "plain")
     screen.data(**row)
 
@@ -140,7 +143,7 @@ def _row(account: Account) -> dict[str, object]:
     }
 
 
-def _read_password(args: argparse.Namespace) -> str:
+def _read_password(args: argparse.Namespace, texts: Texts) -> str:
     """A password, never from the command line, where other processes see it.
 
     Raises:
@@ -153,7 +156,7 @@ def _read_password(args: argparse.Namespace) -> str:
             "expected a password; there is no terminal to ask on",
             hint="Pipe it in with --password-stdin.",
         )
-    first = getpass.getpass("  Password: ")
-    if getpass.getpass("  Once more: ") != first:
+    first = getpass.getpass(f"  {texts.get('users.password')}")
+    if getpass.getpass(f"  {texts.get('users.again')}") != first:
         raise DataError("the two passwords differ", hint="Type the same one twice.")
     return first

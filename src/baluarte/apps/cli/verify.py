@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
 from baluarte.apps.place import find_workspace
-from baluarte.apps.session import named_version, session_of
+from baluarte.apps.session import named_version, session_of, texts_of
 from baluarte.errors import DataError
-from baluarte.stages.verify import open_version
+from baluarte.stages.fetch import open_version
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Verify; exit 1 where the evaluators differ, 4 where the bundle doesn't hold."""
     screen = Screen(as_json=args.json)
     place = find_workspace(args)
+    texts = screen.speaks(texts_of(args, place))
     name, number = named_version(args.version) if args.version else (None, None)
     detector = name or place.detector(None).name
     with session_of(args, place) as session:
@@ -45,16 +47,18 @@ def run(args: argparse.Namespace) -> int:
     label = f"{detector}@{version.version}"
     files = len(bundle.manifest.files)
     screen.data(version=label, digest=version.digest, key=bundle.key_id, files=files)
-    screen.item("Bundle", f"{label} holds: {version.digest[:23]}…, {files} files", "kept")
-    screen.item("Signature", f"by key {bundle.key_id[:16]}…, trusted and valid", "kept")
+    digest, signer = f"{version.digest[:23]}…", f"{bundle.key_id[:16]}…"
+    held = texts.get("verify.holds", version=label, digest=digest, files=files)
+    screen.item(texts.get("verify.bundle"), held, "kept")
+    screen.item(texts.get("verify.signature"), texts.get("verify.trusted", signer=signer), "kept")
     status = 0
     if args.bits:
-        status = _bits(args, screen, bundle)
+        status = _bits(args, screen, texts, bundle)
     screen.next("baluarte ledger verify", "baluarte replay --sample 1000")
     return screen.end(status)
 
 
-def _bits(args: argparse.Namespace, screen: Screen, bundle: object) -> int:
+def _bits(args: argparse.Namespace, screen: Screen, texts: Texts, bundle: object) -> int:
     import numpy as np  # noqa: PLC0415 - only for --bits
 
     from baluarte.core.bundle import SealedBundle  # noqa: PLC0415 - likewise
@@ -70,13 +74,11 @@ def _bits(args: argparse.Namespace, screen: Screen, bundle: object) -> int:
     )
     screen.data(bits=asdict(report))
     if report.n_different:
-        screen.item("Bits", f"{report.n_different} of {report.n_scores} differ", "broken")
-        screen.item("", report.first or "", "broken")
+        said = texts.get("verify.differ", n=report.n_different, of=report.n_scores)
+        screen.item(texts.get("verify.bits"), said, "broken")
+        if report.first is not None:
+            screen.item("", texts.get("verify.first", **asdict(report.first)), "broken")
         return 1
-    screen.item(
-        "Same bits",
-        f"C = NumPy on {report.n_rows:,} rows full of traps, {report.n_scores:,} scores over "
-        "batches of 1, 7, 1,000 and all, on one thread and two",
-        "kept",
-    )
+    said = texts.get("verify.same", rows=report.n_rows, scores=report.n_scores)
+    screen.item(texts.get("verify.bits"), said, "kept")
     return 0

@@ -88,9 +88,14 @@ def tell_inputs(screen: Screen, texts: Texts, seen: Seen, *, arl: float) -> None
 
 def alarm_line(texts: Texts, alarm: Alarm) -> str:
     """An alarm as a sentence: after how many events, and which channels carry it."""
+    channels, share = carried(texts, alarm)
+    return texts.get("drift.alarm", n=alarm.at, channels=channels, share=share)
+
+
+def carried(texts: Texts, alarm: Alarm) -> tuple[str, float]:
+    """The channels that carry most of an alarm, and how much of it."""
     names = [_channel(texts, moved.channel, moved.direction) for moved in alarm.moved[:3]]
-    share = sum(moved.share for moved in alarm.moved[:3])
-    return texts.get("drift.alarm", n=alarm.at, channels=", ".join(names), share=min(share, 1.0))
+    return ", ".join(names), min(sum(moved.share for moved in alarm.moved[:3]), 1.0)
 
 
 def episode_line(texts: Texts, episode: Episode, *, lasts: bool) -> str:

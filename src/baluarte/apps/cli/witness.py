@@ -13,7 +13,9 @@ from baluarte import wiring
 from baluarte.adapters.disk import write_aside
 from baluarte.adapters.system import SystemClock
 from baluarte.adapters.witness_folder import WitnessFolder, create_witness
+from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Screen
+from baluarte.apps.session import texts_anywhere
 from baluarte.apps.witness_server import Cosign, WitnessServer
 from baluarte.core.checkpoint import read_note
 from baluarte.core.note_keys import read_vkey
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do one verb."""
     screen = Screen(as_json=args.json)
+    texts = screen.speaks(texts_anywhere(args))
     verbs = {
         "create": _create,
         "trust": _trust,
@@ -56,29 +59,30 @@ def run(args: argparse.Namespace) -> int:
         "serve": _serve,
         "status": _status,
     }
-    return screen.end(verbs[args.verb](args, WitnessFolder(Path(args.folder)), screen))
+    return screen.end(verbs[args.verb](args, WitnessFolder(Path(args.folder)), screen, texts))
 
 
-def _create(args: argparse.Namespace, _: WitnessFolder, screen: Screen) -> int:
+def _create(args: argparse.Namespace, _: WitnessFolder, screen: Screen, texts: Texts) -> int:
     key = create_witness(Path(args.folder), args.name, wiring.signature_kind(args.algorithm))
     screen.data(name=key.name, key=key.vkey)
-    screen.item("Witness", f"{args.folder}: its private key is only yours (0600)")
-    screen.item("Key", key.vkey)
+    screen.item(texts.get("witness.label"), texts.get("witness.made", folder=args.folder))
+    screen.item(texts.get("witness.key"), key.vkey)
     screen.next(f"baluarte witness trust {args.folder} KEY_OF_A_LOG")
     return 0
 
 
-def _trust(args: argparse.Namespace, folder: WitnessFolder, screen: Screen) -> int:
+def _trust(args: argparse.Namespace, folder: WitnessFolder, screen: Screen, texts: Texts) -> int:
     key = read_vkey(args.key, where="the log's key")
     origin = args.origin or key.name
     new = folder.add_log(key, origin=origin)
     screen.data(log=origin, new=new)
-    screen.item("Log", f"{origin}: {'known from now on' if new else 'was known'}")
+    said = texts.get("witness.new_log" if new else "witness.old_log", log=origin)
+    screen.item(texts.get("witness.log"), said)
     screen.next(f"baluarte witness serve {args.folder}")
     return 0
 
 
-def _sign(args: argparse.Namespace, folder: WitnessFolder, screen: Screen) -> int:
+def _sign(args: argparse.Namespace, folder: WitnessFolder, screen: Screen, texts: Texts) -> int:
     try:
         body = Path(args.request).read_bytes()
     except OSError as error:
@@ -98,12 +102,12 @@ def _sign(args: argparse.Namespace, folder: WitnessFolder, screen: Screen) -> in
         return 0
     write_aside(Path(args.out), answer)
     screen.data(out=args.out)
-    screen.item("Cosigned", args.out, "kept")
+    screen.item(texts.get("witness.cosigned_label"), args.out, "kept")
     screen.next(f"baluarte ledger witness --add {args.out}")
     return 0
 
 
-def _serve(args: argparse.Namespace, folder: WitnessFolder, screen: Screen) -> int:
+def _serve(args: argparse.Namespace, folder: WitnessFolder, screen: Screen, texts: Texts) -> int:
     host, _, port = args.address.rpartition(":")
     if not host or not port.isdecimal():
         raise ContractError(f"expected HOST:PORT; found {args.address!r}", where="--address")
@@ -114,23 +118,25 @@ def _serve(args: argparse.Namespace, folder: WitnessFolder, screen: Screen) -> i
             f"the address can't be used: {error.strerror}", where=args.address
         ) from error
     with server:
-        screen.item("Witness", f"{folder.key.name}  http://{args.address}  Ctrl-C stops it")
+        said = texts.get("witness.serves", name=folder.key.name, address=args.address)
+        screen.item(texts.get("witness.label"), said)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            screen.line("stopped", "dim")
+            screen.line(texts.get("witness.stopped"), "dim")
     return 0
 
 
-def _status(args: argparse.Namespace, folder: WitnessFolder, screen: Screen) -> int:
-    screen.item("Witness", folder.key.vkey)
+def _status(args: argparse.Namespace, folder: WitnessFolder, screen: Screen, texts: Texts) -> int:
+    screen.item(texts.get("witness.label"), folder.key.vkey)
     rows = []
     for name in folder.logs():
         note = folder.last(name)
         size = 0 if note is None else read_note(note, where=name)[0].size
         rows.append({"log": name, "size": size})
-        said = "nothing seen yet" if note is None else f"seen up to {size:,} entries"
-        screen.item("Log", f"{name}: {said}", "unsure" if note is None else "kept")
+        key = "witness.nothing_seen" if note is None else "witness.seen"
+        said = texts.get(key, log=name, n=size)
+        screen.item(texts.get("witness.log"), said, "unsure" if note is None else "kept")
     screen.data(name=folder.key.name, key=folder.key.vkey, logs=rows)
     screen.next(f"baluarte witness serve {args.folder}")
     return 0

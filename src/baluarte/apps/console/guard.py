@@ -15,8 +15,9 @@ from baluarte.apps.console.sessions import (
 )
 from baluarte.apps.http.exchange import Headers
 from baluarte.apps.scoring.access import Access
-from baluarte.apps.scoring.guard import Names, count, is_loopback
+from baluarte.apps.scoring.guard import Names, count
 from baluarte.apps.scoring.rates import Rates
+from baluarte.apps.scoring.reach import is_loopback
 from baluarte.apps.scoring.routes import Route
 from baluarte.core.policy import Action, Principal, Resource, permits, resources_of
 from baluarte.ports import Clock

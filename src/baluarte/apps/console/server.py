@@ -7,7 +7,7 @@ from collections.abc import Callable
 from baluarte import wiring
 from baluarte.apps.console.settings import ConsoleSettings
 from baluarte.apps.console.worker import load
-from baluarte.apps.scoring.guard import is_loopback
+from baluarte.apps.scoring.reach import is_loopback
 from baluarte.apps.scoring.server import Serving, host
 from baluarte.core.policy import EVERY
 from baluarte.errors import ContractError, Fault

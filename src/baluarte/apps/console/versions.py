@@ -27,6 +27,7 @@ from baluarte.core.policy import Principal, permits
 from baluarte.core.registry import Promotion, Version
 from baluarte.errors import BaluarteError
 from baluarte.ports import Accounts, BundleStore, Clock, LedgerShard, Registry, Verifier
+from baluarte.stages.fetch import open_version
 from baluarte.stages.promote import (
     approve,
     approvers_of,
@@ -36,7 +37,6 @@ from baluarte.stages.promote import (
     rollback,
     suffices,
 )
-from baluarte.stages.verify import open_version
 
 _MOST_SHOWN = 20
 

@@ -25,9 +25,8 @@ from baluarte.apps.console.versions import Versions
 from baluarte.apps.http.exchange import HTTPProtocol, Scope, Wire
 from baluarte.apps.http.head import Head
 from baluarte.apps.scoring.access import Access as Followed
-from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.rates import Rates
-from baluarte.apps.scoring.worker import WorkerReport, report, telling
+from baluarte.apps.scoring.reports import Readiness, WorkerReport, report, telling
 from baluarte.errors import BaluarteError
 from baluarte.ports import (
     Accounts,

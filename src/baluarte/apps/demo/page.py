@@ -12,6 +12,7 @@ from baluarte.apps.charts.plot import plot
 from baluarte.apps.charts.rows import bars, intervals
 from baluarte.apps.charts.timeline import timeline
 from baluarte.apps.charts.values import Axis, Bar, Interval, Line, Mark, Moment, Span, Tone
+from baluarte.apps.demo.checks import TONES
 from baluarte.apps.demo.run import Story
 from baluarte.apps.html import Html
 from baluarte.apps.page import (
@@ -348,21 +349,22 @@ def _compare(story: Story, texts: Texts) -> Html:
 def _promises(story: Story, texts: Texts) -> Html:
     blocks = []
     for check in story.checks:
-        compared = check.key != "same_bits" or check.figures.get("rows")
         figures = texts.get(
-            f"promise.figures_{check.key}" if compared else "promise.figures_no_bits",
+            "promise.figures_no_bits"
+            if check.state == "not_compared"
+            else f"promise.figures_{check.key}",
             **check.figures,
         )
         blocks.append(
             notice(
-                "kept" if check.held else "broken",
+                TONES[check.state],
                 texts.get(f"promise.{check.key}"),
                 paragraph(texts.get(f"promise.{check.key}_text")),
                 paragraph(figures),
                 command(check.command),
             )
         )
-    held = sum(check.held for check in story.checks)
+    held = sum(check.state == "held" for check in story.checks)
     return section(
         texts.get("promise.title"),
         paragraph(texts.get("promise.held", n=held, n_checked=len(story.checks))),

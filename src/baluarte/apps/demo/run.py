@@ -14,11 +14,11 @@ from baluarte.apps import making
 from baluarte.apps.catalogue import Texts
 from baluarte.apps.cli.screen import Bar, Screen, Tone
 from baluarte.apps.cli.seal import ensure_key
-from baluarte.apps.cli.watch import alarm_line
+from baluarte.apps.cli.watch import alarm_line, carried
 from baluarte.apps.demo.checks import Checked, check_promises
 from baluarte.apps.demo.events import DemoEvents, find
 from baluarte.apps.demo.later import LaterEvents, read_later
-from baluarte.apps.demo.stage_set import Running, claim, prepare, server
+from baluarte.apps.demo.stage_set import Running, claim, has_kernel, prepare, server
 from baluarte.apps.demo.traffic import Answered, Client, Sent
 from baluarte.apps.labelling import take_labels
 from baluarte.apps.place import Detector, Place
@@ -244,6 +244,8 @@ class Demo:
                 seconds=round(running.seconds, 1),
             ),
         )
+        if not has_kernel():
+            self._screen.item("", texts.get("demo.slower"), "unsure")
 
     # --- the stream ---------------------------------------------------------------------------
 
@@ -282,7 +284,10 @@ class Demo:
             if len(story.alarms) == 1:
                 if bar is not None:
                     bar.clear()
-                self._screen.item("", f"{self._texts.get('demo.drift')}  {line}", "broken")
+                texts, (channels, share) = self._texts, carried(self._texts, alarm)
+                said = texts.get("demo.drift_line", channels=channels, share=share)
+                after = texts.get("demo.after", n=alarm.at)
+                self._screen.item("", f"{after}  {texts.get('demo.drift')}  {said}", "broken")
 
     def _first_labels(self, session: Session, story: Story, watch: Watch, bar: Bar) -> None:
         """The first labels arrive: is what was promised still true?"""

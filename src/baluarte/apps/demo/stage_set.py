@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from baluarte import wiring
 from baluarte.apps.demo.events import DemoEvents
 from baluarte.apps.place import DETECTOR_FILE, WORKSPACE_FILE, Place, open_place
+from baluarte.core.native import native
 from baluarte.errors import OutsideError
 
 MARK = ".baluarte-demo"  #: a folder that has it was made by the demo and may be made anew
+#: events that wait in a worker above which reasons are deferred where NumPy scores: they take it
+#: 30 times as long as a score; a request of the demo has 25 events
+_SLOW_REASONS_ABOVE = 24
 
 
 def claim(folder: Path) -> None:
@@ -36,6 +41,11 @@ def claim(folder: Path) -> None:
     (folder / MARK).write_text("made by baluarte demo\n", "utf-8")
 
 
+def has_kernel() -> bool:
+    """Whether the compiled kernel scores here."""
+    return wiring.kernel_choice() != "numpy" and native("program._kernel") is not None
+
+
 def prepare(folder: Path, events: DemoEvents, *, workers: int) -> Place:
     """A fresh workspace with the demo's detector in a claimed folder."""
     shutil.rmtree(folder / ".baluarte", ignore_errors=True)
@@ -43,11 +53,12 @@ def prepare(folder: Path, events: DemoEvents, *, workers: int) -> Place:
     name = contract.split('"', 2)[1]
     (folder / name).mkdir(exist_ok=True)
     (folder / name / DETECTOR_FILE).write_text(contract, "utf-8")
+    slow = "" if has_kernel() else f"reasons_above = {_SLOW_REASONS_ABOVE}\n"
     (folder / WORKSPACE_FILE).write_text(
         f"[detectors.{name}]\n"
         f'path = "{name}"\n'
         f"events = {json.dumps(str(events.train.resolve()))}\n\n"
-        f'[serve]\naddress = "127.0.0.1:8317"\nworkers = {workers}\n\n'
+        f'[serve]\naddress = "127.0.0.1:8317"\nworkers = {workers}\n{slow}\n'
         "[watch]\narl = 1_000_000\n",
         "utf-8",
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import tempfile
 from collections.abc import Callable
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -90,6 +89,8 @@ def _memory() -> int:
         file = os.memfd_create("baluarte-places")
         os.truncate(file, _BYTES)
         return file
+    import tempfile  # noqa: PLC0415 - where memory has no files, which is rare
+
     with tempfile.TemporaryFile() as named:
         named.truncate(_BYTES)
         return os.dup(named.fileno())

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import signal
 import socket
-import ssl
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
-import uvloop
 
-from baluarte.apps.http.exchange import Service
-from baluarte.apps.http.listener import Listener
-from baluarte.apps.http.places import Place
+if TYPE_CHECKING:
+    import ssl
+
+    from baluarte.apps.http.exchange import Service
+    from baluarte.apps.http.places import Place
 
 LEAVE = signal.SIGURG  #: others take over; a process that doesn't await it doesn't notice
 LEAVE_S = 1.5  #: from then to the end: a connection that is in use has ended with an answer
@@ -34,6 +34,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
             OSError: a file can't be read.
             ssl.SSLError: they don't fit one another.
         """
+        import ssl  # noqa: PLC0415 - where it is spoken
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(self.cert, self.key)
@@ -58,6 +60,12 @@ def run(
         load: makes the service; it may wait until it is needed.
         place: among the workers that share the socket.
     """
+    import asyncio  # noqa: PLC0415 - in the worker's process, as what follows
+
+    import uvloop  # noqa: PLC0415
+
+    from baluarte.apps.http.listener import Listener  # noqa: PLC0415
+
     service = load()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -20,11 +20,14 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from baluarte.apps.http.exchange import Service
 from baluarte.apps.http.places import Place, Places
 from baluarte.apps.http.pool import Bounds, CpuMeter, Pool
 from baluarte.apps.http.process import LEAVE, LEAVE_S, Tls, run
+
+if TYPE_CHECKING:
+    from baluarte.apps.http.exchange import Service
 
 LOG = logging.getLogger("baluarte.http")
 _POLL_S = 0.02
@@ -35,7 +38,7 @@ _AGAIN_S = 1.0  #: between two signals to a worker that shall end
 _DRAIN_S = 30.0  #: after which a worker that still answers is ended
 _START_S = 30.0  #: in which a new worker must answer, before the old one goes
 
-Load = Callable[[], Service]
+Load: TypeAlias = "Callable[[], Service]"
 
 
 class Supervisor:

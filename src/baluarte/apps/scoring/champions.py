@@ -29,9 +29,9 @@ from baluarte.core.registry import Version
 from baluarte.core.window_plan import compile_windows
 from baluarte.errors import BaluarteError, OutsideError, TrustError
 from baluarte.ports import BundleStore, Clock, Registry, Verifier
+from baluarte.stages.fetch import open_version
 from baluarte.stages.promote import find_version
 from baluarte.stages.score import Kernel, Scorer
-from baluarte.stages.verify import open_version
 
 MOST_PAST = 8  #: versions that decided before and are kept open, of all detectors
 LOG = logging.getLogger("baluarte.scoring")

@@ -26,9 +26,10 @@ from baluarte.apps.scoring.foreign import Foreign
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.lane import Inflight, Lane
-from baluarte.apps.scoring.openapi import DetectorInfo, LedgerState, Readiness, openapi_bytes
+from baluarte.apps.scoring.openapi import DetectorInfo, openapi_bytes
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.problem import Refusal
+from baluarte.apps.scoring.reports import LedgerState, Readiness
 from baluarte.apps.scoring.routes import ROUTES, Route, find
 from baluarte.apps.scoring.settings import Limits
 from baluarte.core.ids import parse_id

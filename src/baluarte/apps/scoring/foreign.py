@@ -9,9 +9,9 @@ from baluarte.apps.scoring.answer import Answer
 from baluarte.apps.scoring.asked import JSON, Asked, Reply
 from baluarte.apps.scoring.body import Row, Shape
 from baluarte.apps.scoring.champions import Champion
-from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.problem import Refusal
 from baluarte.apps.scoring.protocols import azureml, open_inference, sagemaker, tensorflow
+from baluarte.apps.scoring.reports import Readiness
 from baluarte.apps.scoring.settings import Limits
 
 Handler = Callable[[Asked], Reply | Awaitable[Reply]]

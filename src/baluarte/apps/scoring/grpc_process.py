@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from baluarte.apps.scoring.guard import is_loopback
+from baluarte.apps.scoring.reach import is_loopback
 from baluarte.apps.scoring.settings import ServeSettings
 from baluarte.errors import ContractError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -13,6 +13,7 @@ from baluarte.apps.scoring.body import ARROW_STREAM
 from baluarte.apps.scoring.foreign_openapi import foreign_paths
 from baluarte.apps.scoring.label_intake import LabelsTaken
 from baluarte.apps.scoring.problem import CODES, CONTENT_TYPE, Problem
+from baluarte.apps.scoring.reports import Readiness
 from baluarte.core.decision import DecisionRecord
 from baluarte.core.schema import Field
 
@@ -32,20 +33,6 @@ class DetectorInfo(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[str, ...]
     thresholds: tuple[int | None, ...]
     fields: tuple[Field, ...]
-
-
-LedgerState = Literal["writable", "nearly full", "refuses records", "away, gap is marked"]
-
-
-class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether this worker decides, and by what."""
-
-    status: Literal["ready", "not ready"]
-    detectors: dict[str, int]  #: name to the version that decides
-    without_champion: list[str]
-    kernel: Literal["c", "numpy"] | None
-    ledger: LedgerState
-    registry: Literal["followed", "away"]
 
 
 def openapi_bytes() -> bytes:

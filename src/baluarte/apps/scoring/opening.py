@@ -8,9 +8,8 @@ key, or a pseudonym stands for it: a version whose contract doesn't say so is no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from baluarte.adapters.field_keys import FieldKeys
 from baluarte.core.contract import Contract
 from baluarte.core.contract_personal import window_reads
 from baluarte.core.event_faults import Faults
@@ -19,6 +18,9 @@ from baluarte.core.event_value import ValueRefusedError
 from baluarte.core.field_sealing import SEALED_KEY, NotSealedError, put_in, read_sealed
 from baluarte.core.json_object import decode_object
 from baluarte.errors import ContractError, DataError, Fault
+
+if TYPE_CHECKING:
+    from baluarte.adapters.field_keys import FieldKeys
 
 _CLEAR = "expected it sealed within {key}; it came in the clear"
 _HIDDEN = "expected a value of the field's type; what was found came sealed and is not told"

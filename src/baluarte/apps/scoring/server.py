@@ -7,27 +7,28 @@ import functools
 import os
 import resource
 import socket
-import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from baluarte import wiring
-from baluarte.apps.http.exchange import Service
 from baluarte.apps.http.pool import Bounds
 from baluarte.apps.http.process import Tls, listen
 from baluarte.apps.http.supervisor import Supervisor, follow_files
 from baluarte.apps.scoring.grpc_process import follow_grpc, require_collector, require_grpc
-from baluarte.apps.scoring.guard import require_guarded
-from baluarte.apps.scoring.openapi import Readiness
+from baluarte.apps.scoring.reach import require_guarded
+from baluarte.apps.scoring.reports import Readiness, reports
 from baluarte.apps.scoring.settings import Listens, ServeSettings
-from baluarte.apps.scoring.worker import load, load_when_told, reports
+from baluarte.apps.scoring.starting import load, load_when_told
 from baluarte.errors import BaluarteError, ContractError, DataError, OutsideError, TrustError
+
+if TYPE_CHECKING:
+    from baluarte.apps.http.exchange import Service
 
 _POLL_S = 0.01
 _ASK_S = 5.0
@@ -167,7 +168,7 @@ def _tls(settings: Listens) -> Tls | None:
     tls = Tls(cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca)
     try:
         tls.context()
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:  # an SSLError is one, too
         raise ContractError(
             f"expected a certificate, the key that fits it and the authority of clients, in PEM: "
             f"{error}",

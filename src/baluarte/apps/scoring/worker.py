@@ -12,12 +12,11 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from baluarte import wiring
 from baluarte.adapters.ledger.claims import Claims
@@ -34,7 +33,6 @@ from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.guard import Guard
 from baluarte.apps.scoring.label_intake import LabelIntake
 from baluarte.apps.scoring.metrics import Metrics
-from baluarte.apps.scoring.openapi import Readiness
 from baluarte.apps.scoring.opening import Opener
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
@@ -42,6 +40,7 @@ from baluarte.apps.scoring.presence import Presence
 from baluarte.apps.scoring.rates import Rates
 from baluarte.apps.scoring.recorder import SWITCH_S, Recorder
 from baluarte.apps.scoring.repeats import Repeats
+from baluarte.apps.scoring.reports import WorkerReport, report, reports, telling
 from baluarte.apps.scoring.settings import Durability, ServeSettings
 from baluarte.apps.scoring.settling import Settler
 from baluarte.apps.scoring.shadows import Shadows
@@ -49,25 +48,16 @@ from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
 from baluarte.core.window_plan import WindowPlan
-from baluarte.errors import BaluarteError, Fault, OutsideError
+from baluarte.errors import BaluarteError, OutsideError
 from baluarte.ports import LedgerShard, WindowState
 from baluarte.stages.unseal import Unsealer
 
 LOG = logging.getLogger("baluarte.scoring")
 _COLLECT = (20_000, 20, 20)  #: requests leave no cycles: to look for some seldom is enough
 
-if TYPE_CHECKING:  # of an extra
+if TYPE_CHECKING:
+    from baluarte.adapters.ledger.shard import SegmentShard
     from baluarte.apps.scoring.telemetry import Telemetry
-
-
-class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker tells the process that started it, in a file of the folder they share."""
-
-    pid: int
-    worker: str = ""  #: as the registry knows it
-    readiness: Readiness | None = None  #: when it began to listen
-    error: str | None = None  #: the family of the error that ended it
-    faults: tuple[Fault, ...] = ()
 
 
 class Worker:
@@ -260,6 +250,15 @@ class Worker:
             return False
         return self._door.handle_now(head, body, wire)
 
+    def take(self, shard: Future[SegmentShard]) -> None:
+        """Write to a shard that was opened ahead; where it could not be, it is tried again.
+
+        Raises:
+            TrustError: the shard lost committed records.
+        """
+        with contextlib.suppress(OutsideError):
+            self._at_hand.append(shard.result())
+
     def get_ready(self) -> None:
         """Do ahead what may be done before the worker is needed: it follows, and has a shard.
 
@@ -414,9 +413,9 @@ def _told_to(settings: ServeSettings, counts: Metrics) -> Telemetry | None:
 
 def _settle_in(durability: Durability) -> None:
     """Let the collector leave out what was loaded, and threads wait less for one another."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT)
+    gc.enable()
     sys.setswitchinterval(SWITCH_S[durability])
 
 
@@ -427,8 +426,17 @@ def _reads(file: str) -> Callable[[], str] | None:
 def load(settings: ServeSettings) -> Worker:
     """A worker, made in its own process; one that can't start says why and ends."""
     configure(settings.log)
-    with telling(settings.metrics_dir):
-        return Worker(settings)
+    with telling(settings.metrics_dir), ThreadPoolExecutor(1) as pool:
+        # The ledger waits for its disk, what is loaded for the processor.
+        shard = pool.submit(wiring.open_ledger_shard, settings.ledger)
+        try:
+            worker = Worker(settings)
+        except BaseException:
+            with contextlib.suppress(BaluarteError):  # one reason is enough
+                shard.result().close()
+            raise
+        worker.take(shard)
+        return worker
 
 
 def load_when_told(settings: ServeSettings, word: Connection) -> Worker:
@@ -443,30 +451,3 @@ def load_when_told(settings: ServeSettings, word: Connection) -> Worker:
             raise SystemExit(0) from None
         worker.begin()
     return worker
-
-
-@contextlib.contextmanager
-def telling(folder: str) -> Iterator[None]:
-    """Leave the reason for the parent, and end the process."""
-    try:
-        yield
-    except BaluarteError as error:
-        family = type(error).__name__
-        report(folder, WorkerReport(pid=os.getpid(), error=family, faults=error.faults))
-        raise SystemExit(error.exit_code) from None
-
-
-def report(folder: str, said: WorkerReport) -> None:
-    """Leave a report for the parent, whole or not at all."""
-    path = Path(folder) / f"worker-{said.pid}.json"
-    aside = path.with_suffix(".part")
-    aside.write_bytes(msgspec.json.encode(said))
-    aside.rename(path)
-
-
-def reports(folder: str) -> list[WorkerReport]:
-    """All reports so far."""
-    return [
-        msgspec.json.decode(path.read_bytes(), type=WorkerReport)
-        for path in sorted(Path(folder).glob("worker-*.json"))
-    ]

@@ -51,12 +51,16 @@ _KINDS = {
 }
 
 
+class SlowerWarning(RuntimeWarning):
+    """Scores come from NumPy because no kernel was compiled."""
+
+
 @lru_cache(maxsize=1)
 def _warn_slow() -> None:
     warnings.warn(
         "the compiled kernel is not built: scoring with NumPy, the same bits, more slowly;"
         " a C compiler and a reinstall of baluarte build it",
-        RuntimeWarning,
+        SlowerWarning,
         stacklevel=3,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baluarte.core.program.limits import MAX_SCORE
-from baluarte.core.program.model import LinearPart, Program, TreePart
+from baluarte.core.program.model import LinearPart, Program, TreePart, distinct
 from baluarte.core.program.quadrature import gauss_legendre
 from baluarte.core.program.shape import shape_of
 from baluarte.core.program.vector import Rows, check_arithmetic
@@ -54,7 +54,7 @@ def plan_reasons(program: Program) -> Plan:
             base += constant
             for mean in means:
                 expected += mean
-            used.update(np.unique(part.feature).tolist())
+            used.update(distinct(part.feature).tolist())
         elif not isinstance(part, LinearPart):
             raise TypeError("reasons of such a part are estimated, not exact")
         else:
