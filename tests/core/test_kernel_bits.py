@@ -179,14 +179,14 @@ def test_another_rounding_mode_is_set_aside_by_c_and_refused_by_numpy():
 _WITHOUT_KERNEL = """
 import sys, warnings
 sys.modules["baluarte.core.program._kernel"] = None
-from baluarte.core.program.evaluate import Evaluator
+from baluarte.core.program.evaluate import Evaluator, SlowerWarning
 from baluarte.core.program.model import Program
 program = Program(n_features=1, scale_bits=0, base=1, parts=())
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     assert Evaluator(program).kernel == Evaluator(program).kernel == "numpy"
     assert Evaluator(program, kernel="numpy").kernel == "numpy"
-assert [w.category for w in caught] == [RuntimeWarning], caught
+assert [w.category for w in caught] == [SlowerWarning], caught
 try:
     Evaluator(program, kernel="c")
 except RuntimeError as error:
