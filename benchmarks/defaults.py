@@ -186,6 +186,7 @@ def _settings() -> dict[str, tuple[Model, Params, int]]:
         "boosting": (LightGBM(), usual, 1),
         "boosting x2": (LightGBM(), usual, 2),
         "boosting x3": (LightGBM(), usual, 3),
+        "boosting x6": (LightGBM(), usual, 6),
         "longer": (LightGBM(), longer, 1),
         "longer x2": (LightGBM(), longer, 2),
         "forest": (forest, forest.defaults(), 1),
@@ -283,6 +284,11 @@ def _alone(*names: str) -> Rule:
     return lambda _: dict.fromkeys(names, 1.0)
 
 
+def _fixed(**quarters: int) -> Rule:
+    """Weights that nothing chooses, in quarters; an underscore stands for a space."""
+    return lambda _: {name.replace("_", " "): share / 4 for name, share in quarters.items()}
+
+
 def _blended(families: tuple[tuple[str, ...], ...], errors: float) -> Rule:
     """The best of each family by its out-of-fold value, and training's own weights on them."""
 
@@ -328,6 +334,8 @@ RULES: dict[str, Rule] = {
     "boosting": _alone("boosting"),
     "boosting x2": _alone("boosting x2"),
     "boosting x3": _alone("boosting x3"),
+    "boosting x6": _alone("boosting x6"),
+    "x3 and longer x2": _alone("boosting x3", "longer x2"),
     "longer": _alone("longer"),
     "longer x2": _alone("longer x2"),
     "blend, 0 errors": _blended((_ONE, _FOREST, _LINEAR), 0.0),
@@ -339,6 +347,8 @@ RULES: dict[str, Rule] = {
     "means, .5": _blended((_MANY, _FOREST, _LINEAR), 0.5),
     "means, 1": _blended((_MANY, _FOREST, _LINEAR), 1.0),
     "means, 2": _blended((_MANY, _FOREST, _LINEAR), 2.0),
+    "halves": _fixed(boosting_x3=2, forest=2),
+    "half, two quarters": _fixed(boosting_x3=2, forest=1, extra_trees=1),
 }
 
 
