@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,15 +189,15 @@ def test_a_booster_of_an_objective_of_ones_own_is_read() -> None:
     assert model.scale == "raw"
 
 
-def sparse_machine() -> tuple[object, np.ndarray]:
+def sparse_machine() -> Any:
     from scipy.sparse import csr_matrix
     from sklearn.svm import SVC
 
     X = np.random.default_rng(0).normal(size=(60, 4)).clip(0)
-    return SVC().fit(csr_matrix(X), (X[:, 0] > 0.3).astype(int)), X
+    return SVC().fit(csr_matrix(X), (X[:, 0] > 0.3).astype(int))
 
 
-LIES = {
+LIES: dict[str, Callable[[Any], object]] = {
     "a column that is none": lambda m: m.support_vectors_.indices.fill(1 << 20),
     "rows that end nowhere": lambda m: m.support_vectors_.indptr.fill(1 << 20),
     "weights that are not stored": lambda m: setattr(m, "_dual_coef_", m._dual_coef_ * 0.0),
@@ -210,7 +212,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_machine_whose_arrays_lie_is_refused_before_its_library_is_asked(lie: str) -> None:
     sio = pytest.importorskip("skops.io")
-    machine, _ = sparse_machine()
+    machine = sparse_machine()
     Skops().read(sio.dumps(machine), positive=None, where="m.skops")
     LIES[lie](machine)
     if lie == "weights that are not stored":
@@ -221,7 +223,7 @@ def test_a_machine_whose_arrays_lie_is_refused_before_its_library_is_asked(lie: 
 
 def test_what_unpacks_to_too_much_inside_a_sparse_matrix_is_refused() -> None:
     sio = pytest.importorskip("skops.io")
-    machine, _ = sparse_machine()
+    machine = sparse_machine()
     data = sio.dumps(machine)
     inner = io.BytesIO()
     with (

@@ -10,6 +10,7 @@ from training_ground import contract
 
 from baluarte.core.contract import Sampling
 from baluarte.core.program.draft import DraftTrees
+from baluarte.core.program.model import MISSING_ZERO
 from baluarte.errors import ContractError
 from baluarte.methods.models.lightgbm import LightGBM
 from baluarte.methods.models.logistic import Logistic
@@ -102,6 +103,19 @@ def test_lightgbm_by_dropout_and_as_a_forest_compile_to_what_the_library_says(
     part = fitted.compile().parts[0]
     assert isinstance(part, DraftTrees)
     assert len(part.root) == 40
+
+
+def test_zeros_that_are_told_to_be_missing_go_where_the_library_sends_them() -> None:
+    rows = ground()
+    X = np.where(np.abs(rows.X) < 0.4, 0.0, rows.X)
+    model = of(LightGBM(), zero_as_missing=True, rounds=40)
+    fitted = model.fit(X, rows.y, params=model.defaults(), task=task())
+    draft = fitted.compile()
+    agree(fitted, trap_rows(draft, X, n=2_000))
+    part = draft.parts[0]
+    assert isinstance(part, DraftTrees)
+    assert (part.flags & MISSING_ZERO).any()
+    assert not LightGBM().defaults()["zero_as_missing"]
 
 
 def _weighing(weight: float) -> object:

@@ -162,7 +162,17 @@ def _fail(error: BaluarteError, *, as_json: bool) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (errors.py says which status means what)."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _answer(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has read enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _answer(words: list[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(_help())
         return 0
@@ -200,9 +210,6 @@ def _run(command: Command, args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"\n  {_say(args, 'screen.stopped')}\n")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 if __name__ == "__main__":

@@ -47,10 +47,11 @@ class LightGBM:
             "bagging_fraction": 0.9,
             "lambda_l2": 0.2,
             "boosting": "gbdt",
+            "zero_as_missing": False,
         }
 
     def suggest(self, suggest: Suggest) -> Params:
-        """The parameters that matter, within ranges that stay quick; boosting as told."""
+        """The parameters that matter, within ranges that stay quick; boosting and zeros as told."""
         return {
             "rounds": suggest.integer("rounds", 80, 600, log=True),
             "learning_rate": suggest.number("learning_rate", 0.02, 0.2, log=True),
@@ -60,6 +61,7 @@ class LightGBM:
             "bagging_fraction": suggest.number("bagging_fraction", 0.5, 1.0),
             "lambda_l2": suggest.number("lambda_l2", 0.01, 30.0, log=True),
             "boosting": suggest.option("boosting", ["gbdt", "dart", "rf"]),
+            "zero_as_missing": suggest.option("zero_as_missing", [False, True]),
         }
 
     def fit(self, X: Matrix, y: Target, *, params: Params, task: FitTask) -> Fitted:
