@@ -19,6 +19,7 @@ MODULES = {
     "windows_harness.py": ("core", "_windows"),
     "rows_harness.py": ("core", "_rows"),
     "records_harness.py": ("core", "_records"),
+    "multiset_harness.py": ("core", "_multiset"),
     "claims_harness.py": ("adapters/ledger", "_claims"),
 }
 FLAGS = (
@@ -86,6 +87,10 @@ def test_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
 
 def test_records_of_hostile_parts_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 1, "records_harness.py")
+
+
+def test_digests_of_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "multiset_harness.py")
 
 
 def test_claims_of_hostile_arguments_run_clean_under_sanitizers(tmp_path):
