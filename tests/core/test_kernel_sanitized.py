@@ -20,6 +20,7 @@ MODULES = {
     "rows_harness.py": ("core", "_rows"),
     "records_harness.py": ("core", "_records"),
     "bands_harness.py": ("core", "_bands"),
+    "multiset_harness.py": ("core", "_multiset"),
     "claims_harness.py": ("adapters/ledger", "_claims"),
 }
 FLAGS = (
@@ -91,6 +92,10 @@ def test_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
 
 def test_records_of_hostile_parts_run_clean_under_sanitizers(tmp_path):
     run_harness(tmp_path, 1, "records_harness.py")
+
+
+def test_digests_of_rows_and_hostile_arguments_run_clean_under_sanitizers(tmp_path):
+    run_harness(tmp_path, 1, "multiset_harness.py")
 
 
 def test_claims_of_hostile_arguments_run_clean_under_sanitizers(tmp_path):

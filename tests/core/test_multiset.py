@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baluarte.core import multiset
 from baluarte.core.multiset import MultisetDigest
+
+COMPILED = multiset._NATIVE
+
+
+@pytest.fixture(params=["c", "python"], scope="module", autouse=True)
+def kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both programs; the compiled one where it is built."""
+    if request.param == "c" and COMPILED is None:
+        pytest.skip("the compiled digest is not built")
+    chosen: Any = COMPILED if request.param == "c" else None
+    multiset._NATIVE = chosen
+    yield
+    multiset._NATIVE = COMPILED
 
 
 def by_definition(rows: list[bytes]) -> str:
@@ -39,6 +56,12 @@ def test_a_digest_is_what_its_definition_says_however_the_rows_come(
     for row in sorted(rows):
         one_by_one.add(row)
     assert one_by_one.digest() == wanted
+
+
+def test_rows_of_every_length_around_a_block() -> None:
+    rows = [bytes([n % 251]) * n for n in (0, 1, 7, 8, 9, 167, 168, 169, 335, 336, 337, 1_000)]
+    for start in range(len(rows)):
+        assert digest_of(rows[start:]) == by_definition(rows[start:])
 
 
 def test_many_rows_and_the_number_of_rows_that_are_equal_count() -> None:

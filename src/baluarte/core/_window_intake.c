@@ -89,6 +89,13 @@ static int whole_of(PyObject *value, int64_t *found) {
     return PyErr_Occurred() ? -1 : 0;
 }
 
+/* A whole number as Python holds it: the one that it was read from, where that is one. */
+static PyObject *whole_again(PyObject *value, int64_t found) {
+    if (!PyLong_CheckExact(value)) return PyLong_FromLongLong(found);
+    Py_INCREF(value);
+    return value;
+}
+
 /* The entity of an event; NULL where a part of it is missing. */
 static PyObject *key_in(PyObject *record, PyObject *by) {
     if (!PyTuple_Check(by)) return value_in(record, by);
@@ -145,7 +152,8 @@ static int is_repeat(const Intake *intake, int64_t at, int64_t known) {
 }
 
 /* What an event is to the state, counted; -1 with an exception. */
-static int place_of(const Intake *intake, Memory *memory, const Fact *fact, int64_t at, PyObject *arrived) {
+static int place_of(const Intake *intake, Memory *memory, const Fact *fact, PyObject *time, int64_t at,
+                    PyObject *arrived) {
     PyObject *id = NULL;
     if (intake->id) {
         PyObject *own = value_in(fact->record, intake->id);
@@ -164,7 +172,7 @@ static int place_of(const Intake *intake, Memory *memory, const Fact *fact, int6
     else if (known && is_repeat(intake, at, known_at)) place = REPEAT, count = REPEATS;
     else place = NEW;
     if (place == NEW) {
-        PyObject *when = id ? PyLong_FromLongLong(at) : NULL;
+        PyObject *when = id ? whole_again(time, at) : NULL;
         if (id && (!when || PyDict_SetItem(memory->known, id, when))) place = -1;
         Py_XDECREF(when);
         if (at > *memory->newest) *memory->newest = at;
@@ -213,12 +221,11 @@ static int see_fact(const Intake *intake, Memory *memory, const Fact *fact, PyOb
     if (write_flags(intake, fact)) return -1;
     PyObject *own = value_in(fact->record, intake->time);
     if (!own && PyErr_Occurred()) return -1;
-    int64_t at = 0;
-    int failed = (own || arrived != Py_None) && whole_of(own ? own : arrived, &at);
-    int timeless = !own && arrived == Py_None;
+    PyObject *time = own ? own : arrived;
+    if (time == Py_None) return 0; /* `own` is none, then */
+    int64_t at;
+    int place = whole_of(time, &at) ? -1 : place_of(intake, memory, fact, time, at, arrived);
     Py_XDECREF(own);
-    if (failed || timeless) return failed ? -1 : 0;
-    int place = place_of(intake, memory, fact, at, arrived);
     if (place < 0) return -1;
     for (Py_ssize_t g = 0; g < intake->n_groups; g++)
         if (see_group(intake, memory, g, fact, at, (Place)place, make_room)) return -1;
@@ -318,7 +325,9 @@ static int tell(const Intake *intake, Memory *memory, PyObject *id, PyObject *re
         any |= one;
     }
     memory->counts[any ? LABELS : LABELS_TOO_LATE]++;
-    PyObject *said = Py_BuildValue("(LO)", (long long)at, label);
+    PyObject *when = whole_again(own, at);
+    PyObject *said = when ? PyTuple_Pack(2, when, label) : NULL;
+    Py_XDECREF(when);
     if (said && !PyDict_SetItem(memory->known, id, said)) taken = any;
     Py_XDECREF(said);
 done:
