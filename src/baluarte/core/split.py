@@ -26,6 +26,7 @@ from baluarte.core.event import Events
 from baluarte.core.labels import families
 from baluarte.core.near_copies import FEWEST_FIELDS, codes_of, left_out, surplus
 from baluarte.core.row_keys import Keys, digest, mixed, row_keys
+from baluarte.core.row_names import names_of_rows
 from baluarte.core.schema import Schema
 from baluarte.core.shares import HELD_OUT, Share, needs_no_attacks, solve_shares
 from baluarte.core.telling import missing_in
@@ -60,9 +61,10 @@ class SplitEvidence(msgspec.Struct, frozen=True, kw_only=True):
         counts: rows a part, as (negatives, positives).
         large_groups: rows of duplicates or entities too numerous to share out, kept in fit.
         entities_on_two_sides: entities with fit rows and held-out rows, possible by time only.
-        holdout: looks are counted against it: the digest of all rows given, whatever their order;
-            of the proof events alone, where they are of their own.
-        given: digest of all rows given, where that is another one.
+        holdout: looks are counted against it: the digest of which events were given, whatever
+            their order and whatever is read of them; of the proof events alone, where they are of
+            their own.
+        given: digest of all that the rows given say, where that is another one.
         attacks_fit: attacks of the threshold's share fit instead, for its budgets ask nothing of
             them; there for every row that is no attack, threshold rows are drawn as all others.
         left_out: fit rows that repeat others, where the contract leaves such out.
@@ -107,13 +109,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFacts:
-    """What the split needs to know of each row: 33 bytes a row, however wide the rows are."""
+    """What the split needs to know of each row: 41 bytes a row, however wide the rows are."""
 
     times: NDArray[np.float64] | None  #: (n,) None where the events have none
     entities: Keys | None  #: (n,) None where the events have none
     nobody: NDArray[np.bool_]  #: (n,) where the entity is missing
     alike: Keys  #: (n,) of the row without its id and label
     contents: Keys  #: (n,) of all that the row says
+    named: Keys  #: (n,) of which event it is, whatever a contract reads of it
     copies: Keys | None = None  #: (n,) of what makes a copy, where the contract leaves copies out
 
     @property
@@ -139,6 +142,7 @@ def row_facts(
         if field.role not in ("id", "label", "derived") and field.name not in hidden
     ]
     time, entity = schema.by_role("time"), schema.by_role("entity")
+    contents = row_keys(events, schema.given_names, known=known)
     timed = time is not None and time.name in events.columns
     named = entity is not None and entity.name in events.columns
     return RowFacts(
@@ -150,7 +154,8 @@ def row_facts(
         if entity is not None and named
         else np.zeros(events.n, dtype=bool),
         alike=row_keys(events, alike, known=known),
-        contents=row_keys(events, schema.given_names, known=known),
+        contents=contents,
+        named=names_of_rows(contract, events, contents, known),
         copies=row_keys(events, _telling(contract), known=known)
         if repeats_rule(contract) is not None
         else None,
@@ -269,7 +274,9 @@ def split_facts(
     counts = {part.name.lower(): _classes(labels, parts == part) for part in Part}
     if apart is not None:
         counts["proof"] = _classes(apart.labels, apart.usable(contract))
-    whole = [facts.contents] if apart is None else [facts.contents, apart.facts.contents]
+    contents = [facts.contents] if apart is None else [facts.contents, apart.facts.contents]
+    holdout = digest(facts.named if apart is None else apart.facts.named)
+    given = digest(np.concatenate(contents))
     return Split(
         parts=parts,
         keys=keys,
@@ -280,8 +287,8 @@ def split_facts(
             counts=counts,
             large_groups=kept,
             entities_on_two_sides=_straddling(facts.entities, parts),
-            holdout=digest(whole[-1]),
-            given="" if apart is None else digest(np.concatenate(whole)),
+            holdout=holdout,
+            given="" if given == holdout else given,
             attacks_fit=True if attacks_fit else UNSET,
             left_out=n_left_out,
         ),

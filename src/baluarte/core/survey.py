@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 250_000  #: of the sample
 HEAD = 200_000  #: rows at the file's beginning that are kept without a gap
-_FACTS = ("times", "entities", "nobody", "alike", "contents", "copies")
+_FACTS = ("times", "entities", "nobody", "alike", "contents", "named", "copies")
 
 #: cleaning steps that learn nothing and leave a value what it was or what it stood for
 _SAID = ("trim", "lower", "upper", "missing", "clip")
@@ -56,7 +56,7 @@ class Whole:
     repeats: Keys  #: (kept,) of all but id and time
     groups: Groups  #: of rows that are equal
     split: Split | None  #: of the rows kept; None where the rows are too few for one
-    digest: str  #: of all rows
+    digest: str  #: of which rows they are, all of them
     families: Mapping[str, int]  #: attacks of each family, where the contract names one
 
     @property
@@ -136,7 +136,7 @@ class _Growing:
     def __init__(self, contract: Contract, *, max_kept: int, spill: Spill | None) -> None:
         self._contract, self._max = contract, max_kept
         self._kept, self._groups = Lowest(max_kept), GroupCounts(max_kept)
-        self._contents = KeyDigest(spill, most=max_kept)
+        self._named = KeyDigest(spill, most=max_kept)
         self._families: Counter[str | None] = Counter()
         self._n, self._of = 0, Counter[int]()
         self._head: list[RowFacts] = []
@@ -161,7 +161,7 @@ class _Growing:
         columns |= {name: column for name in _FACTS if (column := getattr(facts, name)) is not None}
         self._kept.add(mixed(rows.astype(np.uint64)), columns)
         self._groups.add(features, repeats, labels)
-        self._contents.add(facts.contents)
+        self._named.add(facts.named)
         self._families.update(families(contract, batch.take(np.flatnonzero(labels == 1))))
 
     def result(self, holdout: Survey | None) -> Whole:
@@ -169,7 +169,7 @@ class _Growing:
         labels, facts = kept.get("labels", np.zeros(0, np.int8)), _facts(kept)
         counts = (self._of[NOT], self._of[ATTACK], self._of[UNKNOWN])
         rows = kept.get("rows", np.zeros(0, np.int64)).astype(np.int64)
-        digest = self._contents.result()
+        digest = self._named.result()
         return Whole(
             n=self._n,
             counts=counts,
@@ -279,7 +279,7 @@ def _facts(columns: Columns) -> RowFacts:
         return columns[name].astype(np.uint64, copy=False) if name in columns else None
 
     none, times = np.zeros(0, np.uint64), columns.get("times")
-    contents = keys("contents")
+    contents, named = keys("contents"), keys("named")
     nobody = columns.get("nobody", np.zeros(0, np.bool_))
     return RowFacts(
         times=None if times is None else times.astype(np.float64, copy=False),
@@ -287,6 +287,7 @@ def _facts(columns: Columns) -> RowFacts:
         nobody=nobody.astype(np.bool_, copy=False),
         alike=none if (alike := keys("alike")) is None else alike,
         contents=none if contents is None else contents,
+        named=none if named is None else named,
         copies=keys("copies"),
     )
 
