@@ -1,4 +1,4 @@
-"""The listening socket of a worker: connections are taken one at a time, and no more than it keeps.
+"""The listening socket of a worker: connections are taken a few at a time, no more than it keeps.
 
 All workers share the socket: one that has fewest connections takes the next, or soon any other, and
 what waits in it when a worker dies is taken by another.
@@ -26,6 +26,7 @@ DRAIN_S = 20.0  #: in which what is open must be answered; then it ends all the 
 _FILES = 256  #: that a worker opens beside its connections
 _LOOK_S = 0.5  #: between two looks at who waits too long
 _FULL_S = 0.2  #: before connections are taken again, where that failed
+_AT_ONCE = 16  #: connections that are taken in one turn of the loop
 _WAY_S = 0.05  #: for which a connection is left to workers that have fewer
 _FREELY_S = 0.005  #: for which it takes what comes where nobody else did in that time
 _WAY_PAUSE_S = 0.001
@@ -152,15 +153,19 @@ class Listener:
         self._again()
 
     def _take(self) -> None:
-        """Take one connection; the loop calls again while there are more."""
-        if self._gives_way():
-            return
+        """Take connections, not too many at once; the loop calls again while there are more."""
+        for _ in range(_AT_ONCE):
+            if self._gives_way() or not self._take_one():
+                return
+
+    def _take_one(self) -> bool:
+        """Take a connection; False where no further one can be taken now."""
         try:
             taken, peer = self._socket.accept()
         except OSError as error:
             if error.errno not in _NOTHING:  # else another worker was sooner, or the caller left
                 self._fail(error)
-            return
+            return False
         self._is_told = False
         taken.setblocking(False)  # noqa: FBT003 - likewise
         task = self._loop.create_task(self._greet(taken, peer))
@@ -169,6 +174,8 @@ class Listener:
         self._tell()
         if self._n_open() >= self._most:
             self._pause()
+            return False
+        return True
 
     def _greeted(self, task: asyncio.Task[None]) -> None:
         self._greeting.discard(task)

@@ -16,6 +16,7 @@ from multiprocessing.reduction import DupFd
 from typing import Any
 
 MOST_PLACES = 64  #: workers beyond that take what comes
+_ALIKE = 16
 _NOBODY = -1
 _BYTES = 4 * MOST_PLACES
 
@@ -70,8 +71,9 @@ class Place:
         self.tell(_NOBODY)
 
     def is_fullest(self, n_open: int) -> bool:
-        """Whether another worker has fewer."""
-        return any(_NOBODY < count < n_open for count in self._all().tolist())
+        """Whether another worker has clearly fewer: one in sixteen is no difference."""
+        enough = n_open - n_open // _ALIKE
+        return any(_NOBODY < count < enough for count in self._all().tolist())
 
     def _all(self) -> memoryview:
         if self._counts is None:
