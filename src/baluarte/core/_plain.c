@@ -12,182 +12,14 @@
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030B0000
 #endif
-#include "_rows.h"
+#include "_plain.h"
 
 #include "_text.h"
 
-#define NAME "baluarte.core._rows.plan"
 enum { MOST_DIGITS = 15, MOST_WHOLE_DIGITS = 18, MOST_NUMBER = 64 };
 static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                               1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 enum { MOST_PLACES = 22 };
-
-/* --- the plan ------------------------------------------------------------------------------------- */
-
-/* A key of an object: it leads to a field, or to another object. */
-typedef struct {
-    const char *key;
-    size_t length;
-    Py_ssize_t target; /* a field's number, or ~ an object's */
-    Py_ssize_t next;   /* which key came after this one last time */
-} Entry;
-
-typedef struct {
-    Entry *entries; /* by their bytes */
-    Py_ssize_t n, first; /* how many, and which came first last time */
-} Node;
-
-typedef struct {
-    PyObject *name, *convert; /* `"name":` as a record has it */
-    int kind;                 /* with REQUIRED */
-} Field;
-
-typedef struct {
-    Py_ssize_t field, width;
-    PyObject *part; /* as core/encode.py's: None, (codes, code of an unseen one), or called */
-} Column;
-
-typedef struct {
-    PyObject *held; /* all objects that are borrowed here */
-    PyObject *encode;
-    Field *fields;
-    Node *nodes;
-    Entry *entries;
-    Column *columns;
-    Py_ssize_t n_fields, n_nodes, n_columns, d, id, time;
-} Plan;
-
-static void free_plan(Plan *plan) {
-    Py_XDECREF(plan->held);
-    PyMem_Free(plan->fields);
-    PyMem_Free(plan->nodes);
-    PyMem_Free(plan->entries);
-    PyMem_Free(plan->columns);
-    PyMem_Free(plan);
-}
-
-static void close_plan(PyObject *capsule) { free_plan(PyCapsule_GetPointer(capsule, NAME)); }
-
-static int refuse(const char *expected) {
-    PyErr_SetString(PyExc_ValueError, expected);
-    return -1;
-}
-
-static void *zeros(Py_ssize_t n, size_t size) {
-    void *found = PyMem_Calloc((size_t)n + 1, size);
-    if (found == NULL) PyErr_NoMemory();
-    return found;
-}
-
-static int plan_fields(Plan *plan, PyObject *fields) {
-    plan->n_fields = PyTuple_Size(fields);
-    plan->fields = zeros(plan->n_fields, sizeof(Field));
-    if (plan->fields == NULL) return -1;
-    for (Py_ssize_t i = 0; i < plan->n_fields; i++) {
-        Field *field = plan->fields + i;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(fields, i), "SiO;a field", &field->name, &field->kind,
-                              &field->convert))
-            return -1;
-    }
-    return 0;
-}
-
-static int plan_entry(Plan *plan, Entry *entry, PyObject *pair, Py_ssize_t node) {
-    char *key;
-    PyObject *bytes;
-    Py_ssize_t length;
-    if (!PyArg_ParseTuple(pair, "Sn;a key", &bytes, &entry->target) ||
-        PyBytes_AsStringAndSize(bytes, &key, &length) < 0)
-        return -1;
-    entry->key = key;
-    entry->length = (size_t)length;
-    if (entry->target >= plan->n_fields ||
-        (entry->target < 0 && (~entry->target <= node || ~entry->target >= plan->n_nodes)))
-        return refuse("expected a key of a field or of an object that comes later");
-    return 0;
-}
-
-/* -1, 0 or 1 as a key's bytes come before, are, or come after others. */
-static int compare(const Entry *entry, const char *key, size_t length) {
-    size_t shorter = entry->length < length ? entry->length : length;
-    int found = memcmp(entry->key, key, shorter);
-    if (found) return found < 0 ? -1 : 1;
-    return entry->length < length ? -1 : entry->length > length;
-}
-
-static int plan_nodes(Plan *plan, PyObject *nodes) {
-    Py_ssize_t total = 0;
-    plan->n_nodes = PyTuple_Size(nodes);
-    for (Py_ssize_t i = 0; i < plan->n_nodes; i++) {
-        PyObject *keys = PyTuple_GetItem(nodes, i);
-        if (!PyTuple_Check(keys)) return refuse("expected the keys of each object");
-        total += PyTuple_Size(keys);
-    }
-    plan->nodes = zeros(plan->n_nodes, sizeof(Node));
-    plan->entries = zeros(total, sizeof(Entry));
-    if (plan->nodes == NULL || plan->entries == NULL) return -1;
-    if (plan->n_nodes == 0) return refuse("expected an object");
-    Entry *next = plan->entries;
-    for (Py_ssize_t i = 0; i < plan->n_nodes; i++) {
-        PyObject *keys = PyTuple_GetItem(nodes, i);
-        Node *node = plan->nodes + i;
-        node->entries = next;
-        node->n = PyTuple_Size(keys);
-        for (Py_ssize_t k = 0; k < node->n; k++, next++) {
-            if (plan_entry(plan, next, PyTuple_GetItem(keys, k), i)) return -1;
-            if (k && compare(next - 1, next->key, next->length) >= 0)
-                return refuse("expected keys in the order of their bytes, each once");
-            next->next = k + 1 < node->n ? k + 1 : 0;
-        }
-    }
-    return 0;
-}
-
-static int plan_columns(Plan *plan, PyObject *columns) {
-    plan->n_columns = PyTuple_Size(columns);
-    plan->columns = zeros(plan->n_columns, sizeof(Column));
-    if (plan->columns == NULL) return -1;
-    for (Py_ssize_t i = 0; i < plan->n_columns; i++) {
-        Column *column = plan->columns + i;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(columns, i), "nOn;a column", &column->field,
-                              &column->part, &column->width))
-            return -1;
-        int is_pair = PyTuple_Check(column->part);
-        if (column->field < 0 || column->field >= plan->n_fields || column->width < 1 ||
-            column->width > 255 || ((column->part == Py_None || is_pair) && column->width != 1) ||
-            (is_pair && (PyTuple_Size(column->part) != 2 ||
-                         !PyDict_Check(PyTuple_GetItem(column->part, 0)) ||
-                         !PyFloat_Check(PyTuple_GetItem(column->part, 1)))))
-            return refuse("expected a field, a part and a width of each column");
-        plan->d += column->width;
-    }
-    return 0;
-}
-
-/* plan(fields, objects, columns, encode, id, time) -> what read takes.
- *
- * fields: (`"name":`, kind, converter) each, in the order of a record; objects: (key, field or ~object)
- * each, the first is the whole; columns: (field, part, width); the fields of id and time or -1. */
-PyObject *rows_plan(PyObject *module, PyObject *args) {
-    PyObject *fields, *nodes, *columns;
-    (void)module;
-    Plan *plan = PyMem_Calloc(1, sizeof(Plan));
-    if (plan == NULL) return PyErr_NoMemory();
-    if (!PyArg_ParseTuple(args, "O!O!O!Onn:plan", &PyTuple_Type, &fields, &PyTuple_Type, &nodes,
-                          &PyTuple_Type, &columns, &plan->encode, &plan->id, &plan->time) ||
-        plan_fields(plan, fields) || plan_nodes(plan, nodes) || plan_columns(plan, columns) ||
-        ((plan->id < -1 || plan->id >= plan->n_fields || plan->time < -1 ||
-          plan->time >= plan->n_fields) &&
-         refuse("expected the fields of id and time"))) {
-        free_plan(plan);
-        return NULL;
-    }
-    Py_INCREF(args);
-    plan->held = args;
-    PyObject *capsule = PyCapsule_New(plan, NAME, close_plan);
-    if (capsule == NULL) free_plan(plan);
-    return capsule;
-}
 
 /* --- a text --------------------------------------------------------------------------------------- */
 
@@ -451,12 +283,12 @@ static int read_value(Reading *reading, Given *given, const Field *field) {
 
 /* The entry of a key, or NULL; `expected` is the one that came next last time, and learns. */
 static const Entry *entry_of(const Node *node, const char *key, size_t length, Py_ssize_t *expected) {
-    if (*expected < node->n && compare(node->entries + *expected, key, length) == 0)
+    if (*expected < node->n && plain_compare(node->entries + *expected, key, length) == 0)
         return node->entries + *expected;
     Py_ssize_t low = 0, high = node->n;
     while (low < high) {
         Py_ssize_t middle = low + (high - low) / 2;
-        int found = compare(node->entries + middle, key, length);
+        int found = plain_compare(node->entries + middle, key, length);
         if (found == 0) {
             *expected = middle;
             return node->entries + middle;
@@ -682,19 +514,19 @@ PyObject *rows_read(PyObject *module, PyObject *args) {
     Py_buffer buffer;
     (void)module;
     if (!PyArg_ParseTuple(args, "OO!O:read", &capsule, &PyList_Type, &texts, &out)) return NULL;
-    Plan *plan = PyCapsule_GetPointer(capsule, NAME);
+    Plan *plan = PyCapsule_GetPointer(capsule, PLAIN_PLAN);
     if (plan == NULL || PyObject_GetBuffer(out, &buffer, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
         return NULL;
     Py_ssize_t n = PyList_Size(texts);
-    Reading reading = {NULL, NULL, plan, zeros(plan->n_fields, sizeof(Given)),
-                       zeros(plan->n_fields + plan->n_nodes, 1)};
+    Reading reading = {NULL, NULL, plan, plain_zeros(plan->n_fields, sizeof(Given)),
+                       plain_zeros(plan->n_fields + plan->n_nodes, 1)};
     Found found = {PyList_New(0), PyList_New(0), PyList_New(0), PyList_New(0),
                    {NULL, 0, 0}, {NULL, 0, 0}, buffer.buf};
     int failed = reading.given == NULL || reading.seen == NULL || found.which == NULL ||
                  found.events == NULL || found.ids == NULL || found.times == NULL;
     if (!failed && (plan->d == 0 || n > PY_SSIZE_T_MAX / plan->d / (Py_ssize_t)sizeof(double) ||
                     buffer.len != n * plan->d * (Py_ssize_t)sizeof(double)))
-        failed = refuse("expected room for all rows and columns");
+        failed = plain_refuse("expected room for all rows and columns");
     for (Py_ssize_t i = 0; !failed && i < n; i++) failed = read_one(&reading, &found, texts, i);
     if (!failed) all = told(&found, texts);
     PyMem_Free(reading.given);

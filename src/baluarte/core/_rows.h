@@ -31,7 +31,7 @@ int rows_called_columns(PyObject *value, PyObject *part, double *x, Py_ssize_t w
  * -1 with an error. */
 Py_ssize_t rows_n_columns(PyObject *parts, const char *widths, Py_ssize_t n);
 
-/* plan_of(...), read_plain(...): _plain.c */
+/* plan(...) of _plain_plan.c, read(...) of _plain.c */
 PyObject *rows_plan(PyObject *module, PyObject *args);
 PyObject *rows_read(PyObject *module, PyObject *args);
 
