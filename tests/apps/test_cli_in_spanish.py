@@ -56,7 +56,7 @@ def says(shell: Shell) -> Callable[..., str]:
         assert found == status, said
         assert english(said) == [], said
         assert said.strip()
-        return said
+        return " ".join(said.split())  # a long path breaks a line where it likes
 
     return run
 

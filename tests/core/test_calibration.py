@@ -23,6 +23,13 @@ def test_isotonic_is_that_of_scikit_learn(values: np.ndarray) -> None:
     assert (np.diff(means) > 0).all()
 
 
+def test_the_mean_of_the_highest_scores_is_not_beyond_them() -> None:
+    for score in (MAX_SCORE, -MAX_SCORE):
+        scores = np.full(5, score)
+        for knots in (calibrate(scores, np.zeros(5, dtype=np.int8)), rank_table(scores)):
+            assert knots.scores.tolist() == [score]
+
+
 @given(scores=scores, data=st.data())
 def test_knots_rise_strictly_and_stay_inside_what_a_probability_is(
     scores: np.ndarray, data: st.DataObject

@@ -14,6 +14,7 @@ from baluarte.core.program.draft import DraftTrees, seal
 from baluarte.core.program.draft_dense import DraftKernel
 from baluarte.core.program.evaluate import Evaluator
 from baluarte.core.program.model import CATEGORICAL as CATEGORICAL_NODE
+from baluarte.core.search import FitTask
 from baluarte.errors import ContractError, OutsideError
 from baluarte.methods.dense_inputs import design, inputs_of
 from baluarte.methods.kernel_svm import sample
@@ -31,7 +32,7 @@ from baluarte.methods.models.random_forest import RandomForest
 from baluarte.methods.models.svm_poly import SvmPoly
 from baluarte.methods.models.svm_rbf import SvmRbf
 from baluarte.methods.models.xgboost import XGBoost
-from baluarte.ports import FitTask, Model
+from baluarte.ports import Model
 from baluarte.testing.models import CATEGORICAL, agree, ground, task
 
 LABELLED = (LightGBM(), RandomForest(), Logistic(), LinearSvm(), SvmRbf(), SvmPoly(), Mlp())

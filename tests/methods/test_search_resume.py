@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import pytest
 
+from baluarte.core.search import SearchBudget, Trial
 from baluarte.errors import OutsideError
 from baluarte.methods.search.optuna import Optuna
-from baluarte.ports import Model, Params, SearchBudget, Suggest, Trial
+from baluarte.ports import Model, Params, Suggest
 
 ROOT = Path(__file__).parents[2]
 

@@ -113,7 +113,9 @@ def table(
         [i + np.arange(m) / m for i, m in enumerate(pieces)] + [[len(pieces)]]
     )
     at = np.arange(len(centers))
-    scores = np.rint(np.interp(position, at, centers)).astype(np.int64)
+    # The mean of scores near 2**53 may be rounded to one beyond them.
+    whole = np.rint(np.interp(position, at, centers))
+    scores = np.clip(whole, lowest, highest).astype(np.int64)
     odds = np.interp(position, at, log_odds)
     keep = np.concatenate(([True], (np.diff(scores) > 0)))
     scores, p = scores[keep], 1 / (1 + np.exp(-odds[keep]))
