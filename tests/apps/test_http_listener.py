@@ -270,6 +270,20 @@ def test_a_worker_that_leaves_ends_each_connection_with_an_answer(site: Site) ->
             late.close()
 
 
+def test_a_new_connection_has_a_moment_for_its_first_request_where_the_worker_ends(
+    site: Site,
+) -> None:
+    with site.caller() as new, site.caller() as silent, site.caller(get("/now")) as idle:
+        assert next_of(idle).status == 200
+        site.until(lambda: len(site.connections) == 3)
+        drained = site.drain()
+        assert idle.recv(1) == b""  # by then it has ended what is idle
+        new.sendall(get("/now"))
+        assert [each.headers["connection"] for each in answers(rest_of(new))] == ["close"]
+        assert rest_of(silent) == b""
+        drained.result(15)
+
+
 def test_half_a_head_does_not_hold_an_ending_worker_up(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -420,13 +434,15 @@ def test_a_connection_is_left_to_workers_that_have_fewer_for_a_moment(
 def test_a_dead_workers_connections_are_no_reason_to_wait(tmp_path: Path) -> None:
     with Served(tmp_path, workers=2) as served, contextlib.ExitStack() as stack:
         until(lambda: len(announced(tmp_path)) == 2)
-        ones = held(served, 20, stack)
-        os.kill(ones[0][0], signal.SIGKILL)
-        survivors = {pid for pid, _ in held(served, 10, stack)}
-        assert ones[0][0] not in survivors
+        before = announced(tmp_path)
+        dead = held(served, 20, stack)[0][0]
+        os.kill(dead, signal.SIGKILL)
         until(lambda: len(announced(tmp_path)) == 3)
-        new = announced(tmp_path) - {pid for pid, _ in ones} - survivors
-        until(lambda: {pid for pid, _ in held(served, 4, stack)} & (new or announced(tmp_path)))
+        (new,) = announced(tmp_path) - before
+        at_once = {pid for pid, _ in held(served, 10, stack)}
+        assert dead not in at_once
+        assert at_once <= {new, *before}
+        until(lambda: new in {pid for pid, _ in held(served, 4, stack)})
 
 
 def test_numbers_of_connections_are_seen_by_the_others() -> None:

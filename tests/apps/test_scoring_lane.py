@@ -18,7 +18,10 @@ from baluarte import wiring
 from baluarte.apps.http.head import Head, read_head
 from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.scoring.worker import Worker
+from baluarte.core.gap import GAP_INDEX
+from baluarte.core.ids import parse_id
 from baluarte.core.plain_rows import PlainReader, PlainRows
+from baluarte.errors import OutsideError
 from baluarte.testing.bundles import sample_events
 
 PLAIN_READ = "baluarte.core.plain_rows.PlainReader.read"
@@ -277,6 +280,50 @@ def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
         assert door._plane._n_rows == 0
     again = ground.turn([(ground.head(), body) for body in bodies(3, start=50)])
     assert [wire.said[0][0] for wire in again] == [200] * 3
+
+
+def test_a_fault_with_some_is_nothing_to_those_that_wait_for_their_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    ground = Ground(tmp_path, durability="commit")
+    try:
+        monkeypatch.setattr("baluarte.core.quick_rows.QuickReader.read_each", fails)
+        plain, head = bodies(2), ground.head()
+        odd = [body.replace(b'"id":"e', b'"id":"\\u0065') for body in bodies(2, start=7)]
+        wires = ground.turn([(head, body) for body in (plain[0], *odd, plain[1])])
+        assert [[status for status, _ in wire.said] for wire in wires] == [
+            [200], [500], [500], [200],
+        ]  # fmt: skip
+        door = ground.worker._door
+        assert door is not None
+        assert (door._inflight.n, door._plane._n_rows) == (0, 0)
+    finally:
+        ground.close()
+
+
+def test_decisions_that_lose_their_record_get_the_ids_of_the_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_fails(_: object) -> None:
+        raise OutsideError("the disk fails")
+
+    ground = Ground(
+        tmp_path,
+        durability="commit",
+        on_ledger_failure="decide-and-mark-gap",
+        gap_key=str(tmp_path / "keys" / "test.key"),
+    )
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("baluarte.adapters.ledger.shard.SegmentShard.commit", disk_fails)
+            wires = ground.turn([(ground.head(), body) for body in bodies(3)])
+        ids = [only(wire)[1]["id"] for wire in wires]
+        assert [parse_id(one).index >= GAP_INDEX for one in ids] == [True] * 3
+    finally:
+        ground.close()
 
 
 def test_a_request_for_anything_else_is_not_taken(ground: Ground) -> None:

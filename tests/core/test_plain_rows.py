@@ -198,8 +198,21 @@ def test_without_columns_of_its_own_a_schema_has_no_plain_rows() -> None:
     assert plain_reader(bare, encoder_of(bare)) is None
 
 
-def test_a_converter_that_fails_is_no_row_and_no_crash(plain: PlainReader) -> None:
-    compiled: Any = plain._plan
-    assert "capsule" in repr(compiled)
+def test_what_a_converter_refuses_is_left_and_any_other_fault_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def converter(field: Field) -> Any:
+        def convert(value: Any) -> Any:
+            raise (ValueError if value is True else ZeroDivisionError)
+
+        return convert
+
+    monkeypatch.setattr("baluarte.core.plain_rows.converter", converter)
+    reader = reader_of(GIVEN)
+    refused, plainly = b'{"amount":1,"flag":true}', b'{"amount":1}'
+    assert reader.read([refused, plainly], max_depth=DEPTH).which == [1]
+    with pytest.raises(ZeroDivisionError):
+        reader.read([plainly, b'{"amount":1,"flag":false}'], max_depth=DEPTH)
     with pytest.raises(TypeError):
-        plain.read(["no bytes"], max_depth=DEPTH)  # type: ignore[list-item]
+        reader.read(["no bytes"], max_depth=DEPTH)  # type: ignore[list-item]
+    assert reader.read([plainly], max_depth=DEPTH).which == [0]  # nothing is left of the fault

@@ -493,11 +493,10 @@ static int read_one(Reading *reading, Found *found, PyObject *texts, Py_ssize_t 
     return odd < 0 ? -1 : 0;
 }
 
-static PyObject *told(Found *found, PyObject *texts) {
+static PyObject *told(Found *found) {
     if (found->cells.length) found->cells.bytes[0] = '[';
     if (found->cells.length == 0 && ADD(&found->cells, "[")) return NULL;
     if (ADD(&found->cells, "]")) return NULL;
-    (void)texts;
     PyObject *cells =
         PyBytes_FromStringAndSize(found->cells.bytes, (Py_ssize_t)found->cells.length);
     if (cells == NULL) return NULL;
@@ -528,7 +527,7 @@ PyObject *rows_read(PyObject *module, PyObject *args) {
                     buffer.len != n * plan->d * (Py_ssize_t)sizeof(double)))
         failed = plain_refuse("expected room for all rows and columns");
     for (Py_ssize_t i = 0; !failed && i < n; i++) failed = read_one(&reading, &found, texts, i);
-    if (!failed) all = told(&found, texts);
+    if (!failed) all = told(&found);
     PyMem_Free(reading.given);
     PyMem_Free(reading.seen);
     PyMem_Free(found.text.bytes);

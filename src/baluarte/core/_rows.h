@@ -27,8 +27,7 @@ int rows_coded_column(PyObject *value, PyObject *codes, PyObject *unseen, double
 /* The columns of a field that Python computes; as rows_plain_column. */
 int rows_called_columns(PyObject *value, PyObject *part, double *x, Py_ssize_t width);
 
-/* Whether the parts and widths of fields are what rows_encoded wants: how many columns they have, or
- * -1 with an error. */
+/* How many columns fields of these parts and widths have; -1 with an error where they fit nothing. */
 Py_ssize_t rows_n_columns(PyObject *parts, const char *widths, Py_ssize_t n);
 
 /* plan(...) of _plain_plan.c, read(...) of _plain.c */

@@ -6,27 +6,19 @@ Arguments: the folder of the tests, the sanitized extension module, the number o
 from __future__ import annotations
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import os
 import random
 import sys
 from array import array
 
+from extension import load
+
 NAME = "baluarte.core._bands"
 EXTREMES = (0, 1, -1, 2**53 - 1, 1 - 2**53, 2**63 - 1, -(2**63))
 
 
-def load(path):
-    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
-    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 def main(_, path, rounds):
-    module = load(path)
+    module = load(NAME, path)
     draw = random.Random(19)
 
     def column(n, kind="q"):

@@ -6,27 +6,19 @@ Arguments: the folder of the tests, the sanitized extension module, the number o
 from __future__ import annotations
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import os
 import random
 import sys
+
+from extension import load
 
 NAME = "baluarte.adapters.ledger._claims"
 BUCKET = 8 + 16 * 8 + 16 * 16
 VALUES = (0, 5, -1, 2**32, 2**64, 2**48, None, "", b"", b"x" * 15, b"x" * 17, [], (), object())
 
 
-def load(path):
-    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
-    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 def main(_, path, rounds):
-    module = load(path)
+    module = load(NAME, path)
     draw = random.Random(17)
 
     def value(fitting):

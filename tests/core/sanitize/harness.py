@@ -5,26 +5,17 @@ Arguments: the folder of program_cases.py, the sanitized extension module, the n
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import sys
 import warnings
+
+from extension import load
 
 NAME = "baluarte.core.program._kernel"
 
 
-def load(path):
-    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
-    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    sys.modules[NAME] = module
-    return module
-
-
 def main(cases_folder, path, rounds):
     sys.path.insert(0, cases_folder)
-    kernel = load(path)
+    kernel = load(NAME, path)
     import numpy as np
     from dense_cases import KINDS, dense_draft
     from program_cases import RULES, damaged, mixed_draft, random_trees, trap_rows

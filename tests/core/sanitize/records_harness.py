@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import array
 import datetime as dt
-import importlib.machinery
-import importlib.util
 import os
 import random
 import sys
 from types import SimpleNamespace
+
+from extension import load
 
 NAME = "baluarte.core._records"
 VALUES = (0, 5, -(2**63), 2**63, 2**53, 0.5, True, None, "", "e1", 'a"\\\n\x01\x7fé', "é" * 600,
@@ -21,14 +21,6 @@ VALUES = (0, 5, -(2**63), 2**63, 2**53, 0.5, True, None, "", "e1", 'a"\\\n\x01\x
 JSON = (b"[]", b"[", b"]", b"", b"[,]", b"[1.5,]", b"[,1.5]", b"[1.5", b"[1.5,null,2.5]",
         b"[" + b"7," * 400 + b"7]")  # fmt: skip
 ERRORS = (ValueError, TypeError, OverflowError, IndexError, AttributeError, BufferError)
-
-
-def load(path):
-    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
-    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 def batch(draw, n, value, several):
@@ -78,7 +70,7 @@ KEYS = []
 
 
 def main(_, path, rounds):
-    module = load(path)
+    module = load(NAME, path)
     draw = random.Random(11)
     import _hashlib
 

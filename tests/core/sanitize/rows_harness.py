@@ -5,25 +5,15 @@ Arguments: the folder of rows_case.py, the sanitized extension module, the numbe
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import random
 import sys
 
 import msgspec
+from extension import load
 
 NAME = "baluarte.core._rows"
-
-
-def load(path):
-    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
-    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    sys.modules[NAME] = module
-    return module
 
 
 VALUES = (0, 1, -3, 2**53, 2**53 + 1, -(2**90), 0.5, -0.0, 3.0, 1e300, float("inf"), float("nan"),
@@ -40,7 +30,7 @@ PLAIN = {
 
 def main(cases_folder, path, rounds):
     sys.path.insert(0, cases_folder)
-    module = load(path)
+    module = load(NAME, path)
     from rows_case import SCHEMA
 
     from baluarte.core.encode import Encoder, EncoderTables, FieldEncoding

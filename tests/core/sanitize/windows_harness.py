@@ -5,27 +5,18 @@ Arguments: the folder of test_windows.py, the sanitized extension module, the nu
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import random
 import sys
 
+from extension import load
+
 NAME = "baluarte.core._windows"
-
-
-def load(path):
-    loader = importlib.machinery.ExtensionFileLoader(NAME, path)
-    spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    sys.modules[NAME] = module
-    return module
 
 
 def main(cases_folder, path, rounds):
     sys.path.insert(0, cases_folder)
-    module = load(path)
+    module = load(NAME, path)
     import msgspec
     from test_windows import CONTRACT, history_of, plan_of
 

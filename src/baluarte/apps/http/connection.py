@@ -29,11 +29,13 @@ SMALL_BYTES = 64 << 10  #: of a body that is waited for without a task
 AHEAD_BYTES = 64 << 10  #: that are read before somebody wants them
 HEAD_S = 30.0  #: in which a head must have come; also the longest idle connection
 LAST_HEAD_S = 5.0  #: in which a head that has begun must have come where the worker ends
+FIRST_S = 1.0  #: in which the first request of a new connection may begin to come there
 SOON_S = 1.0  #: in which a small body is waited for without a task
 STALL_S = 30.0  #: in which a caller must take so much of its answers
 TAKEN_BYTES = 16 << 10
 LINGER_S = 2.0  #: for which a caller may go on sending what nobody reads
 _NEVER = float("inf")
+_NO_HEAD = cast("Head", None)  #: before the first request
 _FAULT: tuple[int, list[tuple[str, str]], bytes] = 500, [("connection", "close")], b""
 
 _HEAD, _BODY, _BUSY, _LINGER, _GONE = range(5)
@@ -122,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._rest = bytearray()  # came, and is not looked at yet
         self._seen = 0  # of it, known to hold no end of a head
         self._state = _HEAD
-        self._head = cast("Head", None)  # of the request that is answered
+        self._head = _NO_HEAD  # of the request that is answered
         self._exchange: Exchange | None = None
         self._chunks: httptools.HttpRequestParser | None = None
         self._eof = False  # whether the caller sends no more
@@ -143,8 +145,13 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no byte of a request is there."""
-        return self._state == _HEAD and not self._rest
+        """Whether no byte of a request is there, nor about to come."""
+        return self._state == _HEAD and not self._rest and not self._is_new
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether it was opened a moment ago, by one who is about to send the first request."""
+        return self._head is _NO_HEAD and self.until_s > self._keeper.loop.time() + HEAD_S - FIRST_S
 
     # --- what the loop tells --------------------------------------------------------------------
 
@@ -152,7 +159,7 @@ class Connection(asyncio.Protocol):
         """It is open."""
         self._transport = cast("asyncio.Transport", transport)
         self._keeper.open[self] = None
-        self.until_s = self._keeper.now_s + HEAD_S
+        self.until_s = self._keeper.loop.time() + HEAD_S
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """It is gone; who waits for its body hears that, and its answer goes nowhere."""
@@ -228,12 +235,12 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def end_if_idle(self) -> None:
-        """End it now where no request is being answered, soon where one has begun to come."""
+        """End it now where no request is being answered, soon where one comes or is to come."""
         if self._state != _HEAD:
             return
         if self._rest:
             self.until_s = min(self.until_s, self._keeper.now_s + LAST_HEAD_S)
-        else:
+        elif not self._is_new:
             self._end()
             if not self._stalled:  # of TLS, few answer a goodbye that they don't wait for
                 self.until_s = self._keeper.now_s + LINGER_S

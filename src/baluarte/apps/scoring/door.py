@@ -221,6 +221,7 @@ class Door:
         body = await self.body(asked)
         try:
             champion = self._plane.champion(name)
+            self._plane.require_room(1)
             records, shape = self._lane.read(champion, body, form)
             self._guard.spend(name, len(records))
             answers = await self._plane.decide_records(champion, records, reasons)

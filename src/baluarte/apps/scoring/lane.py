@@ -141,7 +141,7 @@ class Taken(Request):
         if isinstance(found, BaseException):
             self.settle(found)
         else:
-            self.content, self.answers = None, found
+            self.answers = found
             self.settle(None)
 
 
@@ -319,13 +319,16 @@ class Lane:
         """Read requests one by one, and decide them together."""
         try:
             found = self._read_each(champion, admitted, kind)
-        except BaseException:
+        except Exception as error:  # noqa: BLE001 - a fault of ours, and of these alone
             self.inflight.n -= len(admitted)
-            raise
+            for one in admitted:
+                one.fail(error)
+            return
         n_rows = 0
         requests: list[Request] = []
         for one, quick in zip(admitted, found, strict=True):
             try:
+                self.plane.require_room(n_rows + 1)
                 one.has(quick or self.read(champion, one.body, kind.form))
                 self.plane.require_room(n_rows + one.n_rows)
                 self._guard.spend(kind.name, one.n_rows)

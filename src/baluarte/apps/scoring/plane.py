@@ -21,7 +21,7 @@ from baluarte.apps.scoring.gaps import Gaps
 from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.problem import ProblemFault, Refusal
 from baluarte.apps.scoring.recorder import Recorder
-from baluarte.apps.scoring.repeats import Again, EventKeys, Repeats
+from baluarte.apps.scoring.repeats import Again, EventKeys, Repeats, own_ids
 from baluarte.apps.scoring.requests import (
     Awaited,
     Request,
@@ -109,15 +109,15 @@ class Plane:
             Refusal: faults in the rows, no champion, no room to record, or too much is waiting.
         """
         champion = self.champion(detector)
+        self.require_room(len(rows))
         return await self.decide_records(champion, self.read(champion, rows), reasons)
 
     def read(self, champion: Champion, rows: Sequence[dict[str, Any]]) -> list[Values]:
         """Rows in record form.
 
         Raises:
-            Refusal: faults in the rows, no room to record, or too much is waiting.
+            Refusal: faults in the rows.
         """
-        self.require_room(len(rows))
         opener = champion.opener
         try:
             if opener is not None:
@@ -133,7 +133,7 @@ class Plane:
         self.require_room(len(records))
         if champion.pseudonyms is not None:
             champion.pseudonyms.records(records)
-        (keys,) = self._keys(champion, [records])
+        (keys,) = self._keys(champion, own_ids(champion, [records]))
         try:
             return await self._decide_new(champion, records, reasons, keys)
         except Again:
@@ -149,7 +149,7 @@ class Plane:
 
         def decide(rows: list[int]) -> Awaitable[list[Answer]]:
             some = [records[row] for row in rows]
-            (mine,) = repeats.keys(champion, [some])
+            (mine,) = repeats.keys(champion, own_ids(champion, [some]))
             return self._decide_new(champion, some, reasons, mine, ordinals=rows)
 
         return await repeats.answers(champion, records, keys, reasons, decide)
@@ -191,13 +191,13 @@ class Plane:
                 ordinals=[i for request in batch for i in range(request.n_rows)],
                 arrival_us=now,
             )
-            keys = self._keys(champion, [request.rows for request in batch])
+            keys = self._keys(champion, own_ids(champion, [request.rows for request in batch]))
         else:
             identities = champion.scorer.identify_encoded(
                 plain.events, ids=plain.ids, times=plain.times, ordinals=[0] * len(batch),
                 arrival_us=now,
             )  # fmt: skip
-            keys = self._keys_of(champion, plain.ids)
+            keys = self._keys(champion, [[own_id] for own_id in plain.ids])
         start = 0
         for request, mine in zip(batch, keys, strict=True):
             end = start + request.n_rows
@@ -226,25 +226,19 @@ class Plane:
 
         task.add_done_callback(done)
 
-    def _keys(self, champion: Champion, records: Sequence[Sequence[Values]]) -> list[EventKeys]:
-        """What the events of requests are claimed by; nothing where no claim is kept."""
+    def _keys(self, champion: Champion, own: Sequence[Sequence[Value | None]]) -> list[EventKeys]:
+        """What the events of requests are claimed by; nothing where no claim is kept.
+
+        Args:
+            own: ids of each request's events.
+        """
         if self._repeats is not None:
             try:
-                return self._repeats.keys(champion, records)
+                return self._repeats.keys(champion, own)
             except OutsideError:
                 if self.gaps is None:
                     raise no_room() from None
-        return [([], [len(rows)]) for rows in records]
-
-    def _keys_of(self, champion: Champion, ids: Sequence[Value | None]) -> list[EventKeys]:
-        """As :meth:`_keys`, of requests of one event each, by the events' own ids."""
-        if self._repeats is not None and champion.scorer.id_field is not None:
-            try:
-                return self._repeats.keys_of(champion, [[own_id] for own_id in ids])
-            except OutsideError:
-                if self.gaps is None:
-                    raise no_room() from None
-        return [([], [1]) for _ in ids]
+        return [([], [len(ids)]) for ids in own]
 
     async def _decide_new(
         self,
@@ -417,11 +411,13 @@ class Plane:
                 self._counts.deferred(scorer.detector, sum(due))
             settle(batch, None)
 
+        seen = None
+        if self.on_decided is not None and self.is_watched(scorer.detector):
+            seen = [row for request in batch for row in request.rows]
         gaps = self.gaps
         lost = None if gaps is None else functools.partial(gaps.add, scorer, records, now)
         self.recorder.append(records, done, lost=lost)
-        if self.on_decided is not None and self.is_watched(scorer.detector):
-            seen = [row for request in batch for row in request.rows]
+        if self.on_decided is not None and seen is not None:
             self.on_decided(scorer.detector, seen, identities)
 
     def _answer_in_gap(self, batch: list[Request], undone: _Undone) -> None:

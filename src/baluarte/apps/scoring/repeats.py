@@ -98,25 +98,20 @@ class Repeats:
         if self._claims is not None:
             self._claims.close()
 
-    def keys(self, champion: Champion, requests: Sequence[Sequence[Values]]) -> list[EventKeys]:
+    def keys(self, champion: Champion, own: Sequence[Sequence[Value | None]]) -> list[EventKeys]:
         """What stands for the events of each request that have an id of their own.
+
+        Args:
+            own: those ids; None for an event that has none.
 
         Raises:
             OutsideError: the ledger is away.
         """
-        name = champion.scorer.id_field
-        if name is None:
-            return [([], [len(rows)]) for rows in requests]
-        return self.keys_of(champion, [[values.get(name) for values in rows] for rows in requests])
-
-    def keys_of(self, champion: Champion, own: Sequence[Sequence[Value | None]]) -> list[EventKeys]:
-        """As :meth:`keys`, of the events' own ids; None has none."""
         detector = champion.scorer.detector
         if all(len(ids) == 1 and ids[0] is not None for ids in own):
             return [([key], [0, 1]) for key in self.claims.keys(detector, [str(i) for (i,) in own])]
-        keys = iter(
-            self.claims.keys(detector, [str(one) for ids in own for one in ids if one is not None])
-        )
+        some = [str(one) for ids in own for one in ids if one is not None]
+        keys = iter(self.claims.keys(detector, some) if some else [])
         return [
             (
                 [next(keys) for one in ids if one is not None],
@@ -256,6 +251,12 @@ class Repeats:
     def _opened(self, record: bytes) -> DecisionRecord:
         read = _decode(record)
         return self._unsealer().one(read) if read.is_sealed else read
+
+
+def own_ids(champion: Champion, requests: Sequence[Sequence[Values]]) -> list[list[Value | None]]:
+    """The own ids of each request's events."""
+    name = champion.scorer.id_field
+    return [[values.get(name) if name else None for values in rows] for rows in requests]
 
 
 def _first_of_each(rows: Sequence[Values], keys: EventKeys, field: str) -> dict[int, int]:

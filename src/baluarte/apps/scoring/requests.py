@@ -109,6 +109,7 @@ def answer_all(batch: Sequence[Request], decided: list[Decision], due: list[bool
         fields = request.champion.scorer.fields
         say = None if request.reasons == "none" else request.champion.say
         end = start + request.n_rows
+        request.content = None  # what was written with ids that were never recorded
         request.answers = [
             answer(decision, values, fields, say, deferred=deferred)
             for decision, values, deferred in zip(

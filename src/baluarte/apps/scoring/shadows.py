@@ -68,7 +68,7 @@ class Shadows:
 
     def offer(self, detector: str, rows: Sequence[Values], identities: Sequence[Identity]) -> None:
         """These were decided just now; whoever shadows the detector scores them later."""
-        if detector not in self._challengers.current:
+        if not self.watches(detector):
             return
         if self._n_rows + len(rows) > MOST_ROWS:
             self._counts.shadow_shed(detector, len(rows))
