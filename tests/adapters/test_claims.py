@@ -308,7 +308,7 @@ def test_compiled_claims_change_the_table_as_pythons_do(
     for passes, events in turns:
         now += passes
         requests = [
-            ([first.key(b"flows", f"e{event}")], [0, n]) if event % 7 else ([], [n])
+            (first.keys(b"flows", [f"e{event}"]), [0, n]) if event % 7 else ([], [n])
             for event, n in events
         ]
         said = []
@@ -356,7 +356,7 @@ def test_a_process_that_is_killed_with_the_lock_leaves_it_free(tmp_path: Path) -
 
 def test_the_table_says_where_an_entry_stands(tmp_path: Path) -> None:
     table = ClaimTable.make(tmp_path / "t", 100)
-    key = table.key(b"whose", "event")
+    (key,) = table.keys(b"whose", ["event"])
     assert table.find(key) == 0
     assert table.claim(key, NOW, 3, claim_table.place_of(7, 9), NOW - 5)
     entry = table.entry(table.find(key))

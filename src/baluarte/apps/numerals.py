@@ -36,14 +36,11 @@ class Numerals:
 
     def number(self, x: float, digits: int = 4) -> str:
         """A number to so many significant digits."""
-        if (
-            type(x) is float
-            and 1e-4 <= x < 999.0
-            and self.language == "en"
-            and digits > 3
-            and x % 1
-        ):
-            return f"{x:.{digits}g}"  # of most numbers that is all
+        if type(x) is float and digits > 3 and 1e-4 <= (size := abs(x)) < 999.0 and size % 1:
+            text = f"{size:.{digits}g}"  # of most numbers that is all
+            if self.language == "es":
+                text = text.replace(".", ",")
+            return text if x > 0.0 else f"−{text}"
         if math.isnan(x):
             return "–"
         if math.isinf(x):

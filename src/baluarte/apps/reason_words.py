@@ -60,6 +60,7 @@ class ReasonWords:
         self._around: dict[str, tuple[str, str]] = {}  # a number's value, in the text of its field
         sealed = bundle.contract.reasons
         self.catalogue = ReasonCatalogue() if isinstance(sealed, UnsetType) else sealed
+        self._special = hidden | frozenset(self.catalogue.fields)
 
     def __call__(self, field: str, value: Value | None) -> str:
         """The reason in words, for whoever works with the detector."""
@@ -67,6 +68,13 @@ class ReasonWords:
             return self._texts.get("reason.sealed", field=field)
         own = self._own(field, value, customer=False)
         return self._plain(field, value) if own is None else own
+
+    def told(self, field: str, value: Value | None) -> tuple[Value | None, str, str | None]:
+        """What an answer tells: :meth:`shown`, the reason in words, :meth:`code`."""
+        around = self._around.get(field)
+        if around is None or value is None or field in self._special:
+            return self.shown(field, value), self(field, value), self.code(field)
+        return value, f"{around[0]}{self._texts.written(value)}{around[1]}", None
 
     def shown(self, field: str, value: Value | None) -> Value | None:
         """The value as an answer tells it; None where it came sealed."""

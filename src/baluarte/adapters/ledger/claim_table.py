@@ -19,6 +19,7 @@ import mmap
 import os
 import secrets
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -167,11 +168,14 @@ class ClaimTable:
 
     # --- entries ------------------------------------------------------------------------------
 
-    def key(self, whose: bytes, event_id: str) -> bytes:
-        """16 bytes that stand for an event; nobody can choose ids that fill one bucket."""
-        hasher = self._hasher(whose).copy()
-        hasher.update(event_id.encode("utf-8", "surrogatepass"))
-        return hasher.digest()
+    def keys(self, whose: bytes, event_ids: Sequence[str]) -> list[bytes]:
+        """16 bytes that stand for each event; nobody can choose ids that fill one bucket."""
+        begun, keys = self._hasher(whose).copy, []
+        for event_id in event_ids:
+            hasher = begun()
+            hasher.update(event_id.encode("utf-8", "surrogatepass"))
+            keys.append(hasher.digest())
+        return keys
 
     def _hasher(self, whose: bytes) -> hashlib.blake2b:
         """What hashes ids of a tenant and detector, its key and all read already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -85,11 +86,7 @@ def plain_answers(
     decisions: Decisions, ids: Sequence[str], identities: Sequence[Identity], scorer: Scorer
 ) -> list[bytes]:
     """The JSON of each row's :class:`Answer`, as far as it has no reasons."""
-    detector, version = _TEXT(scorer.detector).decode(), scorer.version
-    outcomes = [
-        f',"detector":{detector},"version":{version},"outcome":{_TEXT(name).decode()},"points":'
-        for name in decisions.outcomes
-    ]
+    outcomes = _between(scorer.detector, scorer.version, decisions.outcomes)
     # A text's line ends are escaped, and numbers have no commas.
     event_ids = _ENCODE.encode_lines([one.event_id for one in identities]).decode().split("\n")
     probabilities = _TEXT(decisions.probability.tolist())[1:-1].decode().split(",")
@@ -111,23 +108,29 @@ def plain_answers(
     ]
 
 
+@lru_cache(maxsize=256)
+def _between(detector: str, version: int, outcomes: tuple[str, ...]) -> list[str]:
+    """What stands between an event's id and its points, by outcome."""
+    name = _TEXT(detector).decode()
+    return [
+        f',"detector":{name},"version":{version},"outcome":{_TEXT(outcome).decode()},"points":'
+        for outcome in outcomes
+    ]
+
+
 def reasons_of(
     phi: Sequence[int], values: Values, fields: Sequence[str], say: ReasonWords
 ) -> tuple[Reason, ...]:
     """One reason a field that moved the score, the strongest first."""
     moved = sum(map(abs, phi)) or 1
-    order = sorted((-abs(units), i) for i, units in enumerate(phi) if units)
-    return tuple(
-        Reason(
-            field=fields[i],
-            value=say.shown(fields[i], values.get(fields[i])),
-            score=phi[i],
-            share=phi[i] / moved,
-            text=say(fields[i], values.get(fields[i])),
-            code=say.code(fields[i]),
+    reasons = []
+    for _, i in sorted((-abs(units), i) for i, units in enumerate(phi) if units):
+        field, units = fields[i], phi[i]
+        value, text, code = say.told(field, values.get(field))
+        reasons.append(
+            Reason(field=field, value=value, score=units, share=units / moved, text=text, code=code)
         )
-        for _, i in order
-    )
+    return tuple(reasons)
 
 
 def encode_answers(answers: Sequence[Answer], shape: Shape) -> tuple[bytes, str]:

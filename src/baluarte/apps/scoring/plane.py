@@ -24,12 +24,12 @@ from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.repeats import Again, EventKeys, Repeats, own_ids
 from baluarte.apps.scoring.requests import (
     Awaited,
+    Batch,
     Request,
     answer_all,
     answer_plain,
     due_of,
     groups,
-    keys_of,
     settle,
     wishes,
 )
@@ -40,7 +40,7 @@ from baluarte.core.event import Value, Values
 from baluarte.core.ids import format_ids
 from baluarte.core.leaves import Records
 from baluarte.core.plain_rows import PlainRows
-from baluarte.errors import BaluarteError, DataError, OutsideError
+from baluarte.errors import DataError, OutsideError
 from baluarte.ports import Clock, LedgerShard
 from baluarte.stages.score import Decisions, Identity, Reasons, Scorer
 
@@ -78,7 +78,7 @@ class Plane:
         self._limits = limits
         self._counts = counts
         self._loop = loop
-        self._waiting: list[Request] = []
+        self._waiting: list[Awaited] = []
         self._tasks: set[asyncio.Task[list[Answer]]] = set()  # of events that were decided before
         self._n_rows = 0  # accepted and not yet answered
         #: told of each batch whose records are queued
@@ -169,41 +169,41 @@ class Plane:
         Args:
             plain: the row of each, where each has one that is read already; at most a group.
         """
-        for batch in groups(requests):
-            self._n_rows += sum([request.n_rows for request in batch])
+        for some in groups(requests):
+            self._n_rows += sum([request.n_rows for request in some])
             try:
-                self._identify(champion, batch, plain)
-                self._decide(batch, plain)
-            except BaluarteError as error:
-                settle(batch, no_room() if isinstance(error, OutsideError) else error)
+                if plain is None:
+                    self._decide(self._identified(champion, some))
+                else:
+                    self._decide(self._identified_plain(champion, some, plain))
             except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
-                settle(batch, error)
+                _fail(some, error)
 
-    def _identify(self, champion: Champion, batch: list[Request], plain: PlainRows | None) -> None:
-        """Say which events those of requests are, and what they are claimed by."""
-        now = self._clock.now_us()
-        if plain is None:
-            rows = [row for request in batch for row in request.rows]
-            if champion.pseudonyms is not None:
-                champion.pseudonyms.records(rows)
-            identities = champion.scorer.identify_all(
-                rows,
-                ordinals=[i for request in batch for i in range(request.n_rows)],
-                arrival_us=now,
-            )
-            keys = self._keys(champion, own_ids(champion, [request.rows for request in batch]))
-        else:
-            identities = champion.scorer.identify_encoded(
-                plain.events, ids=plain.ids, times=plain.times, ordinals=[0] * len(batch),
-                arrival_us=now,
-            )  # fmt: skip
-            keys = self._keys(champion, [[own_id] for own_id in plain.ids])
-        start = 0
-        for request, mine in zip(batch, keys, strict=True):
-            end = start + request.n_rows
-            request.keys = mine
-            request.identities = identities[start:end]
-            start = end
+    def _identified(self, champion: Champion, requests: list[Request]) -> Batch:
+        """Which events those of requests are, and what they are claimed by."""
+        rows = [row for request in requests for row in request.rows]
+        if champion.pseudonyms is not None:
+            champion.pseudonyms.records(rows)
+        identities = champion.scorer.identify_all(
+            rows,
+            ordinals=[i for request in requests for i in range(request.n_rows)],
+            arrival_us=self._clock.now_us(),
+        )
+        own = own_ids(champion, [request.rows for request in requests])
+        return Batch(requests, identities, self._keys(champion, own))
+
+    def _identified_plain(
+        self, champion: Champion, requests: list[Request], plain: PlainRows
+    ) -> Batch:
+        """As :meth:`_identified`, of requests that have one row each, which is read already."""
+        identities = champion.scorer.identify_encoded(
+            plain.events,
+            ids=plain.ids,
+            times=plain.times,
+            ordinals=[0] * len(requests),
+            arrival_us=self._clock.now_us(),
+        )
+        return Batch(requests, identities, self._keys_of_each(champion, plain.ids), plain)
 
     def given_back(self, requests: Sequence[Request]) -> None:
         """Requests of :meth:`decide_now` are settled."""
@@ -236,9 +236,26 @@ class Plane:
             try:
                 return self._repeats.keys(champion, own)
             except OutsideError:
-                if self.gaps is None:
-                    raise no_room() from None
+                self._require_gaps()
         return [([], [len(ids)]) for ids in own]
+
+    def _keys_of_each(self, champion: Champion, ids: Sequence[Value | None]) -> list[EventKeys]:
+        """As :meth:`_keys`, of requests that have one event each."""
+        if self._repeats is not None:
+            try:
+                return self._repeats.keys_of_each(champion, ids)
+            except OutsideError:
+                self._require_gaps()
+        return [([], [1])] * len(ids)
+
+    def _require_gaps(self) -> None:
+        """Return if events may be decided while the ledger is away.
+
+        Raises:
+            Refusal: they may not.
+        """
+        if self.gaps is None:
+            raise no_room() from None
 
     async def _decide_new(
         self,
@@ -271,15 +288,15 @@ class Plane:
             keys=of_people,
         )
         future: asyncio.Future[list[Answer]] = self._loop.create_future()
-        request = Awaited(champion, records, reasons, future)
-        request.keys, request.identities = keys, identities
-        self._queue(request)
+        self._queue(
+            Awaited(champion, records, reasons, identities=identities, keys=keys, future=future)
+        )
         try:
             return await future
         finally:
             self._n_rows -= len(records)
 
-    def _queue(self, request: Request) -> None:
+    def _queue(self, request: Awaited) -> None:
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(request)
@@ -336,101 +353,96 @@ class Plane:
     def _flush(self) -> None:
         """Decide all that is waiting, a batch a champion."""
         waiting, self._waiting = self._waiting, []
-        batches: dict[int, list[Request]] = {}
+        of_champions: dict[int, list[Awaited]] = {}
         for request in waiting:
-            batches.setdefault(id(request.champion), []).append(request)
-        for batch in (group for each in batches.values() for group in groups(each)):
+            of_champions.setdefault(id(request.champion), []).append(request)
+        for some in (group for each in of_champions.values() for group in groups(each)):
+            identities = [identity for request in some for identity in request.identities]
             try:
-                self._decide(batch)
-            except BaluarteError as error:
-                refusal = no_room() if isinstance(error, OutsideError) else None
-                settle(batch, refusal or error)
+                self._decide(Batch(some, identities, [request.keys for request in some]))
             except Exception as error:  # noqa: BLE001 - each caller gets it, and the door logs it
-                settle(batch, error)
+                _fail(some, error)
 
-    def _decide(self, batch: list[Request], plain: PlainRows | None = None) -> None:
+    def _decide(self, batch: Batch) -> None:
         """Decide the events of a batch that nobody has decided yet, and queue their records."""
         repeats, shard = self._repeats, self.recorder.shard if self.recorder.accepts else None
-        if repeats is None or not any(request.keys[0] for request in batch):
-            self._decide_claimed(batch, shard, plain)
-            return
-        reserved = batch[0].champion.windows is not None
-        if shard is None:
-            if reserved:
-                repeats.give_back(keys_of(batch))
+        if repeats is None or not any(keys for keys, _ in batch.keys):
             self._decide_claimed(batch, shard)
             return
-        keys = [request.keys for request in batch]
-        taken = repeats.take(shard, keys, reserved=reserved)
-        for request, is_new in zip(batch, taken, strict=True):
-            if not is_new:
-                request.settle(Again())
-        new = [request for request, is_new in zip(batch, taken, strict=True) if is_new]
-        if not new:
+        reserved = batch.requests[0].champion.windows is not None
+        if shard is None:
+            if reserved:
+                repeats.give_back(batch.claimed)
+            self._decide_claimed(batch, shard)
+            return
+        taken = repeats.take(shard, batch.keys, reserved=reserved)
+        if False in taken:
+            for request, keys, is_new in zip(batch.requests, batch.keys, taken, strict=True):
+                if not is_new:
+                    request.keys = keys
+                    request.settle(Again())
+            batch = batch.those(taken)
+        if not batch.requests:
             return
         try:
-            self._decide_claimed(new, shard, plain if len(new) == len(batch) else None)
+            self._decide_claimed(batch, shard)
         except BaseException:
-            repeats.give_back(keys_of(new))
+            repeats.give_back(batch.claimed)
             raise
 
-    def _decide_claimed(
-        self, batch: list[Request], shard: LedgerShard | None, plain: PlainRows | None = None
-    ) -> None:
-        scorer = batch[0].champion.scorer
-        identities = [identity for request in batch for identity in request.identities]
+    def _decide_claimed(self, batch: Batch, shard: LedgerShard | None) -> None:
+        requests, identities, plain = batch.requests, batch.identities, batch.plain
+        scorer = requests[0].champion.scorer
         late = self._n_rows > self._limits.reasons_above
-        wish = "none" if late else wishes(batch)
+        wish = "none" if late else wishes(requests)
         if plain is None:
-            rows = [row for request in batch for row in request.rows]
-            decisions = scorer.decide_records(rows, reasons=wish)
+            decisions = scorer.decide_records(batch.rows, reasons=wish)
         else:
             decisions = scorer.decide_encoded(plain.features, reasons=wish)
         bands = decisions.bands.tolist()
-        due = due_of(batch, bands) if late else [False] * len(bands)
+        due = due_of(requests, bands) if late else [False] * len(bands)
         now = self._clock.now_us()
         undone = _Undone(scorer, decisions, identities, due)
         if shard is None:
-            self._answer_in_gap(batch, undone)
+            self._answer_in_gap(requests, undone)
             return
         ids = format_ids(now // 1000, shard.tag, shard.size, len(bands))
         if plain is None or late:
             decided, records = undone.with_ids(ids, now)
-            answer_all(batch, decided, due)
+            answer_all(requests, decided, due)
         else:
             records = scorer.records(decisions, ids, identities, decided_at=now, cells=plain.cells)
-            answer_plain(batch, decisions, ids, identities)
+            answer_plain(requests, decisions, ids, identities)
         outcomes, points = [scorer.outcomes[band] for band in bands], decisions.points.tolist()
 
         def done(failure: OutsideError | None) -> None:
             if failure is not None:
-                self._answer_in_gap(batch, undone)
+                self._answer_in_gap(requests, undone)
                 return
             self._counts.decided(scorer.detector, scorer.version, outcomes, points)
             if late:
                 self._counts.deferred(scorer.detector, sum(due))
-            settle(batch, None)
+            settle(requests, None)
 
-        seen = None
-        if self.on_decided is not None and self.is_watched(scorer.detector):
-            seen = [row for request in batch for row in request.rows]
+        tell = self.on_decided
+        seen = batch.rows if tell is not None and self.is_watched(scorer.detector) else None
         gaps = self.gaps
         lost = None if gaps is None else functools.partial(gaps.add, scorer, records, now)
         self.recorder.append(records, done, lost=lost)
-        if self.on_decided is not None and seen is not None:
-            self.on_decided(scorer.detector, seen, identities)
+        if tell is not None and seen is not None:
+            tell(scorer.detector, seen, identities)
 
-    def _answer_in_gap(self, batch: list[Request], undone: _Undone) -> None:
+    def _answer_in_gap(self, requests: Sequence[Request], undone: _Undone) -> None:
         """The ledger is away: answer and count what can't be recorded, or refuse."""
         if self.gaps is None:
-            settle(batch, no_room())
+            settle(requests, no_room())
             return
         now = self._clock.now_us()
         ids = self.gaps.ids(now, undone.decisions.n)
         decided, records = undone.with_ids(ids, now)
         self.gaps.add(undone.scorer, records, now)
-        answer_all(batch, decided, undone.due)
-        settle(batch, None)
+        answer_all(requests, decided, undone.due)
+        settle(requests, None)
 
 
 class _Undone(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -447,6 +459,11 @@ class _Undone(msgspec.Struct, frozen=True, eq=False, gc=False):
         return decided, self.scorer.records(
             self.decisions, ids, self.identities, decided_at=now, deferred=self.due
         )
+
+
+def _fail(requests: Sequence[Request], error: Exception) -> None:
+    """Tell all who wait that there is no decision."""
+    settle(requests, no_room() if isinstance(error, OutsideError) else error)
 
 
 def no_room() -> Refusal:

@@ -39,6 +39,7 @@ _decode = msgspec.json.Decoder(DecisionRecord).decode
 Decide = Callable[[list[int]], Awaitable[list[Answer]]]  #: the rows of these numbers, all or none
 EventKeys = tuple[list[bytes], list[int]]
 """Of a request: keys of the events that have an id; their rows, and after them how many rows."""
+_ONE_ROW = [0, 1]
 Kept = tuple[DecisionRecord, Champion]  #: a first decision, and the version that made it
 
 
@@ -107,11 +108,8 @@ class Repeats:
         Raises:
             OutsideError: the ledger is away.
         """
-        detector = champion.scorer.detector
-        if all(len(ids) == 1 and ids[0] is not None for ids in own):
-            return [([key], [0, 1]) for key in self.claims.keys(detector, [str(i) for (i,) in own])]
         some = [str(one) for ids in own for one in ids if one is not None]
-        keys = iter(self.claims.keys(detector, some) if some else [])
+        keys = iter(self.claims.keys(champion.scorer.detector, some) if some else [])
         return [
             (
                 [next(keys) for one in ids if one is not None],
@@ -120,12 +118,25 @@ class Repeats:
             for ids in own
         ]
 
+    def keys_of_each(self, champion: Champion, ids: Sequence[Value | None]) -> list[EventKeys]:
+        """As :meth:`keys`, of requests that have one event each.
+
+        Raises:
+            OutsideError: the ledger is away.
+        """
+        if None in ids:
+            return self.keys(champion, [[one] for one in ids])
+        keys = self.claims.keys(champion.scorer.detector, list(map(str, ids)))
+        return [([key], _ONE_ROW) for key in keys]
+
     def reserve(self, shard: LedgerShard, keys: Sequence[bytes]) -> bool:
         """Claim events whose places are not known yet; False where one was claimed before."""
         self._hold(shard)
         return self.claims.reserve(keys, now_s=self._now_s())
 
-    def take(self, shard: LedgerShard, requests: list[EventKeys], *, reserved: bool) -> list[bool]:
+    def take(
+        self, shard: LedgerShard, requests: Sequence[EventKeys], *, reserved: bool
+    ) -> list[bool]:
         """Claim the events of requests for the next places of the shard.
 
         Args:
@@ -137,7 +148,7 @@ class Repeats:
         self._hold(shard)
         first = shard.size
         if not reserved:
-            taken = self.claims.take(requests, first=first, now_s=self._now_s())
+            taken = self.claims.take(list(requests), first=first, now_s=self._now_s())
             self._count_early()
             return taken
         keys, indexes = [], []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import compress
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,14 @@ from baluarte.apps.scoring.champions import Champion
 from baluarte.apps.scoring.repeats import EventKeys
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
+from baluarte.core.plain_rows import PlainRows
 from baluarte.stages.score import Decisions, Identity, Reasons
 
 GROUP_ROWS = 256  #: rows of different requests that are decided and recorded together
+
+
+_UNCLAIMED: EventKeys = ([], [])
+_UNANSWERED: list[Answer] = []
 
 
 class Request:
@@ -25,21 +31,19 @@ class Request:
 
     Attributes:
         n_rows: how many events.
-        identities: of its events; none until they are known.
-        keys: by which its events are claimed.
+        keys: by which its events are claimed, where others have claimed one of them.
         answers: to each event, once it is decided.
         content: JSON of the one answer, where it was written at once instead.
     """
 
-    __slots__ = ("answers", "champion", "content", "identities", "keys", "n_rows", "reasons")
+    __slots__ = ("answers", "champion", "content", "keys", "n_rows", "reasons")
 
     def __init__(self, champion: Champion, reasons: Reasons, *, n_rows: int) -> None:
         self.champion = champion
         self.reasons = reasons
         self.n_rows = n_rows
-        self.identities: list[Identity] = []
-        self.keys: EventKeys = ([], [n_rows])
-        self.answers: list[Answer] = []
+        self.keys = _UNCLAIMED
+        self.answers = _UNANSWERED
         self.content: bytes | None = None
 
     @property
@@ -59,19 +63,23 @@ class Request:
 
 
 class Awaited(Request):
-    """A request that a task waits for."""
+    """A request that a task waits for, whose events are identified."""
 
-    __slots__ = ("_rows", "future")
+    __slots__ = ("_rows", "future", "identities")
 
     def __init__(
         self,
         champion: Champion,
         rows: list[Values],
         reasons: Reasons,
+        *,
+        identities: list[Identity],
+        keys: EventKeys,
         future: asyncio.Future[list[Answer]],
     ) -> None:
         super().__init__(champion, reasons, n_rows=len(rows))
         self._rows = rows
+        self.identities, self.keys = identities, keys
         self.future = future
 
     @property
@@ -89,9 +97,54 @@ class Awaited(Request):
             self.future.set_exception(failure)
 
 
-def groups(batch: Sequence[Request]) -> Iterator[list[Request]]:
+class Batch:
+    """Requests of one champion that are decided, recorded and answered together.
+
+    Attributes:
+        requests: at least one.
+        identities: of their events, in order.
+        keys: of each request, by which its events are claimed.
+        plain: the row of each, where each has one that is read already.
+    """
+
+    __slots__ = ("identities", "keys", "plain", "requests")
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        identities: list[Identity],
+        keys: Sequence[EventKeys],
+        plain: PlainRows | None = None,
+    ) -> None:
+        self.requests, self.identities, self.keys, self.plain = requests, identities, keys, plain
+
+    @property
+    def rows(self) -> list[Values]:
+        """Their events, in record form."""
+        return [row for request in self.requests for row in request.rows]
+
+    @property
+    def claimed(self) -> list[bytes]:
+        """The keys of all events."""
+        return [key for keys, _ in self.keys for key in keys]
+
+    def those(self, chosen: Sequence[bool]) -> Batch:
+        """Some of the requests; what was read of all of them at once they read themselves."""
+        sizes = [request.n_rows for request in self.requests]
+        of_rows = [wanted for wanted, n in zip(chosen, sizes, strict=True) for _ in range(n)]
+        return Batch(
+            list(compress(self.requests, chosen)),
+            list(compress(self.identities, of_rows)),
+            list(compress(self.keys, chosen)),
+        )
+
+
+Some = TypeVar("Some", bound=Request)
+
+
+def groups(batch: Sequence[Some]) -> Iterator[list[Some]]:
     """Requests to decide together: while the disk works on some, the next are decided."""
-    group: list[Request] = []
+    group: list[Some] = []
     n = 0
     for request in batch:
         if group and n + request.n_rows > GROUP_ROWS:
@@ -150,11 +203,6 @@ def settle(batch: Sequence[Request], failure: BaseException | None) -> None:
         return
     for request in batch:
         request.settle(failure)
-
-
-def keys_of(batch: Sequence[Request]) -> list[bytes]:
-    """By which the events of all are claimed."""
-    return [key for request in batch for key in request.keys[0]]
 
 
 def wishes(batch: Sequence[Request]) -> Reasons | NDArray[np.bool_]:

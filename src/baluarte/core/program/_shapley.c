@@ -253,18 +253,54 @@ INLINE Values either(Masks which, Values x, Values y) {
     return (Values)((which & (Masks)x) | (~which & (Masks)y));
 }
 
-/* From the product `from` of the path to a stop: those of its sides, and what its sides earn. As
- * node_table has it, of what a row that goes to one side needs alone. Where the column was split
- * before, that split's side had `now` and first gain that are needed again here. */
+/* What a row that goes to one side of a stop makes of it at four points, as node_table has it: of
+ * that side what later splits of the column need, then of both sides the rates and the gains. */
+typedef struct {
+    Values now, first;
+    Values left, right;
+    Values gain_left, gain_right;
+} Sides;
+
+/* Where the column was split before, `before` is that split's level, else NULL: was is 1, had 0. */
+INLINE Sides sides_at(const One *of, const Stop *stop, int right, const double *before, size_t k,
+                      const size_t width) {
+    Values t = at(of->points->t + k), u = at(of->points->u + k);
+    Values now = t + u * same(stop->merged[right]);
+    Values first = (1.0 - same(stop->merged[right])) / now;
+    Values hold = now, fail = u * same(stop->merged[!right]);
+    Values gain = first, gain_of_fail = at(of->points->fail + k);
+    Masks goes_right = same_mask(-(int64_t)right);
+    if (before) {
+        Values was = at(before + NOW * width + k), had = at(before + FIRST_GAIN * width + k);
+        hold = hold / was;
+        fail = fail / was;
+        gain = gain - had;
+        gain_of_fail = gain_of_fail - had;
+    }
+    return (Sides){now,
+                   first,
+                   either(goes_right, fail, hold),
+                   either(goes_right, hold, fail),
+                   either(goes_right, gain_of_fail, gain),
+                   either(goes_right, gain, gain_of_fail)};
+}
+
+INLINE const double *before_of_one(const One *of, const Node *node, const int quads) {
+    return node->above ? level_of_one(of, node->above / 2 - 1, quads) : NULL;
+}
+
+INLINE int goes_right_of_one(const One *of, const Node *node) {
+    return !goes_left(node, of->trees->words, of->row->x[node->bits & COLUMN]);
+}
+
+/* From the product `from` of the path to a stop: those of its sides, and what its sides earn. */
 INLINE void enter_one(const One *of, uint32_t level, const Stop *stop, const double *from,
                       const int quads) {
     const Single *row = of->row;
     const Node *node = &stop->node;
     const size_t width = 4 * (size_t)quads;
-    uint32_t above = node->above;
     double *here = level_of_one(of, level, quads);
-    int held = row->holds[above];
-    int right = !goes_left(node, of->trees->words, row->x[node->bits & COLUMN]);
+    int held = row->holds[node->above], right = goes_right_of_one(of, node);
     row->at[level] = stop;
     row->holds[HOLDS_AT(level, 0)] = (uint8_t)(held & !right);
     row->holds[HOLDS_AT(level, 1)] = (uint8_t)(held & right);
@@ -278,27 +314,21 @@ INLINE void enter_one(const One *of, uint32_t level, const Stop *stop, const dou
         }
         return;
     }
-    const double *before = level_of_one(of, above / 2 - 1, quads);
-    Values to_side = same(stop->merged[right]), to_other = same(stop->merged[!right]);
-    Masks goes_right = same_mask(-(int64_t)right);
+    const double *before = before_of_one(of, node, quads);
     for (size_t k = 0; k < width; k += 4) {
-        Values product = at(from + k), t = at(of->points->t + k), u = at(of->points->u + k);
-        Values now = t + u * to_side, first = (1.0 - to_side) / now, gain = first;
-        Values hold = now, fail = u * to_other, gain_of_fail = at(of->points->fail + k);
-        if (above) { /* else was is 1 and had 0 */
-            Values was = at(before + NOW * width + k), had = at(before + FIRST_GAIN * width + k);
-            hold = hold / was;
-            fail = fail / was;
-            gain = gain - had;
-            gain_of_fail = gain_of_fail - had;
-        }
-        put(here + NOW * width + k, now);
-        put(here + FIRST_GAIN * width + k, first);
-        put(here + (GAIN + (size_t)right) * width + k, gain);
-        put(here + (GAIN + (size_t)!right) * width + k, gain_of_fail);
-        put(here + OF_LEFT * width + k, product * either(goes_right, fail, hold));
-        put(row->product + k, product * either(goes_right, hold, fail));
+        Values product = at(from + k);
+        Sides sides = sides_at(of, stop, right, before, k, width);
+        put(here + NOW * width + k, sides.now);
+        put(here + FIRST_GAIN * width + k, sides.first);
+        put(here + GAIN * width + k, sides.gain_left);
+        put(here + (GAIN + 1) * width + k, sides.gain_right);
+        put(here + OF_LEFT * width + k, product * sides.left);
+        put(row->product + k, product * sides.right);
     }
+}
+
+INLINE double *earned_of_one(const One *of, const Node *node) {
+    return of->row->phi + (size_t)(node->bits & COLUMN) * of->row->stride;
 }
 
 /* What the stop at `level` earns of the sum `below` its left side; `to` becomes the sum of both. */
@@ -308,7 +338,7 @@ INLINE void earn_one(const One *of, uint32_t level, const double *below, double 
     const Node *node = &row->at[level]->node;
     const size_t width = 4 * (size_t)quads;
     const double *here = level_of_one(of, level, quads);
-    double *earned = row->phi + (size_t)(node->bits & COLUMN) * row->stride;
+    double *earned = earned_of_one(of, node);
     int held = row->holds[node->above];
     for (size_t k = 0; k < width; k += 4) {
         Values a = at(below + k), b = at(here + BELOW_RIGHT * width + k);
@@ -319,9 +349,55 @@ INLINE void earn_one(const One *of, uint32_t level, const double *below, double 
     }
 }
 
+/* A stop with a leaf on either side is entered and earns at once: `to` becomes the sum of both. */
+INLINE void twig_of_one(const One *of, const Stop *stop, const double *from, const double *leaf,
+                        double *to, const int quads) {
+    const Node *node = &stop->node;
+    const size_t width = 4 * (size_t)quads;
+    Values of_right = same(leaf[0]), of_left = same(leaf[1]);
+    if (!of->row->holds[node->above]) {
+        Values left = same(stop->share[0]), right = same(stop->share[1]);
+        for (size_t k = 0; k < width; k += 4) {
+            Values product = at(from + k);
+            put(to + k, product * left * of_left + product * right * of_right);
+        }
+        return;
+    }
+    const double *before = before_of_one(of, node, quads);
+    double *earned = earned_of_one(of, node);
+    int right = goes_right_of_one(of, node);
+    for (size_t k = 0; k < width; k += 4) {
+        Values product = at(from + k);
+        Sides sides = sides_at(of, stop, right, before, k, width);
+        Values a = product * sides.left * of_left, b = product * sides.right * of_right;
+        put(earned + k, at(earned + k) + (a * sides.gain_left + b * sides.gain_right));
+        put(to + k, a + b);
+    }
+}
+
 INLINE void times(const double *from, double by, double *to, const int quads) {
     Values value = same(by);
     for (int k = 0; k < 4 * quads; k += 4) put(to + k, at(from + k) * value);
+}
+
+/* Where the sum of both sides of the stop at `level` goes: it is a left side itself, or a right. */
+INLINE double *sum_of_one(const One *of, uint32_t level, int is_left, const int quads) {
+    if (is_left) return of->row->below;
+    return level_of_one(of, level - 1, quads) + BELOW_RIGHT * 4 * (size_t)quads;
+}
+
+/* Up from the stop at `level`, whose sides are summed, to one whose left side is yet to be passed;
+ * whether there is one. */
+INLINE int go_up_one(const One *of, uint32_t *at_level, int is_left, const int quads) {
+    const Single *row = of->row;
+    uint32_t level = *at_level;
+    for (; level && is_left; level--) {
+        is_left = row->at[level - 1]->node.way & IS_LEFT;
+        earn_one(of, level - 1, row->below, sum_of_one(of, level - 1, is_left, quads), quads);
+    }
+    if (!level) return 0;
+    *at_level = level - 1;
+    return 1;
 }
 
 INLINE void tree_of_one(const One *of, const int quads) {
@@ -330,27 +406,28 @@ INLINE void tree_of_one(const One *of, const int quads) {
     const double *leaf = of->trees->value + of->trees->first[of->tree] + of->tree;
     const double *from = of->points->w;
     const size_t width = 4 * (size_t)quads;
+    const uint32_t twig = LEFT_LEAF | RIGHT_LEAF;
     uint32_t level = 0;
     row->holds[0] = 1;
     for (;; level++, stop++) {
-        enter_one(of, level, stop, from, quads);
-        if (!(stop->node.way & RIGHT_LEAF)) {
+        int is_left = stop->node.way & IS_LEFT;
+        if ((stop->node.way & twig) == twig) {
+            twig_of_one(of, stop, from, leaf, sum_of_one(of, level, is_left, quads), quads);
+            leaf += 2;
+            if (!go_up_one(of, &level, is_left, quads)) return;
+        } else {
+            enter_one(of, level, stop, from, quads);
             from = row->product;
-            continue;
+            if (!(stop->node.way & RIGHT_LEAF)) continue;
+            double *below = level_of_one(of, level, quads) + BELOW_RIGHT * width;
+            times(row->product, *leaf++, below, quads);
         }
-        double *here = level_of_one(of, level, quads);
-        times(row->product, *leaf++, here + BELOW_RIGHT * width, quads);
         while (row->at[level]->node.way & LEFT_LEAF) {
-            times(here + OF_LEFT * width, *leaf++, row->below, quads);
-            for (int is_left = 1; is_left; level--) {
-                is_left = row->at[level]->node.way & IS_LEFT;
-                here = level_of_one(of, level - 1, quads);
-                earn_one(of, level, row->below, is_left ? row->below : here + BELOW_RIGHT * width,
-                         quads);
-                if (!level) return;
-            }
+            times(level_of_one(of, level, quads) + OF_LEFT * width, *leaf++, row->below, quads);
+            level++; /* from that leaf */
+            if (!go_up_one(of, &level, 1, quads)) return;
         }
-        from = here + OF_LEFT * width;
+        from = level_of_one(of, level, quads) + OF_LEFT * width;
     }
 }
 
