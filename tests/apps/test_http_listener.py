@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -31,7 +32,7 @@ from http_ground import (
 from test_scoring_tls import Authority
 
 from baluarte.apps.http import listener
-from baluarte.apps.http.listener import MOST_OPEN, most_open
+from baluarte.apps.http.listener import MOST_OPEN, most_open, n_waiting
 from baluarte.apps.http.places import MOST_PLACES, Places
 from baluarte.apps.http.process import Tls
 
@@ -393,6 +394,7 @@ def held(served: Served, n: int, stack: contextlib.ExitStack) -> list[tuple[int,
 
 def test_connections_are_shared_out_evenly(tmp_path: Path) -> None:
     def is_even() -> bool:  # on a machine that is full of other work it may not be, once or twice
+        time.sleep(0.05)  # those of the try before are gone
         with contextlib.ExitStack() as stack:
             of = [pid for pid, _ in held(served, 40, stack)]
             return abs(of.count(first) - of.count(second)) <= 4
@@ -450,16 +452,31 @@ def test_numbers_of_connections_are_seen_by_the_others() -> None:
     one, other = places.take(), places.take()
     assert one is not None
     assert other is not None
-    assert not one.is_fullest(5)  # nobody is at the other place yet
+    assert one.share(5, 1) == 1  # nobody is at the other place yet
     other.tell(3)
-    assert [one.is_fullest(n) for n in (2, 3, 4)] == [False, False, True]
+    assert [one.share(n, 1) for n in (2, 3, 4)] == [1, 1, 0]
+    assert [one.share(n, 9) for n in (0, 3, 12, 13)] == [6, 5, 0, 0]
+    assert one.share(32, 1) < 0
+    other.tell(30)
+    assert one.share(32, 1) == 2  # of so many one in sixteen is no difference
     other.leave()
-    assert not one.is_fullest(4)
+    assert one.share(4, 7) == 7
     other.tell(0)
     places.give_back(other)
-    assert not one.is_fullest(4)
+    assert one.share(4, 1) == 1
     assert [places.take() is None for _ in range(MOST_PLACES)] == [False] * 63 + [True]
     places.close()
+
+
+def test_a_socket_says_how_many_connections_wait_in_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as stack:
+        assert n_waiting(listening) == 1
+        for _ in range(5):
+            stack.enter_context(socket.create_connection(listening.getsockname()))
+        until(lambda: n_waiting(listening) == 5)
+        listening.accept()[0].close()
+        assert n_waiting(listening) == 4
+    assert n_waiting(listening) == 1  # it is closed
 
 
 def test_workers_end_in_order_where_their_parent_is_killed(tmp_path: Path) -> None:

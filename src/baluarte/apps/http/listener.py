@@ -1,7 +1,7 @@
 """The listening socket of a worker: connections are taken a few at a time, no more than it keeps.
 
-All workers share the socket: one that has fewest connections takes the next, or soon any other, and
-what waits in it when a worker dies is taken by another.
+All workers share the socket: each takes of what waits so many that all come to have alike, the rest
+is left to the others for a moment, and what waits in it when a worker dies is taken by another.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import resource
 import select
 import socket
 import ssl
+import sys
 from typing import Final
 
 from baluarte.apps.http.connection import Connection, Keeper
@@ -31,6 +32,7 @@ _WAY_S = 0.05  #: for which a connection is left to workers that have fewer
 _FREELY_S = 0.005  #: for which it takes what comes where nobody else did in that time
 _WAY_PAUSE_S = 0.001
 _ROOM = 32  #: one in so many idle connections ends where all places are taken
+_UNACKED: Final = slice(24, 28)  #: where that stands in what the system says of a connection
 _CANCEL_S = 2.0  #: in which what was given up has ended
 _NOTHING: Final = {errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPROTO}
 
@@ -130,9 +132,9 @@ class Listener:
             self._place.tell(self._n_open())
 
     def _gives_way(self) -> bool:
-        """Whether a worker that has fewer connections gets a moment to take this one."""
-        now_s = self._loop.time()
-        if self._place is None or not self._place.is_fullest(self._n_open()):
+        """Whether what waits is left for a moment to workers that have fewer connections."""
+        place, now_s = self._place, self._loop.time()
+        if place is None or place.share(self._n_open(), n_waiting(self._socket)) > 0:
             self._waits_since_s = None
             return False
         if now_s < self._freely_until_s:
@@ -205,6 +207,20 @@ class Listener:
             )
         except (OSError, RuntimeError, asyncio.CancelledError):  # that is all that ends with it
             taken.close()
+
+
+def n_waiting(listening: socket.socket) -> int:
+    """How many connections wait in a socket that listens; 1 where the system doesn't say.
+
+    Source: linux/tcp.h; of a socket that listens ``tcpi_unacked`` is the length of its queue.
+    """
+    if sys.platform != "linux":
+        return 1
+    try:
+        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop)
+    except OSError:
+        return 1
+    return max(1, int.from_bytes(info[_UNACKED], sys.byteorder))
 
 
 def most_open() -> int:

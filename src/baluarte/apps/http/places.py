@@ -1,4 +1,4 @@
-"""How many connections each worker has, so that a new one goes to a worker that has fewest.
+"""How many connections each worker has, so that new ones go to workers that have fewer.
 
 All workers are woken by a connection that waits in the socket they share, and whoever is idle at
 that moment would take it, and the next: one worker of two may end up with nearly all, and their
@@ -70,10 +70,16 @@ class Place:
         """It takes no more."""
         self.tell(_NOBODY)
 
-    def is_fullest(self, n_open: int) -> bool:
-        """Whether another worker has clearly fewer: one in sixteen is no difference."""
-        enough = n_open - n_open // _ALIKE
-        return any(_NOBODY < count < enough for count in self._all().tolist())
+    def share(self, n_open: int, n_waiting: int) -> int:
+        """How many of the connections that wait are this worker's, so that all come to have alike.
+
+        Below one: others have fewer. One in sixteen is no difference.
+        """
+        counts = self._all().tolist()
+        counts[self.number] = _NOBODY
+        others = [count for count in counts if count != _NOBODY]
+        alike = -(-(n_open + sum(others) + n_waiting) // (1 + len(others)))
+        return alike - n_open + n_open // _ALIKE
 
     def _all(self) -> memoryview:
         if self._counts is None:
