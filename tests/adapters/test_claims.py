@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from baluarte.adapters.ledger import claim_table
@@ -23,6 +23,7 @@ from baluarte.core.decision import DecisionRecord
 from baluarte.core.ids import format_id
 
 NOW = 1_800_000_000
+WHOSE = b"tenant, detector"
 
 
 def open_claims(root: Path, *, window_s: int = 100, max_events: int = 1_000) -> Claims:
@@ -308,7 +309,7 @@ def test_compiled_claims_change_the_table_as_pythons_do(
     for passes, events in turns:
         now += passes
         requests = [
-            (first.keys(b"flows", [f"e{event}"]), [0, n]) if event % 7 else ([], [n])
+            (first.keys(WHOSE, [f"e{event}"]), [0, n]) if event % 7 else ([], [n])
             for event, n in events
         ]
         said = []
@@ -354,9 +355,37 @@ def test_a_process_that_is_killed_with_the_lock_leaves_it_free(tmp_path: Path) -
     assert claims.reserve(claims.keys("flows", ["a"]), now_s=NOW)
 
 
+@given(
+    ids=st.lists(st.text(st.characters(exclude_categories=()), max_size=300), max_size=20),
+    whose=st.binary(min_size=16, max_size=16),
+)
+@example(ids=["", "a" * 127, "a" * 128, "a" * 129, "é" * 128, "\ud800"], whose=WHOSE)
+def test_compiled_keys_are_hashlibs(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str], whose: bytes
+) -> None:
+    if claim_table.NATIVE is None:
+        pytest.skip("the compiled claims were not built")
+    table = ClaimTable.make(tmp_path_factory.mktemp("keys") / "t", 100)
+    compiled = table.keys(whose, ids)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claim_table, "NATIVE", None)
+        assert table.keys(whose, ids) == compiled
+    table.close()
+
+
+def test_compiled_keys_are_refused_what_hashlib_has_no_place_for() -> None:
+    if claim_table.NATIVE is None:
+        pytest.skip("the compiled claims were not built")
+    for salt, whose in ((b"", WHOSE), (b"s" * 65, WHOSE), (b"s", WHOSE[1:])):
+        with pytest.raises(ValueError, match="expected a salt of 1 to 64 bytes and 16"):
+            claim_table.NATIVE.keys(salt, whose, ["a"])
+    with pytest.raises(TypeError):
+        claim_table.NATIVE.keys(b"s", WHOSE, [b"a"])
+
+
 def test_the_table_says_where_an_entry_stands(tmp_path: Path) -> None:
     table = ClaimTable.make(tmp_path / "t", 100)
-    (key,) = table.keys(b"whose", ["event"])
+    (key,) = table.keys(WHOSE, ["event"])
     assert table.find(key) == 0
     assert table.claim(key, NOW, 3, claim_table.place_of(7, 9), NOW - 5)
     entry = table.entry(table.find(key))

@@ -130,10 +130,9 @@ static int open_cells(Cells *cells, PyObject *json, Py_ssize_t width) {
     return 0;
 }
 
-/* The next row, as an array. */
-static int add_row(Text *text, Cells *cells) {
+/* The cells of the next row. */
+static int add_cells(Text *text, Cells *cells) {
     const char *at = cells->at;
-    if (ADD(text, "[")) return -1;
     for (Py_ssize_t k = 0; k < cells->width; k++) {
         const char *stop = at < cells->end ? memchr(at, ',', (size_t)(cells->end - at)) : at;
         if (stop == NULL) stop = cells->end;
@@ -142,7 +141,12 @@ static int add_row(Text *text, Cells *cells) {
     }
     if (at > cells->at && add(text, cells->at, (size_t)(at - 1 - cells->at))) return -1;
     cells->at = at;
-    return ADD(text, "]");
+    return 0;
+}
+
+/* The next row, as an array. */
+static int add_row(Text *text, Cells *cells) {
+    return ADD(text, "[") || add_cells(text, cells) || ADD(text, "]") ? -1 : 0;
 }
 
 /* -1 with an error where cells are left. */

@@ -416,6 +416,53 @@ static PyObject *ids(PyObject *module, PyObject *args) {
     return out;
 }
 
+/* --- answers ---------------------------------------------------------------------------------------- */
+
+static int add_answer(Text *text, PyObject *id, PyObject *identity, PyObject *between,
+                      const int64_t *const *columns, Py_ssize_t i, Cells *probability) {
+    return ADD(text, "{\"id\":\"") || add_plain(text, id) || ADD(text, "\",\"event_id\":") ||
+                   add_of(text, identity, name_event_id, add_quoted) ||
+                   add_band(text, between, columns[0][i]) || add_int64(text, columns[1][i]) ||
+                   ADD(text, ",\"score\":") || add_int64(text, columns[2][i]) ||
+                   ADD(text, ",\"probability\":") || add_cells(text, probability) || ADD(text, "}")
+               ? -1
+               : 0;
+}
+
+/* answers(ids, identities, between, bands, points, scores, probabilities) -> the JSON of each: `between`
+ * stands between an event's id and its points, by band; probabilities are one JSON array. */
+static PyObject *answers(PyObject *module, PyObject *args) {
+    PyObject *ids, *identities, *between, *given[3], *probabilities, *found = NULL;
+    Py_buffer views[3] = {{0}, {0}, {0}};
+    const int64_t *columns[3] = {NULL, NULL, NULL};
+    Cells cells;
+    Text text = {NULL, 0, 0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!O!OOOS:answers", &PyList_Type, &ids, &PyList_Type, &identities,
+                          &PyTuple_Type, &between, &given[0], &given[1], &given[2], &probabilities))
+        return NULL;
+    Py_ssize_t n = PyList_Size(ids);
+    int failed = open_cells(&cells, probabilities, 1);
+    for (int k = 0; k < 3 && !failed; k++)
+        failed = (columns[k] = int64s(&views[k], given[k], n)) == NULL;
+    if (!failed) found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && i < n; i++) {
+        PyObject *id = item(ids, i), *identity = id == NULL ? NULL : item(identities, i);
+        PyObject *answer = NULL;
+        text.length = 0;
+        if (identity != NULL && !add_answer(&text, id, identity, between, columns, i, &cells))
+            answer = PyBytes_FromStringAndSize(text.bytes, (Py_ssize_t)text.length);
+        if (answer == NULL || PyList_Append(found, answer) < 0) Py_CLEAR(found);
+        Py_XDECREF(id);
+        Py_XDECREF(identity);
+        Py_XDECREF(answer);
+    }
+    if (found != NULL && close_cells(&cells)) Py_CLEAR(found);
+    PyMem_Free(text.bytes);
+    for (int k = 0; k < 3; k++) PyBuffer_Release(&views[k]);
+    return found;
+}
+
 /* --- the module ------------------------------------------------------------------------------------- */
 
 static int intern(PyObject **name, const char *text) {
@@ -439,6 +486,7 @@ static PyMethodDef methods[] = {
      "Records of decisions, as JSON; what is personal sealed under each one's key."},
     {"key", sealing_key, METH_O, "What compose_sealed seals with, of a key's bytes."},
     {"load", sealing_load, METH_O, "Seal by the libcrypto of a loaded module; whether it can."},
+    {"answers", answers, METH_VARARGS, "Answers without reasons, as JSON."},
     {"ids", ids, METH_VARARGS, "Ids of records that follow one another."},
     {NULL, NULL, 0, NULL},
 };

@@ -38,6 +38,11 @@ def main(_, path, rounds):
                 value(table), value(100), value(n), value([request() for _ in range(5)]),
                 value(2**50), value(1_800_000_000), value(7), value(1_700_000_000),
             )  # fmt: skip
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            module.keys(
+                value(os.urandom(draw.randrange(1, 65))), value(os.urandom(16)),
+                value([value(draw.choice("aé\ud800") * draw.randrange(400)) for _ in range(5)]),
+            )  # fmt: skip
     print("sanitized: clean", flush=True)
     os._exit(0)
 

@@ -104,6 +104,10 @@ def main(_, path, rounds):
             lambda: module.compose(parts[:-1], envelopes, 1),  # noqa: B023
             lambda: module.compose_sealed(parts, more),  # noqa: B023
             lambda: module.compose_sealed(more, parts),  # noqa: B023
+            lambda: module.answers(
+                *(parts[k] for k in (2, 3, 1, 6, 5, 4)),  # noqa: B023
+                value(b"[" + b",".join([b"0.5"] * n) + b"]"),  # noqa: B023
+            ),
             lambda: module.ids("0" * draw.randrange(80), draw.randrange(2**60),
                                draw.randrange(-1, 9)),
         ):  # fmt: skip

@@ -140,7 +140,7 @@ class Claims:
         if whose is None:
             name = f"{self._tenants.get(detector, 'default')}\0{detector}".encode()
             whose = self._whose[detector] = hashlib.blake2b(name, digest_size=16).digest()
-        return self._table.keys(whose, event_ids)
+        return self._table.keys(whose, list(event_ids))
 
     def take(
         self, requests: list[tuple[list[bytes], list[int]]], *, first: int, now_s: int

@@ -11,10 +11,12 @@ from baluarte.apps.reason_words import ReasonWords
 from baluarte.apps.scoring.body import Shape
 from baluarte.core.decision import Decision
 from baluarte.core.event import Values
+from baluarte.core.native import native
 from baluarte.stages.score import Decisions, Identity, Scorer
 
 _ENCODE = msgspec.json.Encoder()
 _TEXT = _ENCODE.encode
+NATIVE = native("_records")  #: None where it was not built
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -83,39 +85,40 @@ def answer(
 
 
 def plain_answers(
-    decisions: Decisions, ids: Sequence[str], identities: Sequence[Identity], scorer: Scorer
+    decisions: Decisions, ids: list[str], identities: list[Identity], scorer: Scorer
 ) -> list[bytes]:
     """The JSON of each row's :class:`Answer`, as far as it has no reasons."""
-    outcomes = _between(scorer.detector, scorer.version, decisions.outcomes)
-    # A text's line ends are escaped, and numbers have no commas.
-    event_ids = _ENCODE.encode_lines([one.event_id for one in identities]).decode().split("\n")
-    probabilities = _TEXT(decisions.probability.tolist())[1:-1].decode().split(",")
+    between = _between(scorer.detector, scorer.version, decisions.outcomes)
+    if NATIVE is not None:
+        found: list[bytes] = NATIVE.answers(
+            ids, identities, between, decisions.bands, decisions.points, decisions.scores,
+            _TEXT(decisions.probability.tolist()),
+        )  # fmt: skip
+        return found
     columns = zip(
         ids,
-        event_ids,
+        identities,
         decisions.bands.tolist(),
         decisions.points.tolist(),
         decisions.scores.tolist(),
-        probabilities,
-        strict=False,  # after the last event's id comes a line end
+        map(_TEXT, decisions.probability.tolist()),
+        strict=True,
     )
     return [
-        (
-            f'{{"id":"{own_id}","event_id":{event_id}{outcomes[band]}{points}'
-            f',"score":{score},"probability":{probability}}}'
-        ).encode()
-        for own_id, event_id, band, points, score, probability in columns
+        b'{"id":"%b","event_id":%b%b%d,"score":%d,"probability":%b}'
+        % (own_id.encode(), _TEXT(one.event_id), between[band], points, score, probability)
+        for own_id, one, band, points, score, probability in columns
     ]
 
 
 @lru_cache(maxsize=256)
-def _between(detector: str, version: int, outcomes: tuple[str, ...]) -> list[str]:
+def _between(detector: str, version: int, outcomes: tuple[str, ...]) -> tuple[bytes, ...]:
     """What stands between an event's id and its points, by outcome."""
-    name = _TEXT(detector).decode()
-    return [
-        f',"detector":{name},"version":{version},"outcome":{_TEXT(outcome).decode()},"points":'
+    return tuple(
+        b',"detector":%b,"version":%d,"outcome":%b,"points":'
+        % (_TEXT(detector), version, _TEXT(outcome))
         for outcome in outcomes
-    ]
+    )
 
 
 def reasons_of(

@@ -70,34 +70,35 @@ class Inflight:
         self.n += 1
 
 
-class Taken(Request):
+class Taken(Request, eq=False):
     """A request that came whole, and is answered on its wire.
 
     Its champion is known when the loop turns; its rows are read when somebody asks for them.
+
+    Attributes:
+        at_s: when it came.
     """
 
-    __slots__ = ("_rows", "at_s", "body", "form", "is_settled", "lane", "shape", "wire")
-
-    def __init__(self, lane: Lane, kind: Kind, body: bytes, wire: Wire) -> None:
-        super().__init__(_NO_CHAMPION, kind.reasons, n_rows=1)
-        self.lane, self.form = lane, kind.form
-        self.body, self.wire = body, wire
-        self.at_s = time.perf_counter()  #: when it came
-        self.is_settled = False
-        self._rows: list[Values] | None = None
-        self.shape: Shape = "one"
+    lane: Lane
+    form: Form
+    body: bytes
+    wire: Wire
+    at_s: float
+    is_settled: bool = False
+    read: list[Values] | None = None
+    shape: Shape = "one"
 
     @property
     def rows(self) -> list[Values]:
         """Its events, in record form."""
-        if self._rows is None:
+        if self.read is None:
             self.has(self.lane.read(self.champion, self.body, self.form))
-        return cast("list[Values]", self._rows)
+        return cast("list[Values]", self.read)
 
     def has(self, found: tuple[list[Values], Shape]) -> None:
         """These are its events, and the shape in which they came."""
-        self._rows, self.shape = found
-        self.n_rows = len(self._rows)
+        self.read, self.shape = found
+        self.n_rows = len(self.read)
 
     def fail(self, error: BaseException) -> None:
         """Answer why there is no decision."""
@@ -185,11 +186,13 @@ class Lane:
             return False
         if not self._arrived:
             self._loop.call_soon(self._turn)
+        at_s = time.perf_counter()
+        one = Taken(_NO_CHAMPION, kind.reasons, 1, self, kind.form, body, wire, at_s)
         waiting = self._arrived.get(kind)
         if waiting is None:
-            self._arrived[kind] = [Taken(self, kind, body, wire)]
+            self._arrived[kind] = [one]
         else:
-            waiting.append(Taken(self, kind, body, wire))
+            waiting.append(one)
         return True
 
     def leave(self, requests: Sequence[Request]) -> None:

@@ -289,7 +289,7 @@ class Plane:
         )
         future: asyncio.Future[list[Answer]] = self._loop.create_future()
         self._queue(
-            Awaited(champion, records, reasons, identities=identities, keys=keys, future=future)
+            Awaited(champion, reasons, len(records), records, identities, future, keys=keys)
         )
         try:
             return await future

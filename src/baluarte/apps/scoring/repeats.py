@@ -126,7 +126,7 @@ class Repeats:
         """
         if None in ids:
             return self.keys(champion, [[one] for one in ids])
-        keys = self.claims.keys(champion.scorer.detector, list(map(str, ids)))
+        keys = self.claims.keys(champion.scorer.detector, [str(one) for one in ids])
         return [([key], _ONE_ROW) for key in keys]
 
     def reserve(self, shard: LedgerShard, keys: Sequence[bytes]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,29 +23,30 @@ from baluarte.stages.score import Decisions, Identity, Reasons
 GROUP_ROWS = 256  #: rows of different requests that are decided and recorded together
 
 
-_UNCLAIMED: EventKeys = ([], [])
-_UNANSWERED: list[Answer] = []
-
-
-class Request:
-    """One request's events, from when they were read to its answer.
+class _Outcome(msgspec.Struct, kw_only=True, eq=False):
+    """What became of a request.
 
     Attributes:
-        n_rows: how many events.
         keys: by which its events are claimed, where others have claimed one of them.
         answers: to each event, once it is decided.
         content: JSON of the one answer, where it was written at once instead.
     """
 
-    __slots__ = ("answers", "champion", "content", "keys", "n_rows", "reasons")
+    keys: EventKeys = ([], [])
+    answers: list[Answer] = []
+    content: bytes | None = None
 
-    def __init__(self, champion: Champion, reasons: Reasons, *, n_rows: int) -> None:
-        self.champion = champion
-        self.reasons = reasons
-        self.n_rows = n_rows
-        self.keys = _UNCLAIMED
-        self.answers = _UNANSWERED
-        self.content: bytes | None = None
+
+class Request(_Outcome, eq=False):
+    """One request's events, from when they were read to its answer.
+
+    Attributes:
+        n_rows: how many events.
+    """
+
+    champion: Champion
+    reasons: Reasons
+    n_rows: int
 
     @property
     @abstractmethod
@@ -62,30 +64,17 @@ class Request:
             request.settle(None)
 
 
-class Awaited(Request):
+class Awaited(Request, eq=False):
     """A request that a task waits for, whose events are identified."""
 
-    __slots__ = ("_rows", "future", "identities")
-
-    def __init__(
-        self,
-        champion: Champion,
-        rows: list[Values],
-        reasons: Reasons,
-        *,
-        identities: list[Identity],
-        keys: EventKeys,
-        future: asyncio.Future[list[Answer]],
-    ) -> None:
-        super().__init__(champion, reasons, n_rows=len(rows))
-        self._rows = rows
-        self.identities, self.keys = identities, keys
-        self.future = future
+    events: list[Values]
+    identities: list[Identity]
+    future: asyncio.Future[list[Answer]]
 
     @property
     def rows(self) -> list[Values]:
         """Its events, in record form."""
-        return self._rows
+        return self.events
 
     def settle(self, failure: BaseException | None) -> None:
         """Answer the task; one that has gone away is not told."""
@@ -175,8 +164,8 @@ def answer_all(batch: Sequence[Request], decided: list[Decision], due: list[bool
 def answer_plain(
     batch: Sequence[Request],
     decisions: Decisions,
-    ids: Sequence[str],
-    identities: Sequence[Identity],
+    ids: list[str],
+    identities: list[Identity],
 ) -> None:
     """Write the answer of each request, which has one row; as :func:`answer_all`."""
     champion = batch[0].champion
