@@ -36,7 +36,7 @@ from scoring_ground import CountsKept, Server, Workplace  # noqa: E402 - after t
 from baluarte.adapters.keystores.sqlite import SqliteKeys  # noqa: E402
 from baluarte.adapters.sealing import MasterKeys, new_master  # noqa: E402
 from baluarte.adapters.stores.segments import open_shard  # noqa: E402
-from baluarte.apps.scoring.recorder import SWITCH_S, Recorder  # noqa: E402
+from baluarte.apps.scoring.recorder import Recorder  # noqa: E402
 from baluarte.core.bundle import BundleParts, open_bundle  # noqa: E402
 from baluarte.core.ids import format_ids  # noqa: E402
 from baluarte.core.leaves import Records  # noqa: E402
@@ -368,7 +368,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to measure")
     parser.add_argument("--no-server", action="store_true")
     args = parser.parse_args()
-    sys.setswitchinterval(SWITCH_S["commit"])  # as a worker does
     with tempfile.TemporaryDirectory(dir=args.folder, prefix=".ledger-") as name:
         folder = Path(name)
         scorer = sample_scorer(_fresh(folder / "place"))

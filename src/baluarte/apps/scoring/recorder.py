@@ -24,9 +24,6 @@ LOG = logging.getLogger("baluarte.scoring")
 REOPEN_S = 0.5  #: between two tries to take a shard again
 IDLE_S = 1.0  #: the thread looks up even if nobody called
 ROOM_S = 1.0  #: between two looks at the room that is left
-#: seconds after which a thread that waits for the interpreter's lock is given it: with ``commit``
-#: every answer waits for the writer's thread, which takes it several times a group
-SWITCH_S: dict[Durability, float] = {"interval": 0.0005, "commit": 0.0001}
 
 Done = Callable[[OutsideError | None], None]
 

@@ -11,7 +11,6 @@ import functools
 import gc
 import logging
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -38,10 +37,10 @@ from baluarte.apps.scoring.people import People
 from baluarte.apps.scoring.plane import Plane
 from baluarte.apps.scoring.presence import Presence
 from baluarte.apps.scoring.rates import Rates
-from baluarte.apps.scoring.recorder import SWITCH_S, Recorder
+from baluarte.apps.scoring.recorder import Recorder
 from baluarte.apps.scoring.repeats import Repeats
 from baluarte.apps.scoring.reports import WorkerReport, report, reports, telling
-from baluarte.apps.scoring.settings import Durability, ServeSettings
+from baluarte.apps.scoring.settings import ServeSettings
 from baluarte.apps.scoring.settling import Settler
 from baluarte.apps.scoring.shadows import Shadows
 from baluarte.apps.scoring.window_keeper import WindowKeeper
@@ -196,7 +195,7 @@ class Worker:
         self._follow()
         self._counts.follow()
         self._telemetry = _told_to(settings, self._counts)
-        _settle_in(settings.durability)
+        _settle_in()
         LOG.info("a worker answers on port %d", settings.port)
         if settings.announced:
             report(
@@ -268,7 +267,7 @@ class Worker:
         self._follow()
         with contextlib.suppress(OutsideError):
             self._at_hand.append(wiring.open_ledger_shard(self._settings.ledger))
-        _settle_in(self._settings.durability)
+        _settle_in()
 
     def begin(self) -> None:
         """It is needed now; what only one worker may hold can be had."""
@@ -411,12 +410,11 @@ def _told_to(settings: ServeSettings, counts: Metrics) -> Telemetry | None:
     )
 
 
-def _settle_in(durability: Durability) -> None:
-    """Let the collector leave out what was loaded, and threads wait less for one another."""
+def _settle_in() -> None:
+    """Let the collector leave out what was loaded."""
     gc.freeze()
     gc.set_threshold(*_COLLECT)
     gc.enable()
-    sys.setswitchinterval(SWITCH_S[durability])
 
 
 def _reads(file: str) -> Callable[[], str] | None:
