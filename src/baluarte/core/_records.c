@@ -1,6 +1,7 @@
-/* Records of decisions, put together of parts that are encoded already, and the last letters of their
- * ids. core/decision_bytes.py and core/ids.py have the same in Python, which is the rule. What is
- * personal is sealed on the way, without the interpreter's lock (_sealing.c).
+/* Records of decisions and answers without reasons, put together of parts that are encoded already, and
+ * the last letters of their ids. core/decision_bytes.py, apps/scoring/answer.py and core/ids.py have the
+ * same in Python, which is the rule. What is personal is sealed on the way, without the interpreter's
+ * lock (_sealing.c).
  *
  * Source: RFC 8259 section 7 (what a text escapes); RFC 4648 section 4 (base64); Crockford, Base 32.
  */

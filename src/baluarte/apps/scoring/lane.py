@@ -77,6 +77,8 @@ class Taken(Request, eq=False):
 
     Attributes:
         at_s: when it came.
+        read: its rows, once somebody asked for them.
+        shape: in which they came.
     """
 
     lane: Lane

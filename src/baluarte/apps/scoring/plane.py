@@ -381,9 +381,9 @@ class Plane:
                 if not is_new:
                     request.keys = keys
                     request.settle(Again())
+            if True not in taken:
+                return
             batch = batch.those(taken)
-        if not batch.requests:
-            return
         try:
             self._decide_claimed(batch, shard)
         except BaseException:
