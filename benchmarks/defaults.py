@@ -1,6 +1,6 @@
 """How the defaults of training came about: rules compared on train rows alone.
 
-    python benchmarks/defaults.py [PROBLEM ...]
+    python benchmarks/defaults.py [PROBLEM ...] [--draws N] [--against RULE]
 
 ``quality.py`` measures the defaults on test rows, so nothing may be chosen by what it prints. The
 choices are made here. Every problem is cut from rows that are train rows in all of that benchmark's
@@ -68,8 +68,12 @@ class Problem:
         return self.name.rpartition("-")[0]
 
 
-def problems() -> Iterator[tuple[str, Callable[[], Problem]]]:
-    """Names, and what makes each."""
+def problems(draws: int = 2) -> Iterator[tuple[str, Callable[[], Problem]]]:
+    """Names, and what makes each.
+
+    Args:
+        draws: of each set with kinds of attack; which ones are unseen moves figures the most.
+    """
     for s in range(4):
         yield f"phishing-{s}", lambda s=s: _drawn(f"phishing-{s}", _in_every("phishing"), s, 690)
     for s in range(2):
@@ -80,9 +84,9 @@ def problems() -> Iterator[tuple[str, Callable[[], Problem]]]:
         yield f"adult-{s}", lambda s=s: _drawn(f"adult-{s}", _train("adult"), s, 4_000)
     for s in range(2):
         yield f"adult3-{s}", lambda s=s: _drawn(f"adult3-{s}", _train("adult"), 40 + s, 3_300)
-    for s in range(2):
+    for s in range(draws):
         yield f"nsl-kdd-{s}", lambda s=s: _unseen_kinds(f"nsl-kdd-{s}", "nsl-kdd", s)
-    for s in range(2):
+    for s in range(draws):
         yield f"kdd99-{s}", lambda s=s: _unseen_kinds(f"kdd99-{s}", "kdd99", s)
     yield "card-fraud-0", _later_days
 
@@ -308,6 +312,19 @@ def _blended(families: tuple[tuple[str, ...], ...], errors: float) -> Rule:
     return rule
 
 
+def _half_kept(rule: Rule, kept: Rule) -> Rule:
+    """Half of the whole as one rule says, half as the other."""
+
+    def both(laid: Laid) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for part in (rule(laid), kept(laid)):
+            for name, weight in part.items():
+                found[name] = found.get(name, 0.0) + 0.5 * weight / sum(part.values())
+        return found
+
+    return both
+
+
 def _contract(max_fpr: float) -> Contract:
     budget = Budget(kind="max_fpr", value=max_fpr)
     return Contract(
@@ -349,6 +366,12 @@ RULES: dict[str, Rule] = {
     "means, 2": _blended((_MANY, _FOREST, _LINEAR), 2.0),
     "halves": _fixed(boosting_x3=2, forest=2),
     "half, two quarters": _fixed(boosting_x3=2, forest=1, extra_trees=1),
+    "means, 1, + halves": _half_kept(
+        _blended((_MANY, _FOREST, _LINEAR), 1.0), _fixed(boosting_x3=2, forest=2)
+    ),
+    "means, 1, + quarters": _half_kept(
+        _blended((_MANY, _FOREST, _LINEAR), 1.0), _fixed(boosting_x3=2, forest=1, extra_trees=1)
+    ),
 }
 
 
@@ -361,15 +384,32 @@ def judged(laid: Laid, rule: Rule) -> Scores:
     return figures(laid.problem.judge.y, total) - laid.peers
 
 
+def compared(found: dict[str, dict[str, list[Scores]]], against: str) -> Iterator[str]:
+    """A line for each rule and set: what it adds to another rule, and in how many draws it does."""
+    for name, group in found.items():
+        for rule in RULES:
+            if rule != against:
+                more = np.array(group[rule]) - np.array(group[against])
+                n = len(more)
+                error = more.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(3, np.nan)
+                told = "  ".join(
+                    f"{x:+.4f} ± {e:.4f}" for x, e in zip(more.mean(axis=0), error, strict=True)
+                )
+                higher = int(np.sum(more.mean(axis=1) > 0.0))
+                yield f"{name} {rule:<20} {told}   mean of three higher in {higher} of {n} draws"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("problems", nargs="*", metavar="PROBLEM", help="beginnings of names")
+    parser.add_argument("--draws", type=int, default=2, help="of nsl-kdd and kdd99")
+    parser.add_argument("--against", choices=RULES, help="tell what each rule adds to this one")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     warnings.filterwarnings("ignore", message="`sklearn.utils.parallel.delayed`")
     chosen = tuple(args.problems) or ("",)
     found: dict[str, dict[str, list[Scores]]] = {}
-    for name, make in problems():
+    for name, make in problems(args.draws):
         if name.startswith(chosen):
             laid = lay_out(make())
             group = found.setdefault(laid.problem.group, {})
@@ -383,7 +423,9 @@ def main() -> int:
             f"{name} " + " ".join(f"{x:+.4f}" for x in mean)
             for name, mean in zip(found, means, strict=True)
         )
-        print(f"{rule:<18} {told}   mean " + " ".join(f"{x:+.4f}" for x in np.mean(means, axis=0)))
+        print(f"{rule:<20} {told}   mean " + " ".join(f"{x:+.4f}" for x in np.mean(means, axis=0)))
+    if args.against:
+        print(*compared(found, args.against), sep="\n")
     return 0
 
 

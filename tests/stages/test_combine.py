@@ -52,6 +52,40 @@ def test_a_stack_weighs_families_by_what_they_add_and_never_turns_one_round() ->
     assert found.value > alone
 
 
+def test_half_is_shared_by_boosting_and_a_forest_where_kinds_of_attack_are_named() -> None:
+    tuning, margins = rows()
+    names = ("lightgbm", "extra_trees", "logistic", "random_forest")
+    named = dict(zip(names, margins.values(), strict=True))
+    spread = {name: float(margin.std()) for name, margin in named.items()}
+
+    def in_spreads(of: Contract, chosen: dict[str, np.ndarray]) -> dict[str, float]:
+        found = combine(of, tuning, chosen)
+        total = np.sum([share(chosen[name]) for name, share in found.shares.items()], axis=0)
+        assert found.value == promise_value(of, tuning, total)[0]
+        return {name: share.weight * spread[name] for name, share in found.shares.items()}
+
+    plain = contract()
+    assert plain.label is not None
+    kinds = msgspec.structs.replace(
+        plain, label=msgspec.structs.replace(plain.label, family="service")
+    )
+    chose = in_spreads(plain, named)
+    assert set(chose) == {"lightgbm", "extra_trees"}
+    expected = {
+        name: 0.5 * chose.get(name, 0.0) + 0.25 * (name in ("lightgbm", "random_forest"))
+        for name in named
+    }
+    assert in_spreads(kinds, named) == pytest.approx({k: v for k, v in expected.items() if v})
+    assert sum(expected.values()) == pytest.approx(1.0)
+
+    fewer = {name: named[name] for name in ("lightgbm", "extra_trees", "logistic")}
+    assert in_spreads(kinds, fewer) == in_spreads(plain, fewer), "there is no forest to share with"
+    alone = msgspec.structs.replace(
+        kinds, learner=msgspec.structs.replace(kinds.learner, blend=False)
+    )
+    assert len(combine(alone, tuning, named).shares) == 1
+
+
 def test_a_vote_is_the_mean_of_probabilities_each_on_its_own_curve() -> None:
     tuning, margins = rows()
     found = combine(contract(combine="vote"), tuning, {k: margins[k] for k in ("good", "other")})

@@ -107,12 +107,13 @@ def to_struct(data: Mapping[str, object], kind: type[S], report: Report) -> S:
     ['w.toml:1: workers: expected a whole number; found "two"',
      'w.toml:1: wrokers: unknown key. Did you mean workers?']
     """
-    value: S = _value(data, _shape_of(kind), (), report)  # type: ignore[arg-type]
+    value: S = _value(data, shape_of(kind), (), report)  # type: ignore[arg-type]
     return value
 
 
 @cache
-def _shape_of(kind: type) -> inspect.Type:
+def shape_of(kind: type) -> inspect.Type:
+    """A type's fields and what they accept; to work it out takes as long as a small import."""
     return inspect.type_info(kind)
 
 

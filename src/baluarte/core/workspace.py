@@ -21,7 +21,7 @@ from baluarte.core.note_keys import read_vkey
 from baluarte.core.reading import Reading
 from baluarte.core.retention import Retention, require_floor
 from baluarte.core.toml_lines import KeyPath
-from baluarte.core.typed_tables import Report, editor_schema, parse_toml, to_struct
+from baluarte.core.typed_tables import Report, editor_schema, parse_toml, shape_of, to_struct
 from baluarte.core.workspace_doors import Console, Secret, Tls, provider_faults
 from baluarte.errors import ContractError, TrustError
 
@@ -413,7 +413,7 @@ def _typed(value: str, path: tuple[str, ...]) -> object:
 
 def _is_text(path: tuple[str, ...]) -> bool:
     """Whether a key holds text; unknown keys do."""
-    shape: inspect.Type = inspect.type_info(Workspace)
+    shape = shape_of(Workspace)
     for key in path:
         shape = _plain(shape)
         if isinstance(shape, inspect.StructType):
