@@ -128,7 +128,8 @@ class Odd:
         protocol.response_bytes(200, [("x", "a\r\nset-cookie: b")], b"")
 
     async def _bodiless(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        protocol.response_bytes(int(scope.query_string), [], b"none may be here")
+        status = {"204": 204, "304": 304}.get(scope.query_string, 400)
+        protocol.response_bytes(status, [], b"none may be here")
 
     async def _pid(self, scope: Scope, protocol: HTTPProtocol) -> None:
         protocol.response_bytes(200, TEXT, str(os.getpid()).encode())
