@@ -55,6 +55,12 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kernel() -> None:
+    """Skips where the compiled kernel was not built: NumPy then scores, and nothing compares."""
+    pytest.importorskip("baluarte.core.program._kernel", reason="the kernel is not built here")
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A real PostgreSQL server of this session's own; skips where there is none."""
     program = initdb()

@@ -147,9 +147,13 @@ def test_a_witness(says: Callable[..., str], shell: Shell, ground: Ground, tmp_p
     assert "lo cofirmó (testigo.example/1)" in says("ledger", "verify")
 
 
+@pytest.mark.usefixtures("kernel")
+def test_the_bits_of_a_version(says: Callable[..., str]) -> None:
+    assert "trampas" in says("verify", "--bits", "--rows", "200")
+
+
 def test_a_version(says: Callable[..., str]) -> None:
     assert "flows@1 es íntegro" in says("verify", "flows@1")
-    assert "trampas" in says("verify", "--bits", "--rows", "200")
     says("explain", "LAST")
     says("status", "flows")
     assert "idénticas" in says("replay", "--sample", "10")

@@ -22,6 +22,7 @@ from baluarte.apps.demo.page import demo_page
 from baluarte.apps.demo.run import Demo, Options, Story
 from baluarte.apps.demo.stage_set import MARK, claim, prepare, server
 from baluarte.apps.place import Place
+from baluarte.core.native import native
 from baluarte.errors import OutsideError
 from baluarte.testing.simulate_flows import KNOWN_CAMPAIGNS, LATER_CAMPAIGNS, flows
 from baluarte.testing.simulate_payments import payments
@@ -172,6 +173,8 @@ def test_the_commands_of_the_demo_check_its_folder_again(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for check in run.story.checks[:4]:
+        if check.key == "same_bits" and native("program._kernel") is None:
+            continue  # there is nothing to compare with, and the command says so
         words = check.command.split()
         words = words[next(i for i, word in enumerate(words) if word.endswith("baluarte")) + 1 :]
         here = ["--workspace", str(run.folder / "workspace.toml"), "--json"]

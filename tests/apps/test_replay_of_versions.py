@@ -28,6 +28,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     return Life(tmp_path_factory.mktemp("life") / "w", n=1_000)
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_thousand_decisions_of_five_versions_come_out_the_same(
     life: Life, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -251,6 +251,7 @@ def test_plain_rows_get_the_answers_and_records_of_any_others(
     assert sum("reasons" in answer for answer in said[0]) == n_told
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +283,7 @@ def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
     assert [wire.said[0][0] for wire in again] == [200] * 3
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_fault_with_some_is_nothing_to_those_that_wait_for_their_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from workspace_ground import Ground, Shell
 
+from baluarte.apps.cli import serve
+from baluarte.apps.cli.screen import Screen
 from baluarte.apps.demo import stage_set
 from baluarte.apps.demo.checks import TONES, Checked
 from baluarte.apps.demo.events import DemoEvents
+from baluarte.apps.place import open_place
+from baluarte.apps.scoring.reach import make_token
+from baluarte.apps.scoring.reports import Readiness
+from baluarte.apps.scoring.server import Serving
 from baluarte.core.program import evaluate
 from baluarte.testing.bundles import sample_events
 
@@ -46,6 +53,35 @@ def test_that_numpy_scores_is_told_once_in_the_readers_language(unbuilt: Shell) 
         assert status == 0
         assert said.count("puntúa NumPy, con los mismos bits") == 1
         assert "puntúa NumPy" not in unbuilt.text("replay", "--sample", "5")[1]
+
+
+@pytest.mark.usefixtures("shell")
+@pytest.mark.parametrize(
+    ("by", "asked", "told"),
+    [("numpy", "auto", True), ("numpy", "numpy", False), ("c", "auto", False)],
+)
+def test_who_serves_is_told_that_numpy_scores_where_nobody_asked_for_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    by: Literal["c", "numpy"],
+    asked: str,
+    told: bool,
+) -> None:
+    monkeypatch.setenv("BALUARTE_KERNEL", asked)
+    readiness = Readiness(
+        status="ready",
+        detectors={"flows": 1},
+        without_champion=[],
+        kernel=by,
+        ledger="writable",
+        registry="followed",
+    )
+    serving = Serving(url="http://127.0.0.1:1", workers=1, seconds=0.1, readiness=readiness)
+    place = open_place(tmp_path / "w" / "workspace.toml", overrides=[])
+    capsys.readouterr()
+    serve._tell(Screen(as_json=False), serving, make_token(now_us=0), place, language="es")
+    assert ("puntúa NumPy" in " ".join(capsys.readouterr().out.split())) == told
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def _tell(
         seconds=round(serving.seconds, 1),
     )
     screen.item(texts.get("screen.serve"), said, "kept" if is_ready else "unsure")
+    if serving.readiness.kernel == "numpy" and wiring.kernel_choice() == "auto":
+        screen.item("", texts.get("screen.no_kernel"), "unsure")
     names = sorted(place.workspace.detectors) or ["NAME"]
     screen.line(texts.get("screen.token", token=token.text))
     screen.line(texts.get("screen.try_it"))

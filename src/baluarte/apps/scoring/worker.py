@@ -11,6 +11,7 @@ import functools
 import gc
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -46,6 +47,7 @@ from baluarte.apps.scoring.shadows import Shadows
 from baluarte.apps.scoring.window_keeper import WindowKeeper
 from baluarte.apps.windowed import Windowed, open_windows, require_one_process
 from baluarte.core.contract import Contract
+from baluarte.core.program.evaluate import SlowerWarning
 from baluarte.core.window_plan import WindowPlan
 from baluarte.errors import BaluarteError, OutsideError
 from baluarte.ports import LedgerShard, WindowState
@@ -63,6 +65,7 @@ class Worker:
     """What a worker process answers by."""
 
     def __init__(self, settings: ServeSettings, *, waits: bool = False) -> None:
+        warnings.simplefilter("ignore", SlowerWarning)  # readiness has it, and who serves says so
         self._settings = settings
         self._at_hand: list[LedgerShard] = []  # opened before it was needed
         self._clock = SystemClock()
