@@ -20,11 +20,15 @@ from baluarte.apps.scoring.settings import Limits
 from baluarte.apps.scoring.worker import Worker
 from baluarte.core.gap import GAP_INDEX
 from baluarte.core.ids import parse_id
+from baluarte.core.native import native
 from baluarte.core.plain_rows import PlainReader, PlainRows
 from baluarte.errors import OutsideError
 from baluarte.testing.bundles import sample_events
 
 PLAIN_READ = "baluarte.core.plain_rows.PlainReader.read"
+needs_plain_rows = pytest.mark.skipif(
+    native("_rows") is None, reason="plain rows are read by C, which is not built here"
+)
 POST = "/v1/detectors/flows/decisions"
 
 
@@ -251,7 +255,7 @@ def test_plain_rows_get_the_answers_and_records_of_any_others(
     assert sum("reasons" in answer for answer in said[0]) == n_told
 
 
-@pytest.mark.usefixtures("kernel")
+@needs_plain_rows
 def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +287,7 @@ def test_a_fault_of_ours_is_told_to_all_and_leaves_the_room_they_took(
     assert [wire.said[0][0] for wire in again] == [200] * 3
 
 
-@pytest.mark.usefixtures("kernel")
+@needs_plain_rows
 def test_a_fault_with_some_is_nothing_to_those_that_wait_for_their_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
